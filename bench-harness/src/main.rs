@@ -1,0 +1,2 @@
+//! The program `crossover`: config, plan, run, record.
+fn main() {}

@@ -1,0 +1,189 @@
+//! The schema of a run's folder, version 1: samples, verdicts and crossovers as they stand in the files.
+//!
+//! Units stand last in every name (`wall_ns`, `rss_peak_kib`). Optional fields are additions within version 1:
+//! a reader must not need them.
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The version of the schema that this crate writes, and the newest one that it reads.
+pub const SCHEMA: u32 = 1;
+
+/// The value of one parameter of a cell: a number of the sweep, or a name (`kernel = "sha256"`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ParamValue {
+    /// A whole number.
+    Int(i64),
+    /// Any other number.
+    Float(f64),
+    /// A name.
+    Text(String),
+}
+
+impl ParamValue {
+    /// The value as a number, or `None` for a name.
+    #[must_use]
+    pub fn as_f64(&self) -> Option<f64> {
+        match self {
+            Self::Int(n) => Some(*n as f64),
+            Self::Float(x) => Some(*x),
+            Self::Text(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for ParamValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Int(n) => write!(f, "{n}"),
+            Self::Float(x) => write!(f, "{x}"),
+            Self::Text(s) => f.write_str(s),
+        }
+    }
+}
+
+/// The swept parameters of a cell, by name.
+pub type Params = BTreeMap<String, ParamValue>;
+
+/// The name of a cell: its parameters as `name=value`, sorted by name and joined by commas.
+#[must_use]
+pub fn cell_name(params: &Params) -> String {
+    params.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(",")
+}
+
+/// One line of `samples.jsonl`: one strategy measured once in one cell.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// Version of the schema.
+    pub schema: u32,
+    /// The run's id, one per folder.
+    pub run: String,
+    /// The cell's name, see [`cell_name`].
+    pub cell: String,
+    /// The cell's swept parameters.
+    pub params: Params,
+    /// The strategy's name.
+    pub strategy: String,
+    /// Index of the process round, from 0.
+    pub process: u32,
+    /// Index of the round within the process round, from 0. `(process, round)` is a block.
+    pub round: u32,
+    /// Position in the run, unique.
+    pub order: u64,
+    /// Seed of the workload's input.
+    pub seed: u64,
+    /// How many times the whole work ran within this sample.
+    pub batch: u32,
+    /// Tasks in one run of the whole work.
+    pub tasks: u64,
+    /// Wall time of one run of the whole work, already divided by `batch`.
+    pub wall_ns: u64,
+    /// CPU time in user mode of one run, already divided by `batch`.
+    #[serde(default)]
+    pub user_ns: u64,
+    /// CPU time in the kernel of one run, already divided by `batch`.
+    #[serde(default)]
+    pub sys_ns: u64,
+    /// Peak resident memory during the sample.
+    #[serde(default)]
+    pub rss_peak_kib: u64,
+    /// Voluntary context switches during the sample.
+    #[serde(default)]
+    pub vcsw: u64,
+    /// Involuntary context switches during the sample.
+    #[serde(default)]
+    pub ivcsw: u64,
+    /// Ticks that the hypervisor took from this machine during the block.
+    #[serde(default)]
+    pub steal_ticks: u64,
+    /// Cores that were busy with work that is not ours during the block.
+    #[serde(default)]
+    pub foreign_cores: f64,
+    /// Pressure stall: share of the block in which some task waited for a CPU, in percent.
+    #[serde(default)]
+    pub psi_cpu: Option<f64>,
+    /// CPU time of the test server per run of the whole work, where the workload has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_cpu_ns: Option<u64>,
+    /// Checksum of the results, equal to the sequential oracle's; empty where the strategy failed.
+    #[serde(default)]
+    pub checksum: String,
+    /// Whether the strategy did the work and its checksum is right.
+    pub ok: bool,
+    /// What went wrong where `ok` is false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Why this attempt does not count (foreign load, steal), else `None`.
+    #[serde(default)]
+    pub quarantined: Option<String>,
+    /// Latency histogram (HdrHistogram V2, base64) where the workload records one.
+    #[serde(default)]
+    pub latency: Option<String>,
+}
+
+/// The four outcomes of a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VerdictKind {
+    /// Proven faster than every other strategy by more than the margin.
+    Wins,
+    /// Proven equal within the margin.
+    Tie,
+    /// Faster, but not proven to be by more than the margin.
+    Leans,
+    /// Nothing is proven: more rounds are needed.
+    Undecided,
+}
+
+/// How one strategy compares with the winner of a cell.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Versus {
+    /// This strategy's time divided by the winner's.
+    pub ratio: f64,
+    /// Interval of `ratio` at the configured confidence.
+    pub ci: [f64; 2],
+}
+
+/// One entry of `verdicts.json`: who wins a cell.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// The cell's name.
+    pub cell: String,
+    /// The cell's swept parameters.
+    pub params: Params,
+    /// What was compared: `wall`.
+    pub metric: String,
+    /// The outcome.
+    pub verdict: VerdictKind,
+    /// The winner, or the faster one where nothing is proven; `None` where there is none.
+    pub winner: Option<String>,
+    /// The strategies not proven slower than the best (Holm-adjusted across cells).
+    pub best: Vec<String>,
+    /// Every other strategy against the winner.
+    pub versus: BTreeMap<String, Versus>,
+}
+
+/// One entry of `crossovers.json`: where two strategies swap places along a swept parameter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Crossover {
+    /// What was compared: `wall`.
+    pub metric: String,
+    /// The swept parameter.
+    pub param: String,
+    /// The other parameters, held fixed.
+    pub fixed: Params,
+    /// The strategy that is faster below `at`.
+    pub from: String,
+    /// The strategy that is faster above `at`.
+    pub to: String,
+    /// Where they cross, in the parameter's unit; `None` where they do not within the range.
+    pub at: Option<f64>,
+    /// Interval of `at` at the configured confidence.
+    pub ci: Option<[f64; 2]>,
+    /// Share of the bootstrap replicates without a crossing.
+    pub p_none: f64,
+    /// Where the two are within the margin of each other.
+    pub indifference: Option<[f64; 2]>,
+}

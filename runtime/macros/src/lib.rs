@@ -1,0 +1,1 @@
+//! The attribute `#[job]`, which makes a function callable through the process pool.

@@ -1,0 +1,1 @@
+//! What Crossover computes and waits for, each verified by checksum.
