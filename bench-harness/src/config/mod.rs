@@ -1,0 +1,185 @@
+//! An experiment, as its TOML file describes it: checked, complete, and bounded.
+//!
+//! Text enters here and leaves as an [`Experiment`] or as a [`ConfigError`] that names file, line, column, key
+//! and the reason. Whoever holds an `Experiment` may rely on it: every name in it is known, every number is
+//! finite and within its limits, every list is free of duplicates, and the number of planned samples is bounded
+//! ([`limits`]). Nothing is allocated in proportion to a number of the file before that number is checked.
+//!
+//! The way of a file: `lookup` finds the text → `tree` parses it and keeps where every value stands → `--set`
+//! edits the tree → `schema` reads the tree into an `Experiment`, parameter by parameter with `axis`.
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use crossover_reports::record::ParamValue as Value;
+use crossover_reports::record::{self, ParamValue, Params};
+
+/// What a configuration may ask for at most.
+pub mod limits {
+    /// Bytes of a configuration file.
+    pub const FILE_BYTES: u64 = 1 << 20;
+    /// Points of one axis.
+    pub const POINTS: usize = 1000;
+    /// Cells of an experiment: the product of its axes.
+    pub const CELLS: usize = 10_000;
+    /// Tasks in one run of the whole work.
+    pub const TASKS: i64 = 1_000_000;
+    /// Workers of a strategy.
+    pub const WORKERS: u32 = 1024;
+    /// Process rounds.
+    pub const PROCESSES: u32 = 1000;
+    /// Rounds within a process round.
+    pub const ROUNDS: u32 = 10_000;
+    /// Samples of a plan: cells × strategies × processes × rounds.
+    pub const SAMPLES: u64 = 1_000_000;
+}
+
+/// One experiment, as its file describes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Experiment {
+    /// Its name: lower-case letters, digits, `-`, `_` and `.`; safe as a part of a path.
+    pub name: String,
+    /// The question it asks.
+    pub question: String,
+    /// Prose of its author, which the report shows beside the verdict.
+    pub analysis: String,
+    /// The file it comes from, or `<built-in NAME>`.
+    pub source: PathBuf,
+    /// The file's text as it stands: what `config.toml` of a run holds.
+    pub text: String,
+    /// What is computed or waited for, and over which values.
+    pub workload: WorkloadConfig,
+    /// Who takes part.
+    pub strategies: Strategies,
+    /// How much is measured.
+    pub measure: Measure,
+    /// How the samples are judged.
+    pub analysis_opts: AnalysisOptions,
+}
+
+/// The workload of an experiment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WorkloadConfig {
+    /// The workload's kind (`http`, `cpu`, `mixed`).
+    pub kind: String,
+    /// Parameters with one value, defaults included.
+    pub constants: BTreeMap<String, Value>,
+    /// Swept parameters, in the order of the file.
+    pub axes: Vec<Axis>,
+}
+
+/// A swept parameter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Axis {
+    /// Its name.
+    pub param: String,
+    /// Its values in the order of the file, at least one, each once. Whole numbers are `Int`, also for a
+    /// parameter that may be broken.
+    pub values: Vec<Value>,
+}
+
+/// The strategies of an experiment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Strategies {
+    /// Names of the strategies that take part: built in, or keys of `external`.
+    pub include: Vec<String>,
+    /// Workers of every strategy that has some.
+    pub workers: u32,
+    /// What single strategies do differently.
+    pub overrides: BTreeMap<String, StrategyOptions>,
+    /// Strategies that are programs of their own.
+    pub external: BTreeMap<String, External>,
+}
+
+impl Strategies {
+    /// How many workers the strategy `name` gets.
+    #[must_use]
+    pub fn workers_of(&self, name: &str) -> u32 {
+        self.overrides.get(name).and_then(|options| options.workers).unwrap_or(self.workers)
+    }
+}
+
+/// What one strategy does differently.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StrategyOptions {
+    /// Its own number of workers.
+    pub workers: Option<u32>,
+}
+
+/// A strategy that is a program of its own and speaks the trial protocol.
+#[derive(Clone, Debug, PartialEq)]
+pub struct External {
+    /// The program and its arguments. The program of an included strategy existed and was executable when the
+    /// file was loaded.
+    pub run: Vec<String>,
+    /// The folder it starts in, absolute; a relative `run[0]` with a slash is meant from here.
+    pub dir: PathBuf,
+}
+
+/// How much is measured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measure {
+    /// Process rounds: fresh trial processes each.
+    pub processes: u32,
+    /// Rounds within a process round.
+    pub rounds: u32,
+    /// Time for the whole experiment; `None` measures all rounds, however long they take.
+    pub budget: Option<Duration>,
+    /// Foreign load in cores above which a block is quarantined.
+    pub max_foreign_cores: f64,
+}
+
+/// How the samples are judged.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AnalysisOptions {
+    /// Equivalence margin (0.03 = 3 %).
+    pub margin: f64,
+    /// Confidence of every interval.
+    pub confidence: f64,
+    /// The strategy that speed-ups refer to; one of `include`.
+    pub baseline: String,
+    /// Whether the grid may be refined around a crossover.
+    pub refine_crossover: bool,
+}
+
+/// One point of the sweep.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cell {
+    /// Its name, see [`record::cell_name`].
+    pub name: String,
+    /// Its swept parameters; `tasks` where nothing is swept, so that no name is empty.
+    pub params: Params,
+    /// Every parameter of the workload, constants included.
+    pub all: BTreeMap<String, Value>,
+    /// Tasks in one run of the whole work.
+    pub tasks: u32,
+}
+
+impl Experiment {
+    /// Every combination of the axes' values: the first axis changes slowest. Without an axis, one cell.
+    #[must_use]
+    pub fn cells(&self) -> Vec<Cell> {
+        let count = self.workload.axes.iter().map(|axis| axis.values.len()).product();
+        (0..count).map(|index| self.cell(index)).collect()
+    }
+
+    /// The cell at `index`, read as a number whose digits are the axes' positions, the last axis lowest.
+    fn cell(&self, mut index: usize) -> Cell {
+        let mut all = self.workload.constants.clone();
+        let mut params = Params::new();
+        for axis in self.workload.axes.iter().rev() {
+            let value = &axis.values[index % axis.values.len()];
+            index /= axis.values.len();
+            all.insert(axis.param.clone(), value.clone());
+            params.insert(axis.param.clone(), value.clone());
+        }
+        let tasks = match all.get("tasks") {
+            Some(ParamValue::Int(n)) => u32::try_from(*n).unwrap_or(1),
+            _ => 1,
+        };
+        if params.is_empty() {
+            params.insert("tasks".to_owned(), ParamValue::Int(i64::from(tasks)));
+        }
+        Cell { name: record::cell_name(&params), params, all, tasks }
+    }
+}
