@@ -5,3 +5,4 @@
 //! block (`run`, `trial`, `strategy`) → the journal (`journal`) → `crossover_reports`.
 pub mod config;
 pub mod plan;
+pub mod strategy;
