@@ -1,0 +1,93 @@
+//! The generator of every input, and the rule that folds the digests of all tasks into one checksum.
+//!
+//! All arithmetic is on unsigned 64-bit integers and wraps. Nothing here allocates, and nothing depends on the
+//! order in which tasks finish: strategies that run them in any order reach the same checksum.
+//! The crate's front page states the same rules for other languages.
+
+/// The increment of SplitMix64: 2⁶⁴ divided by the golden ratio, made odd.
+const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// The finaliser of SplitMix64: a bijection in which every input bit moves every output bit.
+#[must_use]
+pub(crate) const fn mix64(x: u64) -> u64 {
+    let x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    x ^ (x >> 31)
+}
+
+/// The `index`-th output, from 0, of SplitMix64 seeded with `seed`.
+#[must_use]
+pub(crate) const fn word(seed: u64, index: u64) -> u64 {
+    mix64(seed.wrapping_add(index.wrapping_add(1).wrapping_mul(GOLDEN)))
+}
+
+/// `len` bytes: the outputs of SplitMix64 seeded with `seed`, each in little-endian order, the last one cut.
+#[must_use]
+pub(crate) fn random_bytes(seed: u64, len: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(len.next_multiple_of(8));
+    for index in 0..len.div_ceil(8) as u64 {
+        bytes.extend_from_slice(&word(seed, index).to_le_bytes());
+    }
+    bytes.truncate(len);
+    bytes
+}
+
+/// Folds the digest of one task into the checksum of the whole work, which starts from 0.
+///
+/// The order of the calls does not matter; which digest belongs to which task does.
+///
+/// ```
+/// use crossover_workloads::combine;
+/// assert_eq!(combine(combine(0, 0, 7), 1, 9), combine(combine(0, 1, 9), 0, 7));
+/// assert_ne!(combine(combine(0, 0, 7), 1, 9), combine(combine(0, 0, 9), 1, 7));
+/// ```
+#[must_use]
+pub const fn combine(acc: u64, task: u32, digest: u64) -> u64 {
+    acc.wrapping_add(word(digest, task as u64))
+}
+
+/// The checksum as it stands in records and on the trial protocol: 16 lower-case hexadecimal digits.
+#[must_use]
+pub fn format_checksum(acc: u64) -> String {
+    format!("{acc:016x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first outputs for seed 0 and 1234567 as published with the reference implementation.
+    #[test]
+    fn generator_is_splitmix64() {
+        assert_eq!(word(0, 0), 0xE220_A839_7B1D_CDAF);
+        assert_eq!(word(0, 1), 0x6E78_9E6A_A1B9_65F4);
+        assert_eq!(word(1_234_567, 0), 6_457_827_717_110_365_317);
+        assert_eq!(word(1_234_567, 4), 16_408_922_859_458_223_821);
+    }
+
+    #[test]
+    fn bytes_are_little_endian_and_cut() {
+        assert_eq!(random_bytes(0, 11), [0xAF, 0xCD, 0x1D, 0x7B, 0x39, 0xA8, 0x20, 0xE2, 0xF4, 0x65, 0xB9]);
+        assert!(random_bytes(5, 0).is_empty());
+    }
+
+    #[test]
+    fn combine_ignores_order_and_sees_everything_else() {
+        let digests: Vec<u64> = (0..50).map(|i| word(99, i)).collect();
+        let forward = (0..50u32).fold(0, |acc, t| combine(acc, t, digests[t as usize]));
+        let backward = (0..50u32).rev().fold(0, |acc, t| combine(acc, t, digests[t as usize]));
+        assert_eq!(forward, backward);
+        let one_bit = (0..50u32).fold(0, |acc, t| combine(acc, t, digests[t as usize] ^ u64::from(t == 31)));
+        let swapped = (0..50u32).fold(0, |acc, t| combine(acc, t, digests[(t as usize) ^ 1]));
+        let missing = (0..49u32).fold(0, |acc, t| combine(acc, t, digests[t as usize]));
+        let doubled = combine(forward, 0, digests[0]);
+        for wrong in [one_bit, swapped, missing, doubled] {
+            assert_ne!(forward, wrong);
+        }
+    }
+
+    #[test]
+    fn checksums_keep_their_leading_zeros() {
+        assert_eq!(format_checksum(0xAB), "00000000000000ab");
+    }
+}
