@@ -12,6 +12,8 @@ pub struct Analysis {
     pub prose: String,
     /// The workload's kind (`http`, `cpu`, `mixed`, …).
     pub workload: String,
+    /// Parameters with one value, in the order of the file (for a picture's subtitle).
+    pub constants: Vec<(String, ParamValue)>,
     /// Id of the run.
     pub run: String,
     /// One sentence with the finding and its numbers.
@@ -70,7 +72,7 @@ pub struct CellAnalysis {
     pub stats: Vec<Option<StrategyStats>>,
     /// The outcome; `None` where there may be none (checksum mismatch, contamination, too few rounds).
     pub verdict: Option<Verdict>,
-    /// Why there is no verdict.
+    /// Why there is no verdict, or why it can be no more than undecided (too few rounds).
     pub no_verdict: Option<String>,
 }
 
