@@ -4,6 +4,7 @@ pub mod catalog;
 mod checksum;
 mod cpu;
 mod error;
+pub mod experiments;
 mod mixed;
 mod spec;
 mod workload;
