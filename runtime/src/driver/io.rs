@@ -1,0 +1,379 @@
+//! The reactor's half of I/O: which descriptors are registered, what each is ready for, and who waits for it.
+//!
+//! A **source** is shared by the registry (which finds it by an event's key) and by its `Registration` (which the
+//! socket owns). Its state is one word and one locked list of waiters:
+//!
+//! ```text
+//!   readiness:  tick (57 bits) << 7 | shut down << 6 | Ready (6 bits)
+//! ```
+//!
+//! | field     | set by                                  | cleared by                                               |
+//! |-----------|-----------------------------------------|----------------------------------------------------------|
+//! | Ready     | the turn that serves an event           | `Registration::clear`, unless the tick has moved since   |
+//! | shut down | `Registry::shutdown`                    | never                                                    |
+//! | tick      | each event adds one                     | never; at an event per nanosecond it wraps in four years |
+//!
+//! **No readiness is lost.** Whoever performs I/O notes the word first, and clears after `EAGAIN` only if the tick is
+//! still the one it noted: an event that arrived between the attempt and the clearing keeps the source ready, and
+//! the attempt is made again. Events of the other direction move the tick too; that costs one more `EAGAIN`.
+//!
+//! **No wake-up is lost.** A task stores its waker under the waiters' lock and then reads the word once more before it
+//! sleeps; the turn sets the word before it takes that lock. One of the two sees the other.
+//!
+//! **Stale events are harmless.** A slot's generation differs for each registration. An event whose key does not match
+//! the slot any more belonged to a descriptor that is closed by now, and is dropped.
+//!
+//! Lock order: registry, then waiters. Wakers are cloned before and dropped or called after either.
+
+use std::fmt;
+use std::future::Future;
+use std::os::fd::BorrowedFd;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use slab::Slab;
+
+use super::poller::{Events, Key};
+use super::{Handle, Shutdown, lock};
+use crate::io::{Interest, Ready};
+
+/// Finds the source that an event belongs to.
+pub(super) struct Registry {
+    slots: Mutex<Slots>,
+}
+
+struct Slots {
+    slab: Slab<Slot>,
+    next_generation: u32,
+    shut_down: bool,
+}
+
+struct Slot {
+    generation: u32,
+    source: Arc<Source>,
+}
+
+impl Registry {
+    pub(super) fn new() -> Registry {
+        Registry { slots: Mutex::new(Slots { slab: Slab::new(), next_generation: 0, shut_down: false }) }
+    }
+
+    fn insert(&self, source: Arc<Source>) -> Result<Key, Shutdown> {
+        let mut slots = lock(&self.slots);
+        if slots.shut_down {
+            return Err(Shutdown);
+        }
+        let generation = slots.next_generation;
+        slots.next_generation = generation.wrapping_add(1);
+        let slot = slots.slab.insert(Slot { generation, source });
+        Ok(Key::new(slot, generation))
+    }
+
+    fn remove(&self, key: Key) -> Option<Arc<Source>> {
+        let mut slots = lock(&self.slots);
+        let matches = slots.slab.get(key.slot()).is_some_and(|slot| slot.generation == key.generation());
+        // The source may own the last reference to wakers: it is handed out, to be dropped without the lock.
+        matches.then(|| slots.slab.remove(key.slot()).source)
+    }
+
+    /// Marks the sources of `events` as ready, and collects the wakers of those who wait for it.
+    pub(super) fn dispatch(&self, events: &Events, woken: &mut Vec<Waker>) {
+        let slots = lock(&self.slots);
+        for event in events.iter() {
+            if let Some(slot) = slots.slab.get(event.key.slot())
+                && slot.generation == event.key.generation()
+            {
+                slot.source.set(event.ready, woken);
+            }
+        }
+    }
+
+    pub(super) fn shutdown(&self, woken: &mut Vec<Waker>) {
+        let slots = {
+            let mut slots = lock(&self.slots);
+            slots.shut_down = true;
+            std::mem::take(&mut slots.slab)
+        };
+        for (_, slot) in slots.iter() {
+            slot.source.shut_down(woken);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        lock(&self.slots).slab.len()
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry").field("registered", &lock(&self.slots).slab.len()).finish()
+    }
+}
+
+const SHUT_DOWN: u64 = 1 << 6;
+const TICK: u64 = 1 << 7;
+
+/// The state of one registered descriptor.
+struct Source {
+    readiness: AtomicU64,
+    waiters: Mutex<Waiters>,
+}
+
+/// Who waits. The two slots serve the `poll_*` functions, where the latest caller of a direction replaces the one
+/// before, as `Future::poll` does; the list serves the async functions, of which any number may wait.
+#[derive(Default)]
+struct Waiters {
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+    list: Slab<Waiter>,
+}
+
+struct Waiter {
+    mask: Ready,
+    waker: Option<Waker>,
+}
+
+/// One of the two slots of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Read,
+    Write,
+}
+
+impl Direction {
+    fn interest(self) -> Interest {
+        match self {
+            Direction::Read => Interest::READABLE,
+            Direction::Write => Interest::WRITABLE,
+        }
+    }
+}
+
+/// A readiness as noted before an attempt at I/O.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReadyEvent {
+    pub(crate) ready: Ready,
+    tick: u64,
+}
+
+impl Source {
+    fn new(initial: Ready) -> Source {
+        Source { readiness: AtomicU64::new(initial.bits().into()), waiters: Mutex::default() }
+    }
+
+    /// What `mask` has of the present state; `None` when it has nothing.
+    fn check(&self, mask: Ready) -> Option<Result<ReadyEvent, Shutdown>> {
+        // Acquire pairs with Release in `set` and `shut_down`: what was done before the event is visible.
+        let word = self.readiness.load(Ordering::Acquire);
+        if word & SHUT_DOWN != 0 {
+            return Some(Err(Shutdown));
+        }
+        let ready = Ready::from_bits(word as u8) & mask;
+        (!ready.is_empty()).then_some(Ok(ReadyEvent { ready, tick: word / TICK }))
+    }
+
+    /// An event: adds `ready`, moves the tick, collects the wakers of those who waited for it.
+    fn set(&self, ready: Ready, woken: &mut Vec<Waker>) {
+        let update = |word: u64| Some(word.wrapping_add(TICK) | u64::from(ready.bits()));
+        // Release pairs with Acquire in `check`. The closure never declines, so there is no error to look at.
+        let _ = self.readiness.fetch_update(Ordering::AcqRel, Ordering::Relaxed, update);
+        let mut waiters = lock(&self.waiters);
+        if ready.intersects(Direction::Read.interest().mask()) {
+            woken.extend(waiters.reader.take());
+        }
+        if ready.intersects(Direction::Write.interest().mask()) {
+            woken.extend(waiters.writer.take());
+        }
+        let listed = waiters.list.iter_mut().filter(|(_, waiter)| waiter.mask.intersects(ready));
+        woken.extend(listed.filter_map(|(_, waiter)| waiter.waker.take()));
+    }
+
+    fn shut_down(&self, woken: &mut Vec<Waker>) {
+        // Release pairs with Acquire in `check`.
+        self.readiness.fetch_or(SHUT_DOWN, Ordering::AcqRel);
+        let mut waiters = lock(&self.waiters);
+        woken.extend(waiters.reader.take());
+        woken.extend(waiters.writer.take());
+        woken.extend(waiters.list.iter_mut().filter_map(|(_, waiter)| waiter.waker.take()));
+    }
+
+    /// Takes back what was noted in `event`, unless another event has arrived since.
+    fn clear(&self, event: ReadyEvent) {
+        let update = |word: u64| (word / TICK == event.tick).then_some(word & !u64::from(event.ready.bits()));
+        // An Err means that the tick has moved: the readiness is newer than the attempt, and stays.
+        let _ = self.readiness.fetch_update(Ordering::AcqRel, Ordering::Acquire, update);
+    }
+
+    fn poll_ready(&self, cx: &mut Context<'_>, direction: Direction) -> Poll<Result<ReadyEvent, Shutdown>> {
+        let mask = direction.interest().mask();
+        if let Some(state) = self.check(mask) {
+            return Poll::Ready(state);
+        }
+        let waker = cx.waker().clone();
+        let _old; // declared before the guard, hence dropped after it
+        let mut waiters = lock(&self.waiters);
+        let slot = match direction {
+            Direction::Read => &mut waiters.reader,
+            Direction::Write => &mut waiters.writer,
+        };
+        _old = slot.replace(waker);
+        self.check(mask).map_or(Poll::Pending, Poll::Ready)
+    }
+}
+
+/// Waits in a source's list; leaves it when dropped.
+struct Readiness<'a> {
+    source: &'a Source,
+    mask: Ready,
+    listed: Option<usize>,
+}
+
+impl Future for Readiness<'_> {
+    type Output = Result<ReadyEvent, Shutdown>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let source = self.source;
+        if let Some(state) = source.check(self.mask) {
+            return Poll::Ready(state);
+        }
+        let mut waker = Some(cx.waker().clone());
+        let mut waiters = lock(&source.waiters);
+        match self.listed {
+            // After the swap `waker` holds the old one, which is dropped after the guard.
+            Some(entry) => std::mem::swap(&mut waiters.list[entry].waker, &mut waker),
+            None => {
+                self.listed = Some(waiters.list.insert(Waiter { mask: self.mask, waker: waker.take() }));
+            }
+        }
+        source.check(self.mask).map_or(Poll::Pending, Poll::Ready)
+    }
+}
+
+impl Drop for Readiness<'_> {
+    fn drop(&mut self) {
+        if let Some(entry) = self.listed {
+            let waiter = lock(&self.source.waiters).list.remove(entry);
+            drop(waiter);
+        }
+    }
+}
+
+/// The registration of one descriptor. Its owner calls `deregister` before it closes the descriptor.
+pub(crate) struct Registration {
+    handle: Handle,
+    key: Key,
+    source: Arc<Source>,
+}
+
+impl Registration {
+    /// Registers `fd`, which must be in non-blocking mode. `initial` is what it is assumed to be ready for until
+    /// the kernel says otherwise: a wrong guess costs one `EAGAIN`, a right one saves a turn.
+    pub(crate) fn new(handle: &Handle, fd: BorrowedFd<'_>, initial: Ready) -> std::io::Result<Registration> {
+        let source = Arc::new(Source::new(initial));
+        let key = handle.shared.registry.insert(source.clone())?;
+        if let Err(error) = handle.shared.poller.add(fd, key) {
+            drop(handle.shared.registry.remove(key));
+            return Err(error);
+        }
+        Ok(Registration { handle: handle.clone(), key, source })
+    }
+
+    #[cfg(test)]
+    pub(super) fn key(&self) -> Key {
+        self.key
+    }
+
+    /// Ends the registration; events that are already on their way will not find it.
+    pub(crate) fn deregister(&self, fd: BorrowedFd<'_>) {
+        // It fails only for a descriptor that somebody else has closed, and then there is nothing to delete.
+        let _ = self.handle.shared.poller.delete(fd);
+        drop(self.handle.shared.registry.remove(self.key));
+    }
+
+    /// Ready when an attempt at I/O in this direction is worth while. One waker is kept per direction: the latest.
+    pub(crate) fn poll_ready(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+    ) -> Poll<std::io::Result<ReadyEvent>> {
+        self.source.poll_ready(cx, direction).map_err(Into::into)
+    }
+
+    /// Waits until any of `interest` is ready. Any number of tasks may wait. Cancel safe.
+    pub(crate) async fn ready(&self, interest: Interest) -> std::io::Result<ReadyEvent> {
+        Ok(Readiness { source: &self.source, mask: interest.mask(), listed: None }.await?)
+    }
+
+    /// To be called after `EAGAIN`, with what was noted before the attempt.
+    pub(crate) fn clear(&self, event: ReadyEvent) {
+        self.source.clear(event);
+    }
+
+    /// One attempt, if the source is ready; `WouldBlock` otherwise, and then without a system call.
+    pub(crate) fn try_io<R>(
+        &self,
+        interest: Interest,
+        attempt: impl FnOnce() -> std::io::Result<R>,
+    ) -> std::io::Result<R> {
+        match self.source.check(interest.mask()) {
+            None => Err(std::io::ErrorKind::WouldBlock.into()),
+            Some(Err(shutdown)) => Err(shutdown.into()),
+            Some(Ok(event)) => self.note(event, attempt()),
+        }
+    }
+
+    /// Attempts until one does not block, then registers the task in the slot of `direction`.
+    pub(crate) fn poll_io<R>(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        mut attempt: impl FnMut() -> std::io::Result<R>,
+    ) -> Poll<std::io::Result<R>> {
+        loop {
+            let event = std::task::ready!(self.poll_ready(cx, direction))?;
+            match self.note(event, attempt()) {
+                Err(error) if is_again(&error) => {}
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+
+    /// The same for any number of tasks at once. Cancel safe where `attempt` is: it is never started in vain.
+    pub(crate) async fn async_io<R>(
+        &self,
+        interest: Interest,
+        mut attempt: impl FnMut() -> std::io::Result<R>,
+    ) -> std::io::Result<R> {
+        loop {
+            let event = self.ready(interest).await?;
+            match self.note(event, attempt()) {
+                Err(error) if is_again(&error) => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Passes the result of an attempt through, and clears the readiness when it says `EAGAIN`.
+    fn note<R>(&self, event: ReadyEvent, result: std::io::Result<R>) -> std::io::Result<R> {
+        if let Err(error) = &result
+            && error.kind() == std::io::ErrorKind::WouldBlock
+        {
+            self.clear(event);
+        }
+        result
+    }
+}
+
+/// Worth another attempt: the readiness was stale, or a signal came in between.
+fn is_again(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted)
+}
+
+impl fmt::Debug for Registration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registration").field("key", &self.key).finish_non_exhaustive()
+    }
+}
