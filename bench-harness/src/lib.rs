@@ -4,5 +4,11 @@
 //! Data flows one way: an experiment's file (`config`) → its plan (`plan`) → trial processes asked block by
 //! block (`run`, `trial`, `strategy`) → the journal (`journal`) → `crossover_reports`.
 pub mod config;
+pub mod guard;
+pub mod interrupt;
+pub mod journal;
 pub mod plan;
+pub mod probe;
+pub mod protocol;
+pub mod run;
 pub mod strategy;

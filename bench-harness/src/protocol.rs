@@ -1,0 +1,264 @@
+//! The trial protocol: one JSON line asks, one JSON line answers. `TRIAL.md` is its document for other languages.
+//!
+//! Both directions are bounded: a line longer than [`LINE_BYTES_MAX`] is an error, never a growing buffer.
+//! Unknown keys are ignored both ways, so that version 1 can grow.
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::Value;
+
+/// The version of the protocol that this program speaks.
+pub const SCHEMA: u32 = 1;
+
+/// The longest line that either side accepts, its newline included.
+pub const LINE_BYTES_MAX: usize = 1 << 20;
+
+/// What the coordinator asks of a trial: run the whole work `batch` times.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// Version of the protocol.
+    pub schema: u32,
+    /// Number of the request within this process; its answer carries the same.
+    pub id: u64,
+    /// The workload's kind (`http`, `cpu`, `mixed`).
+    pub workload: String,
+    /// Every parameter of the workload, constants included.
+    pub params: BTreeMap<String, Value>,
+    /// Tasks in one run of the whole work.
+    pub tasks: u32,
+    /// How many times the whole work runs within the sample.
+    pub batch: u32,
+    /// Seed of the workload's input.
+    pub seed: u64,
+    /// Workers that the strategy should use.
+    pub workers: u32,
+    /// Address of the test server, where the workload needs one.
+    pub server: Option<SocketAddr>,
+    /// Steps of the mixed kernel that take one microsecond on this machine, where the workload needs it.
+    pub spin_per_us: Option<f64>,
+    /// Whether this request only warms up: its answer is checked for errors and not recorded.
+    pub warmup: bool,
+}
+
+/// What a trial answers. Only `id`, `ok`, and either `wall_ns` and `checksum` or `error` are required.
+///
+/// All times are of one run of the whole work, already divided by `batch`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The request's `id`.
+    pub id: u64,
+    /// Whether the work was done.
+    pub ok: bool,
+    /// Wall time of one run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wall_ns: Option<u64>,
+    /// Checksum of one run's results; every run of the batch must have given it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checksum: Option<String>,
+    /// CPU time in user mode of one run, of this process and its helpers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_ns: Option<u64>,
+    /// CPU time in the kernel of one run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sys_ns: Option<u64>,
+    /// Peak resident memory while the batch ran, of this process and its helpers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rss_peak_kib: Option<u64>,
+    /// Voluntary context switches of the batch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vcsw: Option<u64>,
+    /// Involuntary context switches of the batch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ivcsw: Option<u64>,
+    /// For a warm-up: whether the times became steady before its limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steady: Option<bool>,
+    /// What went wrong where `ok` is false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+impl Answer {
+    /// An answer that the work was not done.
+    #[must_use]
+    pub fn failed(id: u64, error: impl Into<String>) -> Self {
+        Self { id, error: Some(error.into()), ..Self::default() }
+    }
+}
+
+/// What a good answer says, once it has been checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measured {
+    /// Wall time of one run, at least 1 ns.
+    pub wall_ns: u64,
+    /// Checksum of one run's results.
+    pub checksum: String,
+    /// The answer, for its optional parts.
+    pub answer: Answer,
+}
+
+/// Writes `message` as one line.
+///
+/// # Errors
+/// When the message cannot be told in JSON (a number that is not finite).
+pub fn line_of<T: Serialize>(message: &T) -> Result<Vec<u8>, serde_json::Error> {
+    let mut line = serde_json::to_vec(message)?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+/// Reads a line that should be the answer to request `id`.
+///
+/// # Errors
+/// A sentence on what is wrong with the line, or the trial's own error.
+pub fn read_answer(line: &[u8], id: u64) -> Result<Measured, AnswerError> {
+    let answer: Answer = serde_json::from_slice(line).map_err(|error| {
+        AnswerError::Broken(format!(
+            "answered with a line that is not an answer ({error}): {}",
+            excerpt(line)
+        ))
+    })?;
+    if answer.id != id {
+        return Err(AnswerError::Broken(format!("answered request {} when asked {id}", answer.id)));
+    }
+    if !answer.ok {
+        let reason = answer.error.unwrap_or_else(|| "failed without an `error`".to_owned());
+        return Err(AnswerError::Failed(clip(&reason, 2000)));
+    }
+    let Some(wall_ns) = answer.wall_ns else {
+        return Err(AnswerError::Broken(format!("answered without `wall_ns`: {}", excerpt(line))));
+    };
+    let Some(checksum) = answer.checksum.clone() else {
+        return Err(AnswerError::Broken(format!("answered without `checksum`: {}", excerpt(line))));
+    };
+    Ok(Measured { wall_ns: wall_ns.max(1), checksum: clip(&checksum, 100), answer })
+}
+
+/// Why an answer is of no use.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AnswerError {
+    /// The trial says that it could not do the work: this request fails, the trial may go on.
+    Failed(String),
+    /// The trial does not keep to the protocol: nothing that it says can be trusted.
+    Broken(String),
+}
+
+/// The start of a line for a message: printable, at most 120 characters.
+#[must_use]
+pub fn excerpt(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&line[..line.len().min(600)]);
+    format!("{:?}", clip(text.trim_end(), 120))
+}
+
+/// The first `chars` characters of `text`, marked where something was cut off.
+#[must_use]
+pub fn clip(text: &str, chars: usize) -> String {
+    match text.char_indices().nth(chars) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// Takes whole lines out of a stream that arrives in pieces.
+#[derive(Debug, Default)]
+pub struct Lines {
+    buffer: Vec<u8>,
+    /// Bytes of `buffer` that are known to hold no newline.
+    searched: usize,
+}
+
+impl Lines {
+    /// Adds what arrived.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Takes the next whole line, without its newline.
+    ///
+    /// # Errors
+    /// The line's excerpt when it is longer than [`LINE_BYTES_MAX`].
+    pub fn next_line(&mut self) -> Result<Option<Vec<u8>>, String> {
+        let found = self.buffer[self.searched..].iter().position(|&byte| byte == b'\n');
+        match found {
+            Some(at) if self.searched + at < LINE_BYTES_MAX => {
+                let mut line: Vec<u8> = self.buffer.drain(..=self.searched + at).collect();
+                line.pop();
+                self.searched = 0;
+                Ok(Some(line))
+            }
+            None if self.buffer.len() < LINE_BYTES_MAX => {
+                self.searched = self.buffer.len();
+                Ok(None)
+            }
+            _ => Err(excerpt(&self.buffer)),
+        }
+    }
+
+    /// What arrived after the last whole line.
+    #[must_use]
+    pub fn rest(&self) -> &[u8] {
+        &self.buffer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_needs_its_id_its_time_and_its_checksum() {
+        let good = br#"{"id":3,"ok":true,"wall_ns":12,"checksum":"ab","extra":[1]}"#;
+        let measured = read_answer(good, 3).unwrap();
+        assert_eq!((measured.wall_ns, measured.checksum.as_str()), (12, "ab"));
+        for (line, word) in [
+            (&b"hello"[..], "not an answer"),
+            (b"{}", "not an answer"),
+            (br#"{"id":2,"ok":true,"wall_ns":12,"checksum":"ab"}"#, "request 2"),
+            (br#"{"id":3,"ok":true,"checksum":"ab"}"#, "wall_ns"),
+            (br#"{"id":3,"ok":true,"wall_ns":12}"#, "checksum"),
+            (br#"{"id":3,"ok":true,"wall_ns":-1,"checksum":"ab"}"#, "not an answer"),
+        ] {
+            match read_answer(line, 3) {
+                Err(AnswerError::Broken(reason)) => assert!(reason.contains(word), "{reason}"),
+                other => panic!("{other:?}"),
+            }
+        }
+        let failed = read_answer(br#"{"id":3,"ok":false,"error":"no such kernel"}"#, 3);
+        assert_eq!(failed, Err(AnswerError::Failed("no such kernel".to_owned())));
+    }
+
+    #[test]
+    fn lines_come_whole_however_they_arrive() {
+        let mut lines = Lines::default();
+        let mut seen = Vec::new();
+        for byte in b"one\ntwo\n\nthr" {
+            lines.push(&[*byte]);
+            while let Some(line) = lines.next_line().unwrap() {
+                seen.push(String::from_utf8(line).unwrap());
+            }
+        }
+        assert_eq!(seen, ["one", "two", ""]);
+        assert_eq!(lines.rest(), b"thr");
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_refused_at_the_limit() {
+        let mut lines = Lines::default();
+        lines.push(&vec![b'x'; LINE_BYTES_MAX - 1]);
+        assert_eq!(lines.next_line(), Ok(None));
+        lines.push(b"x");
+        assert!(lines.next_line().unwrap_err().len() < 200);
+        let mut lines = Lines::default();
+        lines.push(&vec![b'x'; LINE_BYTES_MAX + 5]);
+        lines.push(b"\n");
+        assert!(lines.next_line().is_err(), "a long line is refused even when it ends");
+    }
+
+    #[test]
+    fn an_excerpt_is_short_and_printable() {
+        let text = excerpt(&[&b"\x1b[31m\xff"[..], &[b'a'; 5000]].concat());
+        assert!(text.len() < 500 && text.chars().all(|c| !c.is_control()), "{text}");
+    }
+}
