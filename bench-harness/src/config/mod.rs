@@ -7,12 +7,30 @@
 //!
 //! The way of a file: `lookup` finds the text → `tree` parses it and keeps where every value stands → `--set`
 //! edits the tree → `schema` reads the tree into an `Experiment`, parameter by parameter with `axis`.
+mod axis;
+pub mod duration;
+mod error;
+mod lookup;
+mod quick;
+mod resolved;
+mod schema;
+mod strategies;
+mod suggest;
+#[cfg(test)]
+mod tests;
+mod tree;
+
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use crossover_reports::record::ParamValue as Value;
 use crossover_reports::record::{self, ParamValue, Params};
+pub use crossover_workloads::Value;
+use crossover_workloads::catalog;
+
+pub use error::ConfigError;
+pub use lookup::names;
+pub use suggest::{nearest, shown};
 
 /// What a configuration may ask for at most.
 pub mod limits {
@@ -37,7 +55,7 @@ pub mod limits {
 /// One experiment, as its file describes it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Experiment {
-    /// Its name: lower-case letters, digits, `-`, `_` and `.`; safe as a part of a path.
+    /// Its name: one line of at most 100 characters; [`Experiment::slug`] is fit for a path.
     pub name: String,
     /// The question it asks.
     pub question: String,
@@ -156,11 +174,87 @@ pub struct Cell {
 }
 
 impl Experiment {
+    /// Loads an experiment by its name or from a file, with every `--set` of `sets` applied in order.
+    ///
+    /// A word with a slash or that ends in `.toml` is a path; any other is a name, first of a file in
+    /// `workloads/experiments/` of the current folder, then of an experiment that is built in.
+    ///
+    /// # Errors
+    /// Whatever keeps the experiment from being run as it is written, with its place and the reason.
+    pub fn load(name_or_path: &str, sets: &[String]) -> Result<Self, ConfigError> {
+        Self::from_found(lookup::find(name_or_path)?, sets)
+    }
+
+    /// Loads an experiment from the file at `path`, whatever it is called.
+    ///
+    /// # Errors
+    /// As [`Experiment::load`].
+    pub fn load_file(path: &Path) -> Result<Self, ConfigError> {
+        Self::from_found(lookup::file(path)?, &[])
+    }
+
+    /// Reads an experiment's text. `label` stands for the file in errors; relative commands start from `dir`.
+    ///
+    /// # Errors
+    /// As [`Experiment::load`].
+    pub fn parse(text: &str, label: &str, dir: &Path) -> Result<Self, ConfigError> {
+        Self::from_text(text, label, dir, &[])
+    }
+
+    fn from_found(found: lookup::Found, sets: &[String]) -> Result<Self, ConfigError> {
+        Self::from_text(&found.text, &found.label, &found.dir, sets)
+    }
+
+    fn from_text(text: &str, label: &str, dir: &Path, sets: &[String]) -> Result<Self, ConfigError> {
+        let mut sources = error::Sources::new(label, text);
+        let mut root = tree::parse(&sources, 0, text)?;
+        for set in sets {
+            tree::set(&mut sources, &mut root, set)?;
+        }
+        let mut experiment = schema::experiment(&sources, &root, label.into(), text.to_owned(), dir)?;
+        if !sets.is_empty() {
+            experiment.rewrite_text();
+        }
+        Ok(experiment)
+    }
+
+    /// Makes `text` say what the experiment now is, so that a run's `config.toml` alone describes the run.
+    fn rewrite_text(&mut self) {
+        let from = shown(&self.source.display().to_string());
+        self.text = format!("# {from}, as changed by the command line\n{}", self.resolved_toml());
+    }
+
+    /// Limits the time of the experiment, as `--budget` does.
+    pub fn with_budget(&mut self, budget: Duration) {
+        self.measure.budget = Some(budget);
+        self.rewrite_text();
+    }
+
+    /// The name as a part of a path: lower-case letters, digits and single dashes, never empty.
+    #[must_use]
+    pub fn slug(&self) -> String {
+        let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+        let dashed: String = self.name.chars().map(plain).collect();
+        let parts: Vec<&str> = dashed.split('-').filter(|part| !part.is_empty()).collect();
+        if parts.is_empty() { "experiment".to_owned() } else { parts.join("-") }
+    }
+
+    /// The kind of the workload, as the catalog knows it.
+    #[must_use]
+    pub fn kind(&self) -> Option<&'static catalog::KindInfo> {
+        catalog::find(&self.workload.kind)
+    }
+
+    /// How many cells there are; `None` when that is beyond counting.
+    #[must_use]
+    pub fn cell_count(&self) -> Option<usize> {
+        self.workload.axes.iter().try_fold(1_usize, |count, axis| count.checked_mul(axis.values.len()))
+    }
+
     /// Every combination of the axes' values: the first axis changes slowest. Without an axis, one cell.
     #[must_use]
     pub fn cells(&self) -> Vec<Cell> {
-        let count = self.workload.axes.iter().map(|axis| axis.values.len()).product();
-        (0..count).map(|index| self.cell(index)).collect()
+        (0..self.cell_count().unwrap_or(0)).map(|index| self.cell(index)).collect()
     }
 
     /// The cell at `index`, read as a number whose digits are the axes' positions, the last axis lowest.
@@ -171,15 +265,21 @@ impl Experiment {
             let value = &axis.values[index % axis.values.len()];
             index /= axis.values.len();
             all.insert(axis.param.clone(), value.clone());
-            params.insert(axis.param.clone(), value.clone());
+            params.insert(axis.param.clone(), recorded(value));
         }
-        let tasks = match all.get("tasks") {
-            Some(ParamValue::Int(n)) => u32::try_from(*n).unwrap_or(1),
-            _ => 1,
-        };
+        let tasks = all.get("tasks").and_then(Value::as_i64).and_then(|n| u32::try_from(n).ok()).unwrap_or(1);
         if params.is_empty() {
             params.insert("tasks".to_owned(), ParamValue::Int(i64::from(tasks)));
         }
         Cell { name: record::cell_name(&params), params, all, tasks }
+    }
+}
+
+/// A value as the record writes it.
+fn recorded(value: &Value) -> ParamValue {
+    match value {
+        Value::Int(n) => ParamValue::Int(*n),
+        Value::Float(x) => ParamValue::Float(*x),
+        Value::Text(text) => ParamValue::Text(text.clone()),
     }
 }

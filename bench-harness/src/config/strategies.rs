@@ -1,0 +1,194 @@
+//! The table `[strategies]`: who takes part, with how many workers, and the programs of other people.
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::error::ConfigError;
+use super::schema::{Reader, Section};
+use super::suggest::{did_you_mean, shown};
+use super::tree::{Entry, Kind, Node};
+use super::{External, Strategies, StrategyOptions, limits};
+use crate::strategy::BUILT_IN;
+
+/// Reads `[strategies]`; a relative command or folder starts from `dir`.
+pub(super) fn read(reader: Reader<'_>, node: &Node, dir: &Path) -> Result<Strategies, ConfigError> {
+    let mut known = vec!["include", "workers", "external"];
+    known.extend(BUILT_IN.iter().map(|info| info.name));
+    let section = Section::open(reader, "strategies", node, &known)?;
+    let mut external = BTreeMap::new();
+    let mut programs = BTreeMap::new();
+    if let Some(node) = section.get("external") {
+        for entry in Section::open_any(reader, "strategies.external", node)?.entries() {
+            let (command, program) = read_external(reader, entry, dir)?;
+            external.insert(entry.key.clone(), command);
+            programs.insert(entry.key.clone(), program);
+        }
+    }
+    let include = match section.get("include") {
+        Some(node) => read_include(reader, node, &external)?,
+        None => BUILT_IN.iter().map(|info| info.name.to_owned()).collect(),
+    };
+    for (name, command) in external.iter().filter(|(name, _)| include.contains(name)) {
+        check_program(reader, name, command, programs[name])?;
+    }
+    let mut overrides = BTreeMap::new();
+    for entry in section.entries() {
+        if let Some(info) = BUILT_IN.iter().find(|info| info.name == entry.key) {
+            overrides.insert(entry.key.clone(), read_override(reader, entry, info)?);
+        }
+    }
+    let workers = match section.get("workers") {
+        Some(node) => read_workers(reader, node, "strategies.workers")?,
+        None => cores(),
+    };
+    Ok(Strategies { include, workers, overrides, external })
+}
+
+/// The cores that this process may use, as far as it can be told.
+fn cores() -> u32 {
+    u32::try_from(num_cpus::get()).unwrap_or(limits::WORKERS).clamp(1, limits::WORKERS)
+}
+
+fn read_workers(reader: Reader<'_>, node: &Node, key: &str) -> Result<u32, ConfigError> {
+    if let Kind::Text(text) = &node.kind {
+        if text == "cores" {
+            return Ok(cores());
+        }
+        let near = did_you_mean(text, ["cores"]);
+        return Err(reader.error(
+            node,
+            key,
+            format!("expected \"cores\" or a number; found {}{near}", node.found()),
+        ));
+    }
+    let n = reader.int(node, key, 1, i64::from(limits::WORKERS))?;
+    Ok(u32::try_from(n).unwrap_or(limits::WORKERS))
+}
+
+fn read_override(
+    reader: Reader<'_>,
+    entry: &Entry,
+    info: &crate::strategy::Info,
+) -> Result<StrategyOptions, ConfigError> {
+    let path = format!("strategies.{}", entry.key);
+    let section = Section::open(reader, &path, &entry.node, &["workers"])?;
+    let Some(node) = section.get("workers") else { return Ok(StrategyOptions::default()) };
+    let key = section.key("workers");
+    if info.workers.is_none() {
+        return Err(reader.error(
+            node,
+            &key,
+            format!("{} has no workers to set ({})", info.name, info.about),
+        ));
+    }
+    Ok(StrategyOptions { workers: Some(read_workers(reader, node, &key)?) })
+}
+
+fn read_include(
+    reader: Reader<'_>,
+    node: &Node,
+    external: &BTreeMap<String, External>,
+) -> Result<Vec<String>, ConfigError> {
+    let key = "strategies.include";
+    let known = || BUILT_IN.iter().map(|info| info.name).chain(external.keys().map(String::as_str));
+    let list = || format!("known: {}", known().collect::<Vec<_>>().join(", "));
+    let names = reader.texts(node, key)?;
+    if names.is_empty() {
+        return Err(reader.error(node, key, "the list is empty: nobody takes part").help(list()));
+    }
+    let mut seen = BTreeSet::new();
+    for (item, name) in &names {
+        if !known().any(|other| other == *name) {
+            let message = format!("there is no strategy \"{}\"{}", shown(name), did_you_mean(name, known()));
+            let own = "a program of your own: [strategies.external.NAME] run = [\"./program\"]";
+            return Err(reader.error(item, key, message).help(list()).help(own));
+        }
+        if !seen.insert(*name) {
+            return Err(reader.error(item, key, format!("\"{name}\" stands in the list twice")));
+        }
+    }
+    Ok(names.into_iter().map(|(_, name)| name.to_owned()).collect())
+}
+
+/// Reads `[strategies.external.NAME]`; returns the command and the node that names its program.
+fn read_external<'a>(
+    reader: Reader<'a>,
+    entry: &'a Entry,
+    dir: &Path,
+) -> Result<(External, &'a Node), ConfigError> {
+    /// Longest name, in bytes.
+    const NAME_BYTES: usize = 64;
+    let name = &entry.key;
+    let path = format!("strategies.external.{}", shown(name));
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if name.is_empty() || name.len() > NAME_BYTES || !name.chars().all(plain) {
+        let message = "a strategy's name has 1 to 64 letters, digits, `-`, `_` or `.`";
+        return Err(reader.sources.error(&entry.place, &path, message));
+    }
+    if BUILT_IN.iter().any(|info| info.name == name) {
+        return Err(reader.sources.error(&entry.place, &path, "this name belongs to a built-in strategy"));
+    }
+    let section = Section::open(reader, &path, &entry.node, &["run", "dir"])?;
+    let key = section.key("run");
+    let node = section.required("run", "the program and its arguments, such as run = [\"./my-trial\"]")?;
+    let words = reader.texts(node, &key)?;
+    let Some((program, first)) = words.first() else {
+        return Err(reader.error(node, &key, "the list is empty: the program is missing"));
+    };
+    if first.is_empty() {
+        return Err(reader.error(program, &key, "the program's name is empty"));
+    }
+    if let Some((item, _)) = words.iter().find(|(_, word)| word.contains('\0')) {
+        return Err(reader.error(item, &key, "a program's argument cannot hold a NUL character"));
+    }
+    let program = *program;
+    let run = words.into_iter().map(|(_, word)| word.to_owned()).collect();
+    let dir = match section.get("dir") {
+        Some(node) => {
+            let text = reader.text(node, &section.key("dir"))?;
+            if text.contains('\0') {
+                return Err(reader.error(node, &section.key("dir"), "a path cannot hold a NUL character"));
+            }
+            dir.join(text)
+        }
+        None => dir.to_owned(),
+    };
+    Ok((External { run, dir }, program))
+}
+
+/// Refuses a program that is not there or cannot be executed.
+fn check_program(reader: Reader<'_>, name: &str, command: &External, at: &Node) -> Result<(), ConfigError> {
+    let key = format!("strategies.external.{name}.run");
+    let program = &command.run[0];
+    if !command.dir.is_dir() {
+        let message = format!("there is no folder {}", command.dir.display());
+        return Err(reader.error(at, &format!("strategies.external.{name}.dir"), message));
+    }
+    if program.contains('/') {
+        let path = command.dir.join(program);
+        return match executable(&path) {
+            Ok(()) => Ok(()),
+            Err(reason) => Err(reader.error(at, &key, format!("{}: {reason}", path.display()))),
+        };
+    }
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&paths).any(|folder| executable(&folder.join(program)).is_ok());
+    if found {
+        return Ok(());
+    }
+    let message = format!("there is no program `{}` in the folders of PATH", shown(program));
+    let mut error = reader.error(at, &key, message);
+    if command.dir.join(program).exists() {
+        error =
+            error.help(format!("for the file in {}, write \"./{}\"", command.dir.display(), shown(program)));
+    }
+    Err(error)
+}
+
+fn executable(path: &PathBuf) -> Result<(), String> {
+    let metadata = std::fs::metadata(path).map_err(|error| error.to_string())?;
+    if !metadata.is_file() {
+        return Err("is not a file".to_owned());
+    }
+    nix::unistd::access(path, nix::unistd::AccessFlags::X_OK)
+        .map_err(|_| "is not executable: chmod +x makes it so".to_owned())
+}
