@@ -3,3 +3,4 @@
 #[allow(dead_code, reason = "the doors that use it land next")]
 mod driver;
 pub mod io;
+pub mod process_pool;

@@ -1,0 +1,201 @@
+//! When to start the next worker: at once, after a back-off, or not for a while (the breaker is open).
+//!
+//! Two things slow the pool down. A death that achieved nothing doubles a delay (10 ms to 5 s) until a worker
+//! serves a job again. [`DEATHS`] deaths before hello, within the window, open the breaker: no worker is started for
+//! [`PAUSE`]; then one probe is, and its hello closes the breaker while its death opens it again.
+
+use super::spawn::Exit;
+use std::{
+    collections::VecDeque,
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// So many deaths before hello within the window open the breaker.
+const DEATHS: usize = 5;
+
+/// The window; longer when the start-up timeout is, so that wedged starts add up too.
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// How long an open breaker stays open.
+const PAUSE: Duration = Duration::from_secs(5);
+
+const FIRST_DELAY: Duration = Duration::from_millis(10);
+const LONGEST_DELAY: Duration = Duration::from_secs(5);
+
+/// Why no worker could be started, kept so that every affected call can be told.
+#[derive(Clone, Debug)]
+pub(super) struct Cause {
+    kind: io::ErrorKind,
+    text: Arc<str>,
+    /// Trying again is pointless: the program itself must change.
+    hopeless: bool,
+}
+
+impl Cause {
+    pub(super) fn new(kind: io::ErrorKind, text: String) -> Self {
+        Self { kind, text: text.into(), hopeless: false }
+    }
+
+    /// A worker that ended before hello.
+    pub(super) fn early_death(exit: Exit, stderr_tail: &str) -> Self {
+        use super::error::{Death, Tail};
+        if exit.code == Some(super::worker::EXIT_NO_HOOK) {
+            let text = "`main` does not call `crossover_runtime::process_pool::worker_entry()`: make that its first \
+                        line, so that the copies of this program which the pool starts become workers";
+            return Self { kind: io::ErrorKind::Unsupported, text: text.into(), hopeless: true };
+        }
+        let text = format!(
+            "a worker ended before it was ready: {}{} (is `crossover_runtime::process_pool::worker_entry()` the first \
+             line of `main`?)",
+            Death(exit.signal, exit.code),
+            Tail(stderr_tail),
+        );
+        Self::new(io::ErrorKind::UnexpectedEof, text)
+    }
+
+    pub(super) fn to_error(&self) -> io::Error {
+        io::Error::new(self.kind, &*self.text)
+    }
+}
+
+/// See the module's description. Touched under the pool's lock only.
+#[derive(Debug)]
+pub(super) struct Breaker {
+    window: Duration,
+    /// Deaths before hello, oldest first.
+    deaths: VecDeque<Instant>,
+    /// Deaths in a row that achieved nothing.
+    fruitless: u32,
+    /// No worker may be started before.
+    not_before: Option<Instant>,
+    /// Set while the breaker is open or half-open.
+    open: Option<Cause>,
+}
+
+impl Breaker {
+    pub(super) fn new(startup_timeout: Duration) -> Self {
+        let window = WINDOW.max(startup_timeout.saturating_mul(DEATHS as u32 + 1));
+        Self { window, deaths: VecDeque::new(), fruitless: 0, not_before: None, open: None }
+    }
+
+    /// Whether a worker may be started now, `starting` being under way. A half-open breaker allows one.
+    pub(super) fn allows(&self, now: Instant, starting: usize) -> bool {
+        self.not_before.is_none_or(|until| now >= until) && (self.open.is_none() || starting == 0)
+    }
+
+    /// The instant before which no worker may be started, if it lies ahead.
+    pub(super) fn next_start(&self, now: Instant) -> Option<Instant> {
+        self.not_before.filter(|until| now < *until)
+    }
+
+    /// Why calls are refused now: the breaker is open and its pause not over.
+    pub(super) fn refuses(&self, now: Instant) -> Option<&Cause> {
+        self.open.as_ref().filter(|_| self.next_start(now).is_some())
+    }
+
+    /// A worker said hello.
+    pub(super) fn worker_ready(&mut self) {
+        self.deaths.clear();
+        self.open = None;
+    }
+
+    /// A worker answered a job, or died under one: either way the pool got on.
+    pub(super) fn progress(&mut self) {
+        self.fruitless = 0;
+        if self.open.is_none() {
+            self.not_before = None;
+        }
+    }
+
+    /// A worker died after hello without having been given a job.
+    pub(super) fn idle_death(&mut self, now: Instant) {
+        self.back_off(now);
+    }
+
+    /// A worker could not be started, or died before hello. True when that opens the breaker.
+    pub(super) fn early_death(&mut self, now: Instant, cause: &Cause) -> bool {
+        self.deaths.push_back(now);
+        while self.deaths.front().is_some_and(|first| now.duration_since(*first) > self.window) {
+            self.deaths.pop_front();
+        }
+        if self.deaths.len() < DEATHS && self.open.is_none() && !cause.hopeless {
+            self.back_off(now);
+            return false;
+        }
+        self.not_before = now.checked_add(PAUSE);
+        self.open = Some(cause.clone());
+        true
+    }
+
+    fn back_off(&mut self, now: Instant) {
+        let delay = FIRST_DELAY.saturating_mul(1 << self.fruitless.min(16)).min(LONGEST_DELAY);
+        self.fruitless += 1;
+        self.not_before = now.checked_add(delay);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cause() -> Cause {
+        Cause::early_death(Exit { signal: None, code: Some(3) }, "")
+    }
+
+    #[test]
+    fn five_early_deaths_open_it_and_a_hello_closes_it() {
+        let mut now = Instant::now();
+        let mut breaker = Breaker::new(Duration::from_secs(1));
+        for _ in 0..4 {
+            assert!(!breaker.early_death(now, &cause()));
+            now = breaker.next_start(now).expect("a back-off");
+            assert!(breaker.refuses(now).is_none());
+        }
+        assert!(breaker.early_death(now, &cause()));
+        assert!(breaker.refuses(now).is_some() && !breaker.allows(now, 0));
+
+        now += PAUSE;
+        assert!(breaker.refuses(now).is_none(), "half-open");
+        assert!(breaker.allows(now, 0) && !breaker.allows(now, 1), "one probe only");
+        assert!(breaker.early_death(now, &cause()), "a failed probe opens it at once");
+        now += PAUSE;
+        breaker.worker_ready();
+        assert!(breaker.allows(now, 3));
+    }
+
+    #[test]
+    fn old_deaths_are_forgotten() {
+        let mut now = Instant::now();
+        let mut breaker = Breaker::new(Duration::from_secs(1));
+        for _ in 0..20 {
+            assert!(!breaker.early_death(now, &cause()));
+            now += WINDOW / 2;
+        }
+    }
+
+    #[test]
+    fn a_missing_hook_opens_it_at_once() {
+        let exit = Exit { signal: None, code: Some(super::super::worker::EXIT_NO_HOOK) };
+        let missing = Cause::early_death(exit, "");
+        assert!(Breaker::new(Duration::from_secs(1)).early_death(Instant::now(), &missing));
+        assert!(missing.to_error().to_string().contains("worker_entry"));
+    }
+
+    #[test]
+    fn the_back_off_doubles_to_its_limit_and_progress_ends_it() {
+        let now = Instant::now();
+        let mut breaker = Breaker::new(Duration::from_secs(1));
+        let mut delays = Vec::new();
+        for _ in 0..40 {
+            breaker.idle_death(now);
+            delays.push(breaker.next_start(now).unwrap() - now);
+        }
+        assert_eq!(delays[0], FIRST_DELAY);
+        assert_eq!(delays[1], FIRST_DELAY * 2);
+        assert_eq!(delays[39], LONGEST_DELAY);
+        breaker.progress();
+        assert!(breaker.allows(now, 0));
+    }
+}

@@ -1,0 +1,275 @@
+//! What a call can fail with. Every variant names whose fault it was: the pool's state, the values, the
+//! job, the caller's own limits, or the worker's death.
+
+use nix::sys::signal::Signal;
+use std::{fmt, io, time::Duration};
+
+/// Why a call gave no result.
+///
+/// A job that returns a `Result` is not affected: its error is an ordinary result,
+/// `Ok(Err(…))`.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// The pool did not take the call; the job did not run.
+    #[error("the process pool refused the call: {0}")]
+    Rejected(Rejection),
+    /// The function carries no `#[job]`, so no worker knows it; nothing ran.
+    #[error("`{function}` is not a job: put `#[crossover_runtime::process_pool::job]` on it")]
+    UnknownJob {
+        /// The function's path.
+        function: &'static str,
+    },
+    /// An argument or the result did not encode or decode. The worker lives.
+    #[error("job `{job}`: cannot {stage}: {reason}")]
+    Codec {
+        /// The job's path.
+        job: &'static str,
+        /// Which value, on which side.
+        stage: CodecStage,
+        /// What the codec, or the limit on frames, had against it.
+        reason: String,
+    },
+    /// The job panicked. The worker lives.
+    #[error("job `{job}` panicked{}: {message}", At(.location.as_deref()))]
+    Panic {
+        /// The job's path.
+        job: &'static str,
+        /// The panic's message; a fixed text when the payload is not a string.
+        message: String,
+        /// `file:line:column` of the panic.
+        location: Option<String>,
+        /// The backtrace in the worker, when `RUST_BACKTRACE` asks for one.
+        backtrace: Option<String>,
+    },
+    /// The job ran longer than [`Call::timeout`](super::Call::timeout) allows. Its worker was killed.
+    #[error("job `{job}` did not finish within {after:?} and was killed")]
+    Timeout {
+        /// The job's path.
+        job: &'static str,
+        /// The allowance, from the job's start.
+        after: Duration,
+    },
+    /// The job was running when the pool was dropped, or when the deadline of
+    /// [`close`](super::ProcessPool::close) passed. Its worker was killed.
+    #[error("job `{job}` was running when the process pool shut down, and was killed")]
+    Cancelled {
+        /// The job's path.
+        job: &'static str,
+    },
+    /// The worker died while it ran this job. The pool goes on with a new worker; the job is not retried,
+    /// because it may have had effects already.
+    #[error("the worker died while it ran job `{job}`: {}{}", Death(*.signal, *.code), Tail(.stderr_tail))]
+    WorkerDied {
+        /// The job's path.
+        job: &'static str,
+        /// The signal that killed the worker (9 is SIGKILL), if one did.
+        signal: Option<i32>,
+        /// The worker's exit code, if it exited. With neither, the status is unknown: someone else
+        /// reaped the process.
+        code: Option<i32>,
+        /// The last bytes that the worker wrote to stderr (at most 4 KiB), over its whole life.
+        stderr_tail: String,
+        /// How many jobs the worker had answered before.
+        jobs_served: u64,
+    },
+    /// No worker could be started: the job did not run. The source tells why the last attempt failed.
+    #[error("cannot start a worker process: {0}")]
+    Spawn(#[source] io::Error),
+}
+
+/// Why the pool did not take a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// The queue is full; only [`try_call`](super::ProcessPool::try_call) refuses for that.
+    Full,
+    /// The pool was closed or dropped.
+    Closed,
+    /// Workers keep dying before they are ready. After a pause the pool tries again by itself.
+    BreakerOpen,
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full => "its queue is full",
+            Self::Closed => "it is closed",
+            Self::BreakerOpen => "its workers keep dying before they are ready; it tries again after a pause",
+        })
+    }
+}
+
+/// Which value failed to cross between the processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CodecStage {
+    /// The caller could not encode the arguments: nothing ran.
+    EncodeArguments,
+    /// The worker could not decode the arguments: nothing ran.
+    DecodeArguments,
+    /// The worker could not encode the result: the job ran.
+    EncodeResult,
+    /// The caller could not decode the result: the job ran.
+    DecodeResult,
+}
+
+impl CodecStage {
+    /// The number that stands for the stage in a frame.
+    pub(super) fn to_byte(self) -> u8 {
+        match self {
+            Self::EncodeArguments => 0,
+            Self::DecodeArguments => 1,
+            Self::EncodeResult => 2,
+            Self::DecodeResult => 3,
+        }
+    }
+
+    /// The stage that a worker reports: one of the two that happen on its side.
+    pub(super) fn from_worker(byte: u8) -> Self {
+        if byte == Self::DecodeArguments.to_byte() { Self::DecodeArguments } else { Self::EncodeResult }
+    }
+}
+
+impl fmt::Display for CodecStage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::EncodeArguments => "encode the arguments",
+            Self::DecodeArguments => "decode the arguments in the worker",
+            Self::EncodeResult => "encode the result in the worker",
+            Self::DecodeResult => "decode the result",
+        })
+    }
+}
+
+impl CallError {
+    /// The pool refused the call for a reason of its own state.
+    pub fn is_rejected(&self) -> bool {
+        matches!(self, Self::Rejected(_))
+    }
+
+    /// The queue was full.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Rejected(Rejection::Full))
+    }
+
+    /// The pool was closed or dropped before the job started.
+    pub fn is_closed(&self) -> bool {
+        matches!(self, Self::Rejected(Rejection::Closed))
+    }
+
+    /// The pool has stopped starting workers for a while.
+    pub fn is_breaker_open(&self) -> bool {
+        matches!(self, Self::Rejected(Rejection::BreakerOpen))
+    }
+
+    /// A value did not encode or decode.
+    pub fn is_codec(&self) -> bool {
+        matches!(self, Self::Codec { .. })
+    }
+
+    /// The job panicked.
+    pub fn is_panic(&self) -> bool {
+        matches!(self, Self::Panic { .. })
+    }
+
+    /// The job ran out of time.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::Timeout { .. })
+    }
+
+    /// The pool was shut down over the running job.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self, Self::Cancelled { .. })
+    }
+
+    /// The worker died under the job.
+    pub fn is_worker_died(&self) -> bool {
+        matches!(self, Self::WorkerDied { .. })
+    }
+
+    /// No worker could be started.
+    pub fn is_spawn(&self) -> bool {
+        matches!(self, Self::Spawn(_))
+    }
+}
+
+/// How a process ended: the signal, the exit code, or neither when nobody knows.
+#[derive(Clone, Copy)]
+pub(super) struct Death(pub(super) Option<i32>, pub(super) Option<i32>);
+
+impl fmt::Display for Death {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0, self.1) {
+            (Some(signal), _) => match Signal::try_from(signal) {
+                Ok(name) => write!(f, "killed by signal {signal} ({name})"),
+                Err(_) => write!(f, "killed by signal {signal}"),
+            },
+            (None, Some(code)) => write!(f, "it exited with code {code}"),
+            (None, None) => f.write_str("its exit status is unknown (another part of the program reaped it)"),
+        }
+    }
+}
+
+/// The tail of a worker's stderr as the end of a message; nothing when there is none.
+pub(super) struct Tail<'a>(pub(super) &'a str);
+
+impl fmt::Display for Tail<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.trim_end() {
+            "" => Ok(()),
+            text => write!(f, "; the end of its stderr:\n{text}"),
+        }
+    }
+}
+
+/// ` at file:line:column`, or nothing.
+struct At<'a>(Option<&'a str>);
+
+impl fmt::Display for At<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |place| write!(f, " at {place}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_say_what_happened_and_where() {
+        let died = CallError::WorkerDied {
+            job: "app::resize",
+            signal: Some(9),
+            code: None,
+            stderr_tail: "out of paper\n".into(),
+            jobs_served: 3,
+        };
+        assert_eq!(
+            died.to_string(),
+            "the worker died while it ran job `app::resize`: killed by signal 9 (SIGKILL); the end of its stderr:\nout of paper"
+        );
+        let panic = CallError::Panic {
+            job: "app::resize",
+            message: "no pixels".into(),
+            location: Some("src/app.rs:3:5".into()),
+            backtrace: None,
+        };
+        assert_eq!(panic.to_string(), "job `app::resize` panicked at src/app.rs:3:5: no pixels");
+        let unknown = CallError::WorkerDied {
+            job: "j",
+            signal: None,
+            code: None,
+            stderr_tail: String::new(),
+            jobs_served: 0,
+        };
+        assert!(unknown.to_string().ends_with("(another part of the program reaped it)"), "{unknown}");
+    }
+
+    #[test]
+    fn the_stages_of_a_worker_survive_the_frame() {
+        for stage in [CodecStage::DecodeArguments, CodecStage::EncodeResult] {
+            assert_eq!(CodecStage::from_worker(stage.to_byte()), stage);
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Run functions in other processes: `pool.call(f, (args,)).await`.
+//!
+//! A process isolates what a thread cannot: a crash, a leak, a library that is not thread-safe, an endless loop that
+//! must be stopped. A killed worker fails the one job it ran, and is replaced; no worker outlives its parent.
+//!
+//! ```standalone_crate
+//! use crossover_runtime::process_pool::{self, ProcessPool, job};
+//!
+//! #[job]
+//! fn add(a: u64, b: u64) -> u64 {
+//!     a + b
+//! }
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     process_pool::worker_entry(); // the first line: the workers are copies of this program
+//!     let pool = ProcessPool::builder().workers(2).build()?;
+//!     let sum = futures::executor::block_on(pool.call(add, (40, 2)))?; // any executor will do
+//!     assert_eq!(sum, 42);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # What a job is
+//! A free function with `#[job]`: at most six owned arguments, which like the result implement serde's traits and cross
+//! in postcard's format (large byte buffers: `serde_bytes::ByteBuf`, many times faster than `Vec<u8>`).
+//! Jobs run one at a time on a worker's main thread. They may print (stdout is the parent's; stderr is passed on
+//! to the parent's, its tail is part of [`CallError::WorkerDied`]); their stdin is `/dev/null`. What a job leaves behind
+//! in statics is there for the next job of the same worker: a cache, never a channel.
+//!
+//! # In tests
+//! The harness of `#[test]` owns `main`, so workers cannot start there. Set `harness = false` for the test target
+//! in `Cargo.toml`, and write a `main` that calls [`worker_entry`] first and the tests after it.
+//! A test target is a program like any other: jobs must be linked into it.
+//!
+//! # How it works
+//! The pool starts `/proc/self/exe` (never a fork without exec) with one end of a socket pair as stdin and a token
+//! in the environment; [`worker_entry`] recognises both. Calls and answers are frames on that socket. One thread per
+//! pool, the dispatcher, starts and reaps the workers and reads their answers; callers send jobs to idle workers
+//! themselves. Linux only (pidfds: 5.4 or later).
+//!
+//! # Floors of this module
+//! `pool`, `call`, `builder` (doors) → `dispatch` (the thread) → `state` (the books, one lock) → `breaker`, `spawn`,
+//! `frame`, `job`, `error`; `worker` is the other process and uses the last three only.
+
+mod breaker;
+mod builder;
+mod call;
+mod dispatch;
+mod error;
+mod frame;
+mod job;
+mod pool;
+mod spawn;
+mod state;
+mod worker;
+
+pub use builder::Builder;
+pub use call::{Call, OnDrop};
+pub use crossover_runtime_macros::job;
+pub use error::{CallError, CodecStage, Rejection};
+pub use job::JobFn;
+pub use pool::{CloseReport, PoolMetrics, ProcessPool};
+pub use worker::worker_entry;
+
+use builder::Options;
+
+/// What the expansion of `#[job]` names. Not an interface.
+#[doc(hidden)]
+pub mod __private {
+    pub use super::job::{Entry, JOBS, run, type_of};
+    pub use linkme;
+}

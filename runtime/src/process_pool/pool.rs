@@ -1,0 +1,218 @@
+//! [`ProcessPool`]: the handle. It owns the dispatcher thread through its last clone.
+
+use super::{
+    Builder, Call, CallError,
+    builder::Options,
+    dispatch::{self, Shared},
+    error::CodecStage,
+    frame::{self, Header, Kind},
+    job::{self, JobFn, Table},
+    spawn::Token,
+    state::State,
+};
+use serde::Serialize;
+use std::{
+    fmt,
+    future::poll_fn,
+    io, process,
+    sync::Arc,
+    task::Poll,
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+/// How long dropping the last handle waits for the killed workers to be reaped. It takes about a millisecond; only
+/// a process stuck in the kernel takes longer, and then the dispatcher goes on waiting alone.
+const DROP_LIMIT: Duration = Duration::from_secs(1);
+
+/// A pool of worker processes that run `#[job]` functions.
+///
+/// Clones are handles to the same pool. Dropping the last one kills the workers, running jobs included, and reaps
+/// them; calls that are still awaited then fail with [`CallError::Cancelled`] or
+/// [`Rejected(Closed)`](super::Rejection::Closed). Use [`close`](Self::close) to finish the jobs first.
+#[derive(Clone)]
+pub struct ProcessPool {
+    owner: Arc<Owner>,
+}
+
+/// What the handles own together.
+struct Owner {
+    shared: Arc<Shared>,
+    max_frame_bytes: u32,
+    dispatcher: Option<JoinHandle<()>>,
+}
+
+/// What a shutdown came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CloseReport {
+    /// Jobs that gave a result between the call of `close` and the end.
+    pub finished: u64,
+    /// Jobs that were cut off: queued ones that never ran, and running ones that were killed.
+    pub cancelled: u64,
+}
+
+/// A look at a pool's counters. They are read together, under the pool's lock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PoolMetrics {
+    /// Workers that are ready for jobs or run one.
+    pub workers: usize,
+    /// Jobs at a worker now.
+    pub running: usize,
+    /// Jobs that wait for a worker now.
+    pub queued: usize,
+    /// Jobs ever taken into the queue.
+    pub submitted: u64,
+    /// Jobs that ended with a result.
+    pub completed: u64,
+    /// Jobs that ended with an error.
+    pub failed: u64,
+    /// Worker processes ever started.
+    pub spawned: u64,
+    /// Worker processes that have ended, for whatever reason.
+    pub deaths: u64,
+}
+
+impl ProcessPool {
+    /// A pool with the default options: as many workers as the process may use cores, started as calls need
+    /// them.
+    ///
+    /// # Errors
+    /// As [`Builder::build`].
+    pub fn new() -> io::Result<Self> {
+        Self::builder().build()
+    }
+
+    /// The options, to change them first.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    pub(super) fn start(options: Options) -> io::Result<Self> {
+        let shared = Arc::new(Shared::new(State::new(options))?);
+        let token = Token { parent: process::id(), max_frame_bytes: options.max_frame_bytes };
+        let theirs = Arc::clone(&shared);
+        let dispatcher = thread::Builder::new()
+            .name("crossover-procpool".into())
+            .spawn(move || dispatch::run(&theirs, token))?;
+        let owner = Owner { shared, max_frame_bytes: options.max_frame_bytes, dispatcher: Some(dispatcher) };
+        Ok(Self { owner: Arc::new(owner) })
+    }
+
+    /// Runs `job` with `arguments` in a worker process: `pool.call(resize, (image, 640)).await`.
+    ///
+    /// `job` is a `#[job]` function, `arguments` the tuple of its arguments: `(a,)` for one, `()` for none. The arguments
+    /// are encoded here and the job is submitted at once, unless the queue is full: then it is queued
+    /// when the returned [`Call`] is first awaited.
+    ///
+    /// # Errors
+    /// All come out of the future; see [`CallError`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future cancels a job that has not started; see [`Call::on_drop`].
+    pub fn call<F, Args>(&self, job: F, arguments: Args) -> Call<F::Output>
+    where
+        F: JobFn<Args>,
+        Args: Serialize,
+    {
+        // Only the type matters: it is the key to the registry.
+        let _ = job;
+        let shared = Arc::clone(&self.owner.shared);
+        let Some((number, entry)) = Table::get().find::<F>() else {
+            let function = std::any::type_name::<F>();
+            return Call::failed(shared, function, CallError::UnknownJob { function });
+        };
+        match self.encode(number, &arguments) {
+            Ok(frame) => Call::submit(shared, entry.name(), frame),
+            Err(reason) => {
+                let error =
+                    CallError::Codec { job: entry.name(), stage: CodecStage::EncodeArguments, reason };
+                Call::failed(shared, entry.name(), error)
+            }
+        }
+    }
+
+    /// As [`call`](Self::call), but a call that cannot be queued now is refused now.
+    ///
+    /// # Errors
+    /// [`Rejected(Full)`](super::Rejection::Full) when the queue is full, and every other reason that is known
+    /// without running the job.
+    pub fn try_call<F, Args>(&self, job: F, arguments: Args) -> Result<Call<F::Output>, CallError>
+    where
+        F: JobFn<Args>,
+        Args: Serialize,
+    {
+        self.call(job, arguments).refused()
+    }
+
+    fn encode<Args: Serialize>(&self, job: u16, arguments: &Args) -> Result<Vec<u8>, String> {
+        // The id is filled in when the call is taken.
+        let header = Header { kind: Kind::Job, flags: 0, job, id: 0 };
+        let mut frame = job::encode(arguments, frame::begin(header))?;
+        frame::seal(&mut frame, self.owner.max_frame_bytes).map_err(|error| error.to_string())?;
+        Ok(frame)
+    }
+
+    /// Starts all workers and waits until they are ready, so that no later call pays for a start.
+    ///
+    /// # Errors
+    /// [`CallError::Spawn`] when workers keep failing to start, `Rejected(Closed)` when the pool was closed.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves the starts under way.
+    pub async fn warm_up(&self) -> Result<(), CallError> {
+        poll_fn(|cx| {
+            let mut waker = Some(cx.waker().clone());
+            let ready = self.owner.shared.with(|state| state.poll_all_ready(&mut waker));
+            ready.map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+
+    /// Takes no more calls, lets the jobs taken so far finish, and ends the workers. Jobs that are not done after
+    /// `deadline` are cut off. When this returns, every worker is reaped and the dispatcher is gone.
+    ///
+    /// Callable from any clone and more than once; the earliest deadline counts.
+    ///
+    /// # Cancel safety
+    /// Dropping the future does not stop the shutdown.
+    pub async fn close(&self, deadline: Duration) -> CloseReport {
+        let until = Instant::now().checked_add(deadline);
+        self.owner.shared.with(|state| state.drain_until(until));
+        poll_fn(|cx| {
+            let mut waker = Some(cx.waker().clone());
+            let report = self.owner.shared.with(|state| state.poll_finished(&mut waker));
+            report.map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+
+    /// The process ids of the workers that live now, ready or not.
+    pub fn worker_pids(&self) -> Vec<u32> {
+        self.owner.shared.with(|state| state.pids())
+    }
+
+    /// The counters, as of now.
+    pub fn metrics(&self) -> PoolMetrics {
+        self.owner.shared.with(|state| state.metrics())
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.shared.with(State::kill_all);
+        let Some(dispatcher) = self.dispatcher.take() else { return };
+        // A waker that the dispatcher runs may hold the last handle: the thread cannot wait for itself.
+        if dispatcher.thread().id() != thread::current().id() && self.shared.wait_finished(DROP_LIMIT) {
+            // It is past its last use of anything; it cannot panic any more.
+            let _ = dispatcher.join();
+        }
+    }
+}
+
+impl fmt::Debug for ProcessPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProcessPool").field("metrics", &self.metrics()).finish()
+    }
+}

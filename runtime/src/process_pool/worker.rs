@@ -1,0 +1,262 @@
+//! Inside a worker process: becoming one, the loop over jobs, and dying with the parent.
+//!
+//! One thread serves: read frames, run a job, answer, one after the other. The protocol lives on a duplicate of
+//! the socket at descriptor 10 or above; 0 is /dev/null by then, 1 and 2 belong to the job, which may print.
+//! A second thread only watches the socket for the parent's end.
+//!
+//! No worker outlives its parent, by three independent layers: the parent-death signal (set first, then the parent
+//! is checked, so a death in between is seen), the watchdog's hang-up event, and end-of-file in the loop.
+
+use super::{
+    error::CodecStage,
+    frame::{self, Decoder, Header, Hello, Kind, PROTOCOL, PanicReport, Payload},
+    job::Table,
+    spawn::{TOKEN_VARIABLE, Token},
+};
+use rustix::{
+    buffer::spare_capacity,
+    event::{PollFd, PollFlags},
+    io::{Errno, fcntl_dupfd_cloexec},
+    net::{RecvFlags, SendFlags, recv, send, sockopt::socket_peercred},
+    process::{
+        Signal, getpgrp, getpid, kill_current_process_group, kill_process, set_parent_process_death_signal,
+    },
+};
+use std::{
+    any::Any,
+    backtrace::{Backtrace, BacktraceStatus},
+    cell::RefCell,
+    env,
+    fs::OpenOptions,
+    io::{self, Write},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    panic::{self, AssertUnwindSafe},
+    process,
+    sync::Arc,
+    thread,
+};
+
+/// The exit code of a worker whose `main` never called [`worker_entry`]; the parent knows it.
+pub(super) const EXIT_NO_HOOK: i32 = 86;
+
+/// The exit code of a worker that could not set itself up.
+const EXIT_SETUP: i32 = 87;
+
+/// The lowest descriptor that the protocol may use: clear of the three that a job may print to or replace.
+const LOWEST_FD: i32 = 10;
+
+/// Turns this process into a worker if a pool started it as one. **The first line of `main`.**
+///
+/// In an ordinary process it returns at once, having done nothing. In a worker it never returns: it serves jobs
+/// until the pool closes or the parent dies. Everything that stands before it in `main` is also run by
+/// every worker.
+///
+/// A program whose `main` does not call it cannot use the pool: the first call fails with
+/// [`CallError::Spawn`](super::CallError::Spawn), which says so.
+///
+/// See the [module's example](super).
+pub fn worker_entry() {
+    if let Some(token) = started_as_worker() {
+        let control = set_up(token).unwrap_or_else(|error| {
+            eprintln!("crossover worker {}: cannot set itself up: {error}", process::id());
+            process::exit(EXIT_SETUP)
+        });
+        serve(control, token.max_frame_bytes)
+    }
+}
+
+/// Ends a process that a pool started as its worker, but whose `main` went on to build a pool of its own: it lacks
+/// [`worker_entry`], and would start workers without end.
+pub(super) fn refuse_without_hook() {
+    if started_as_worker().is_some() {
+        eprintln!(
+            "crossover: this process ({}) was started as a worker of process {}, but its `main` did not call \
+             `crossover_runtime::process_pool::worker_entry()`. Make that the first line of `main`.",
+            process::id(),
+            std::os::unix::process::parent_id(),
+        );
+        process::exit(EXIT_NO_HOOK);
+    }
+}
+
+/// The token, if this process is a fresh worker.
+///
+/// The variable alone does not make a worker: a job's own children inherit it. Stdin must also be a socket pair
+/// that the process named by the token created, and that a worker replaces before it runs any job.
+fn started_as_worker() -> Option<Token> {
+    let token: Token = env::var(TOKEN_VARIABLE).ok()?.parse().ok()?;
+    let creator = socket_peercred(io::stdin()).ok()?;
+    (u32::try_from(creator.pid.as_raw_nonzero().get()) == Ok(token.parent)).then_some(token)
+}
+
+/// Orphan protection, descriptors, watchdog. Returns the control socket.
+fn set_up(token: Token) -> io::Result<Arc<OwnedFd>> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    if std::os::unix::process::parent_id() != token.parent {
+        // The parent died before the line above, or this is a copy that some other process started.
+        process::exit(0);
+    }
+    let control = Arc::new(fcntl_dupfd_cloexec(io::stdin(), LOWEST_FD)?);
+    let null = OpenOptions::new().read(true).open("/dev/null")?;
+    nix::unistd::dup2_stdin(null)?;
+    // Every exec'd copy is called "exe" otherwise. Cosmetic, so a failure is no reason to stop.
+    let _ = rustix::thread::set_name(c"crossover-job");
+    let watched = Arc::clone(&control);
+    thread::Builder::new()
+        .name("crossover-watch".into())
+        .stack_size(128 * 1024)
+        .spawn(move || die_with_the_parent(&watched))?;
+    Ok(control)
+}
+
+/// Waits for the parent's end of the socket to close, then kills this worker and what its job started.
+fn die_with_the_parent(control: &OwnedFd) {
+    let mut fds = [PollFd::new(control, PollFlags::empty())];
+    loop {
+        match rustix::event::poll(&mut fds, None) {
+            Ok(_) if fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) => break,
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(_) => break,
+        }
+    }
+    // A job may have moved the process to another group: then that group is not ours to kill.
+    if getpgrp() == getpid() {
+        let _ = kill_current_process_group(Signal::KILL);
+    }
+    let _ = kill_process(getpid(), Signal::KILL);
+}
+
+/// Says hello and serves until the parent says shut or goes away.
+fn serve(control: Arc<OwnedFd>, limit: u32) -> ! {
+    record_panics();
+    let table = Table::get();
+    let hello = Hello { protocol: PROTOCOL, fingerprint: table.fingerprint(), pid: process::id() };
+    let header = Header { kind: Kind::Hello, flags: 0, job: 0, id: 0 };
+    let served = frame::message(header, &hello, limit)
+        .map_err(io::Error::other)
+        .and_then(|frame| send_all(control.as_fd(), &frame))
+        .and_then(|()| serve_jobs(control.as_fd(), table, limit));
+    match served {
+        Ok(()) => process::exit(0),
+        Err(error) => {
+            eprintln!("crossover worker {}: {error}", process::id());
+            process::exit(EXIT_SETUP)
+        }
+    }
+}
+
+/// The loop. `Ok` when the parent is done with this worker, or gone.
+fn serve_jobs(control: BorrowedFd<'_>, table: &Table, limit: u32) -> io::Result<()> {
+    let mut decoder = Decoder::new(limit);
+    loop {
+        while let Some((header, payload)) = decoder.next().map_err(io::Error::other)? {
+            match header.kind {
+                Kind::Job => {
+                    let answer = run_job(table, header, &payload, limit);
+                    drop(payload);
+                    // `print!` without a newline must not wait for the next job's newline.
+                    let _ = io::stdout().flush();
+                    if send_all(control, &answer).is_err() {
+                        return Ok(());
+                    }
+                }
+                Kind::Shut => return Ok(()),
+                other => return Err(io::Error::other(format!("the parent sent a {other:?} frame"))),
+            }
+        }
+        match recv(control, spare_capacity(decoder.room()), RecvFlags::empty()) {
+            Ok((0, _)) => return Ok(()),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(_) => return Ok(()),
+        }
+    }
+}
+
+/// Runs one job to its answer frame, whatever happens in it.
+fn run_job(table: &Table, header: Header, payload: &Payload, limit: u32) -> Vec<u8> {
+    let Header { job, id, .. } = header;
+    let Some(entry) = table.entry(job) else {
+        return frame::codec(
+            job,
+            id,
+            CodecStage::DecodeArguments,
+            "the worker does not know this job",
+            limit,
+        );
+    };
+    LAST_PANIC.take();
+    let answer = frame::begin(Header { kind: Kind::Done, flags: 0, job, id });
+    // A job that panicked is over: no state of ours is shared with it but the payload, which is only read.
+    let result = panic::catch_unwind(AssertUnwindSafe(|| entry.run(payload.bytes(), answer)));
+    match result {
+        Ok(Ok(mut answer)) => match frame::seal(&mut answer, limit) {
+            Ok(()) => answer,
+            Err(error) => frame::codec(job, id, CodecStage::EncodeResult, &error.to_string(), limit),
+        },
+        Ok(Err((stage, reason))) => frame::codec(job, id, stage, &reason, limit),
+        Err(panic) => panic_frame(job, id, panic, limit),
+    }
+}
+
+/// The answer for a panic. Without its backtrace where the limit on frames is too small for that.
+fn panic_frame(job: u16, id: u64, panic: Box<dyn Any + Send>, limit: u32) -> Vec<u8> {
+    let mut report = LAST_PANIC.take().unwrap_or_else(|| PanicReport {
+        message: message_of(&*panic),
+        location: None,
+        backtrace: None,
+    });
+    // The payload's own drop may panic too.
+    let _ = panic::catch_unwind(AssertUnwindSafe(|| drop(panic)));
+    let header = Header { kind: Kind::Panic, flags: 0, job, id };
+    frame::message(header, &report, limit)
+        .or_else(|_| {
+            report.backtrace = None;
+            report.message.truncate(report.message.floor_char_boundary(256));
+            frame::message(header, &report, limit)
+        })
+        .unwrap_or_else(|reason| frame::codec(job, id, CodecStage::EncodeResult, &reason, limit))
+}
+
+thread_local! {
+    /// What the hook saw of this thread's last panic.
+    static LAST_PANIC: RefCell<Option<PanicReport>> = const { RefCell::new(None) };
+}
+
+/// Notes where each panic happened, then lets the previous hook print it: the text on stderr is all that is left
+/// of a panic that aborts.
+fn record_panics() {
+    let previous = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        let backtrace = Backtrace::capture();
+        let report = PanicReport {
+            message: message_of(info.payload()),
+            location: info.location().map(ToString::to_string),
+            backtrace: (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string()),
+        };
+        // The slot is gone only while the thread's locals are being destroyed, when no job runs.
+        let _ = LAST_PANIC.try_with(|slot| slot.replace(Some(report)));
+        previous(info);
+    }));
+}
+
+fn message_of(payload: &(dyn Any + Send)) -> String {
+    if let Some(text) = payload.downcast_ref::<&str>() {
+        (*text).to_owned()
+    } else if let Some(text) = payload.downcast_ref::<String>() {
+        text.clone()
+    } else {
+        "the panic's payload is not a string".to_owned()
+    }
+}
+
+/// Writes a whole frame to the (blocking) socket. The parent always reads, so this cannot deadlock.
+fn send_all(control: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match send(control, bytes, SendFlags::NOSIGNAL) {
+            Ok(sent) => bytes = &bytes[sent..],
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
