@@ -4,6 +4,7 @@
 //! Data flows one way: an experiment's file (`config`) → its plan (`plan`) → trial processes asked block by
 //! block (`run`, `trial`, `strategy`) → the journal (`journal`) → `crossover_reports`.
 pub mod config;
+pub mod environment;
 pub mod guard;
 pub mod interrupt;
 pub mod journal;
