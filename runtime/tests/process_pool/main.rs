@@ -1,0 +1,66 @@
+//! The process pool against the failures that such pools really suffer; `p01` to `p28` are numbered as in the pool's
+//! design. No libtest: the workers are copies of this program, so `main` must be ours.
+//!
+//! Arguments: a part of the names of the tests to run; `--list` lists them. Each test has a watchdog, waits on
+//! events and never on time that passes, and its bounds are wide.
+
+mod deaths;
+mod jobs;
+mod lifecycle;
+mod roles;
+mod support;
+mod values;
+
+use support::Scenario;
+
+/// Names each function as a scenario.
+macro_rules! scenarios {
+    ($($module:ident :: $name:ident),* $(,)?) => {
+        &[$(Scenario { name: stringify!($name), run: $module::$name }),*]
+    };
+}
+
+const SCENARIOS: &[Scenario] = scenarios![
+    values::calls_of_every_arity_are_typed_by_the_function,
+    values::jobs_of_one_name_in_two_functions_are_kept_apart,
+    values::a_function_without_the_attribute_is_refused,
+    values::a_job_returns_its_own_errors_as_results,
+    values::any_executor_will_do,
+    values::a_worker_has_no_descriptors_but_its_own,
+    deaths::p01_sigkill_of_a_busy_worker_fails_only_its_job,
+    deaths::p03_kills_at_random_instants_hang_nothing,
+    deaths::p04_a_job_that_its_dead_worker_never_read_runs_elsewhere,
+    values::p05_many_submits_before_the_first_poll_complete,
+    values::p06_large_payloads_cross_both_ways_at_once,
+    values::p07_values_that_do_not_encode_or_decode_fail_their_call_only,
+    values::p07_payloads_beyond_the_frame_limit_fail_their_call_only,
+    deaths::p08_a_panic_is_reported_and_the_worker_lives,
+    deaths::p08_an_abort_is_reported_with_the_tail_of_stderr,
+    deaths::p08_an_exit_is_reported_with_its_code,
+    deaths::p09_busy_workers_die_with_their_parent,
+    deaths::p09_idle_workers_die_with_their_parent,
+    deaths::p09_the_watchdog_alone_kills_a_busy_worker,
+    lifecycle::p10_a_worker_survives_the_thread_that_called_first,
+    lifecycle::p12_every_call_resolves_when_the_pool_is_dropped_early,
+    deaths::p15_an_endless_job_ends_at_its_timeout,
+    lifecycle::p16_a_queued_job_whose_call_is_dropped_never_runs,
+    lifecycle::p16_a_running_job_whose_call_is_dropped_finishes_by_default,
+    lifecycle::p16_a_running_job_whose_call_is_dropped_is_killed_on_request,
+    lifecycle::p19_ctrl_c_reaches_the_parent_only,
+    deaths::p20_a_grandchild_neither_delays_nor_outlives_its_worker,
+    lifecycle::p21_what_a_job_prints_reaches_stdout_and_breaks_nothing,
+    deaths::p22_a_hundred_kills_leave_no_descriptor_and_no_zombie,
+    deaths::p23_a_death_that_others_reaped_is_still_reported,
+    lifecycle::p25_a_replaced_program_file_does_not_matter,
+    lifecycle::p28_a_full_queue_refuses_or_holds_back,
+    lifecycle::close_finishes_what_was_taken_and_reaps_all,
+    lifecycle::close_cuts_off_what_is_not_done_by_its_deadline,
+    lifecycle::dropping_the_pool_kills_and_reaps_busy_workers,
+    lifecycle::a_waker_may_drop_the_pool,
+];
+
+fn main() {
+    crossover_runtime::process_pool::worker_entry();
+    roles::play_if_asked();
+    std::process::exit(support::run(SCENARIOS));
+}
