@@ -13,3 +13,4 @@ pub mod probe;
 pub mod protocol;
 pub mod run;
 pub mod strategy;
+pub mod text;

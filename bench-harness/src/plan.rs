@@ -4,14 +4,17 @@
 //! the block's own. The plan follows from the experiment, the seed and the counts alone, so that it can be told
 //! again from what `plan.jsonl` and `config.resolved.toml` record.
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crossover_reports::record::Params;
+use crossover_workloads::Spec;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::config::Experiment;
+use crate::config::{Cell, Experiment, Measure, Value, duration};
+use crate::{strategy, text};
 
 /// One planned sample: a line of `plan.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,4 +74,280 @@ pub fn build_plan(
         }
     }
     plan
+}
+
+/// What a dry run tells about an experiment: estimates from the parameters alone, nothing is measured.
+#[derive(Clone, Debug)]
+pub struct Forecast {
+    /// The cells with the estimated time of one sample per strategy, in the order of `include`.
+    pub cells: Vec<(Cell, Vec<Duration>)>,
+    /// One block: every cell under every strategy.
+    pub block: Duration,
+    /// The pilot, all blocks, and the starts of the trial processes.
+    pub total: Duration,
+    /// Blocks of the plan as it is configured.
+    pub blocks: u64,
+    /// Blocks that fit the budget, if it is not enough for all.
+    pub blocks_in_budget: Option<u64>,
+}
+
+/// A sample lasts at least this long, by its batch.
+const SAMPLE_MIN: Duration = Duration::from_micros(50);
+/// What starting and warming up the trial processes of a process round takes, per strategy.
+const START: Duration = Duration::from_millis(60);
+/// A block's window for the foreign load is at least this long.
+const BLOCK_MIN: Duration = Duration::from_millis(250);
+
+/// Estimates how long `exp` takes.
+#[must_use]
+pub fn forecast(exp: &Experiment) -> Forecast {
+    let include = &exp.strategies.include;
+    let mut block = Duration::ZERO;
+    let mut pilot = Duration::ZERO;
+    let mut cells = Vec::new();
+    for cell in exp.cells() {
+        let runs: Vec<Duration> = include.iter().map(|name| run_time(exp, &cell, name)).collect();
+        let fastest = runs.iter().min().copied().unwrap_or_default().max(Duration::from_nanos(1));
+        let batch = SAMPLE_MIN.div_duration_f64(fastest).ceil().max(1.0);
+        let samples: Vec<Duration> =
+            runs.iter().map(|run| at_most_a_year(run.as_secs_f64() * batch)).collect();
+        block = samples.iter().fold(block, |sum, sample| sum.saturating_add(*sample));
+        pilot = runs.iter().fold(pilot, |sum, run| sum.saturating_add(*run));
+        cells.push((cell, samples));
+    }
+    let block = block.max(BLOCK_MIN);
+    let starts = START * u32::try_from(include.len()).unwrap_or(u32::MAX);
+    let blocks = u64::from(exp.measure.processes) * u64::from(exp.measure.rounds);
+    let fixed =
+        pilot.saturating_add(at_most_a_year(starts.as_secs_f64() * f64::from(exp.measure.processes + 1)));
+    let total = fixed.saturating_add(at_most_a_year(block.as_secs_f64() * blocks as f64));
+    let blocks_in_budget = exp.measure.budget.filter(|budget| *budget < total).map(|budget| {
+        let fitting = budget.saturating_sub(fixed).div_duration_f64(block).floor();
+        (fitting as u64).clamp(BLOCKS_MIN, blocks.max(BLOCKS_MIN))
+    });
+    Forecast { cells, block, total, blocks, blocks_in_budget }
+}
+
+/// Fewer blocks than two rounds in two process rounds are never measured, whatever the budget.
+const BLOCKS_MIN: u64 = 4;
+
+/// Time of one run of a cell's whole work under a strategy: waits overlap as far as the strategy's cap allows,
+/// computing as far as workers and cores allow, and handing a task over has its price.
+fn run_time(exp: &Experiment, cell: &Cell, strategy: &str) -> Duration {
+    let mut spec = Spec {
+        kind: exp.workload.kind.clone(),
+        params: cell.all.clone(),
+        tasks: cell.tasks,
+        seed: 0,
+        server: None,
+        spin_per_us: None,
+    };
+    let whole = crossover_workloads::estimate(&spec).as_secs_f64();
+    for (name, value) in &mut spec.params {
+        if name.starts_with("wait_") || name.starts_with("delay_") {
+            *value = Value::Int(0);
+        }
+    }
+    let computing = crossover_workloads::estimate(&spec).as_secs_f64().min(whole);
+    let tasks = cell.tasks.max(1);
+    let limits = strategy::limits(strategy, exp.strategies.workers_of(strategy));
+    // A program of someone else's: as slow as one task after another, to be on the safe side.
+    let (workers, cap) = limits.map_or((1, Some(1)), |limits| (limits.workers, limits.concurrency_cap));
+    let waves = tasks.div_ceil(cap.unwrap_or(tasks).max(1));
+    let cores = u32::try_from(num_cpus::get()).unwrap_or(1);
+    let parallel = if workers == 0 { cores } else { workers.min(cores) }.clamp(1, tasks);
+    let handing_over_us = match strategy {
+        "sequential" => 0.0,
+        "event-loop" | "work-stealing" => 0.5,
+        "threads" | "blocking-pool" => 5.0,
+        _ => 25.0,
+    };
+    let waiting = (whole - computing) * f64::from(waves) / f64::from(tasks);
+    at_most_a_year(waiting + computing / f64::from(parallel) + f64::from(tasks) * handing_over_us / 1e6)
+}
+
+fn at_most_a_year(seconds: f64) -> Duration {
+    Duration::from_secs_f64(seconds.clamp(0.0, 31_536_000.0))
+}
+
+/// The dry run as text: what would be measured, how long it may take, and what limits each strategy.
+#[must_use]
+pub fn render(exp: &Experiment) -> String {
+    let forecast = forecast(exp);
+    let (cells, strategies) = (forecast.cells.len(), exp.strategies.include.len());
+    let mut out = format!("{}: {}\n\n", exp.name, text::wrap(&exp.question, 100, 2));
+    out += &settings(exp);
+    let Measure { processes, rounds, .. } = exp.measure;
+    out += &format!(
+        "\n{} × {} = {} per block\n{} × {} = {}: {}, and a pilot of one sample each\n",
+        text::count(cells as u64, "cell"),
+        if strategies == 1 { "1 strategy".to_owned() } else { format!("{strategies} strategies") },
+        text::count((cells * strategies) as u64, "sample"),
+        if processes == 1 { "1 process round".to_owned() } else { format!("{processes} process rounds") },
+        text::count(rounds, "round"),
+        text::count(forecast.blocks, "block"),
+        text::count(forecast.blocks * (cells * strategies) as u64, "sample"),
+    );
+    out += &format!(
+        "about {} per block and {} in all: an estimate from the parameters; nothing was measured\n",
+        text::time(forecast.block),
+        text::time(forecast.total)
+    );
+    out += &match (exp.measure.budget, forecast.blocks_in_budget) {
+        (None, _) => "no budget: all blocks are measured\n".to_owned(),
+        (Some(budget), None) => format!("the budget of {} may be enough\n", duration::show(budget)),
+        (Some(budget), Some(fit)) => {
+            let blocks = forecast.blocks;
+            format!(
+                "the budget of {} is enough for about {fit} of the {blocks} blocks\n",
+                duration::show(budget)
+            )
+        }
+    };
+    out += "\nstrategies and what limits them\n";
+    out += &limits_table(exp);
+    out += "\nestimated time of a sample\n";
+    out += &cells_table(exp, &forecast);
+    out
+}
+
+/// Kind and parameters of the workload.
+fn settings(exp: &Experiment) -> String {
+    let mut rows = vec![vec!["kind".to_owned(), exp.workload.kind.clone()]];
+    for (name, value) in &exp.workload.constants {
+        rows.push(vec![name.clone(), shown(value)]);
+    }
+    for axis in &exp.workload.axes {
+        const VALUES_MAX: usize = 24;
+        let mut values: Vec<String> = axis.values.iter().take(VALUES_MAX).map(shown).collect();
+        if axis.values.len() > VALUES_MAX {
+            values.push(format!("… ({} values)", axis.values.len()));
+        }
+        rows.push(vec![axis.param.clone(), values.join(", ")]);
+    }
+    text::columns(&rows, 2)
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Text(name) => name.clone(),
+        number => number.to_string(),
+    }
+}
+
+fn limits_table(exp: &Experiment) -> String {
+    let mut rows = vec![vec!["strategy".to_owned(), "workers".to_owned(), "tasks at once".to_owned()]];
+    for name in &exp.strategies.include {
+        let workers = exp.strategies.workers_of(name);
+        let (workers, cap) = match strategy::limits(name, workers) {
+            Some(limits) => {
+                let workers =
+                    if limits.workers == 0 { "one per task".to_owned() } else { limits.workers.to_string() };
+                (workers, limits.concurrency_cap.map_or("all".to_owned(), |cap| cap.to_string()))
+            }
+            None => (format!("told {workers}"), "its own matter".to_owned()),
+        };
+        rows.push(vec![name.clone(), workers, cap]);
+    }
+    text::columns(&rows, 1)
+}
+
+fn cells_table(exp: &Experiment, forecast: &Forecast) -> String {
+    /// Cells that are shown; a plan may have thousands.
+    const CELLS_MAX: usize = 100;
+    let mut rows = vec![vec!["cell".to_owned()]];
+    rows[0].extend(exp.strategies.include.iter().cloned());
+    for (cell, samples) in forecast.cells.iter().take(CELLS_MAX) {
+        let mut row = vec![cell.name.clone()];
+        row.extend(samples.iter().map(|sample| text::time(*sample)));
+        rows.push(row);
+    }
+    let mut out = text::columns(&rows, 1);
+    if forecast.cells.len() > CELLS_MAX {
+        out += &format!("  … and {} more cells\n", forecast.cells.len() - CELLS_MAX);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::path::Path;
+
+    use super::*;
+
+    fn built_in(name: &str) -> Experiment {
+        let text = crossover_workloads::experiments::find(name).expect("built in");
+        Experiment::parse(text, name, Path::new("/")).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn a_plan_follows_from_its_seed() {
+        let exp = built_in("mixed");
+        let batch = BTreeMap::from([(exp.cells()[0].name.clone(), 8)]);
+        let plan = build_plan(&exp, 7, 2, 3, &batch);
+        assert_eq!(plan, build_plan(&exp, 7, 2, 3, &batch));
+        let order =
+            |plan: &[Planned]| plan.iter().map(|p| (p.cell.clone(), p.strategy.clone())).collect::<Vec<_>>();
+        assert_ne!(order(&plan), order(&build_plan(&exp, 8, 2, 3, &batch)), "another seed, another order");
+        assert!(plan.iter().all(|p| p.batch == if p.cell == exp.cells()[0].name { 8 } else { 1 }));
+    }
+
+    #[test]
+    fn every_block_is_a_permutation_of_all_pairs_of_its_own() {
+        let exp = built_in("io-bound");
+        let plan = build_plan(&exp, 1, 3, 4, &BTreeMap::new());
+        let pairs = exp.cells().len() * exp.strategies.include.len();
+        assert_eq!(plan.len(), pairs * 12);
+        assert!(plan.iter().enumerate().all(|(i, p)| p.order == i as u64));
+        let mut orders = BTreeSet::new();
+        for (index, block) in plan.chunks(pairs).enumerate() {
+            let place = (index as u32 / 4, index as u32 % 4);
+            assert!(block.iter().all(|p| (p.process, p.round) == place));
+            let order: Vec<_> = block.iter().map(|p| (&p.cell, &p.strategy)).collect();
+            assert_eq!(order.iter().collect::<BTreeSet<_>>().len(), pairs, "each pair once");
+            orders.insert(order);
+        }
+        assert_eq!(orders.len(), 12, "no two blocks share an order");
+    }
+
+    #[test]
+    fn a_line_of_the_plan_reads_back() {
+        let exp = built_in("cpu-bound");
+        for planned in build_plan(&exp, u64::MAX, 1, 1, &BTreeMap::new()) {
+            let line = serde_json::to_string(&planned).expect("written");
+            assert_eq!(serde_json::from_str::<Planned>(&line).expect("read"), planned);
+        }
+    }
+
+    #[test]
+    fn a_forecast_knows_who_overlaps_waits() {
+        let mut exp = built_in("io-bound");
+        let slow = |exp: &Experiment| {
+            let forecast = forecast(exp);
+            let (cell, samples) = forecast.cells.last().expect("a cell").clone();
+            assert_eq!(cell.name, "delay_ms=5,tasks=64");
+            exp.strategies.include.iter().cloned().zip(samples).collect::<BTreeMap<_, _>>()
+        };
+        let times = slow(&exp);
+        assert!(times["sequential"] > times["event-loop"] * 5, "{times:?}");
+        assert!(times["threads"] > times["event-loop"], "a pool waits in waves: {times:?}");
+        exp.measure.budget = Some(Duration::from_millis(1));
+        assert_eq!(forecast(&exp).blocks_in_budget, Some(BLOCKS_MIN));
+        exp.measure.budget = None;
+        assert_eq!(forecast(&exp).blocks_in_budget, None);
+    }
+
+    #[test]
+    fn the_dry_run_shows_cells_limits_and_that_it_estimates() {
+        let shown = render(&built_in("mixed"));
+        for part in [
+            "cpu_us=1,wait_us=0",
+            "30 cells × 7 strategies = 210 samples per block",
+            "one per task",
+            "estimate",
+        ] {
+            assert!(shown.contains(part), "{part} in\n{shown}");
+        }
+    }
 }
