@@ -3,11 +3,15 @@
 //! `main.rs` is the program; everything it calls lives here, so that benches and tests reach it too.
 //! Data flows one way: an experiment's file (`config`) → its plan (`plan`) → trial processes asked block by
 //! block (`run`, `trial`, `strategy`) → the journal (`journal`) → `crossover_reports`.
+pub mod cli;
 pub mod config;
+pub mod doctor;
 pub mod environment;
 pub mod guard;
+pub mod init;
 pub mod interrupt;
 pub mod journal;
+pub mod list;
 pub mod plan;
 pub mod probe;
 pub mod protocol;

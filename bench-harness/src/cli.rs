@@ -1,0 +1,140 @@
+//! The command line: what was asked for, checked, and handed to the part that does it.
+//!
+//! Exit codes: 0 done · 2 a bad configuration, usage, or a failure of reading or writing · 3 a checksum differs
+//! from the oracle's · 4 contaminated beyond use · 130 interrupted. clap's own usage errors are 2 as well.
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow, bail};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::{Experiment, duration};
+use crate::{doctor, init, list, plan, text};
+
+/// Measures when async, threads and processes win, on this machine.
+#[derive(Debug, Parser)]
+#[command(name = "crossover", version, propagate_version = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show what a run would measure and how long it may take, without measuring
+    Plan(Selection),
+    /// List what there is to run, to sweep and to compare
+    List {
+        /// What to list; everything if left out
+        what: Option<What>,
+    },
+    /// Write an experiment's file that explains itself and runs as it stands
+    Init {
+        /// The file to write; it must not exist
+        file: PathBuf,
+    },
+    /// Examine whether this machine is fit to measure on; changes nothing
+    Doctor,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum What {
+    Experiments,
+    Workloads,
+    Strategies,
+}
+
+/// Which experiments, and how they differ from their files.
+#[derive(Debug, Args)]
+struct Selection {
+    /// Names of experiments or paths of their files; the tour (io-bound, cpu-bound, mixed) if left out
+    #[arg(value_name = "EXPERIMENT|FILE.toml")]
+    experiments: Vec<String>,
+    /// A first look: fewer points, 2 processes × 3 rounds, 20 s per experiment
+    #[arg(long)]
+    quick: bool,
+    /// Time for the whole command, shared equally by its experiments (90s, 5m, 1m30s, 1h)
+    #[arg(long, value_parser = duration::parse, allow_hyphen_values = true)]
+    budget: Option<Duration>,
+    /// Change a key of the file for this run (measure.rounds=3); may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+}
+
+impl Selection {
+    /// Loads every experiment as it is to be run.
+    fn load(&self) -> Result<Vec<Experiment>> {
+        let tour = || crossover_workloads::experiments::TOUR.iter().map(|name| (*name).to_owned()).collect();
+        let names: Vec<String> = if self.experiments.is_empty() { tour() } else { self.experiments.clone() };
+        let share = self.budget.map(|budget| budget / u32::try_from(names.len()).unwrap_or(u32::MAX));
+        let mut loaded: Vec<Experiment> = Vec::new();
+        for name in &names {
+            let mut experiment = Experiment::load(name, &self.sets)?;
+            if self.quick {
+                experiment.quick();
+            }
+            if let Some(share) = share {
+                experiment.with_budget(share.max(Duration::from_millis(1)));
+            }
+            if let Some(other) = loaded.iter().find(|other| other.slug() == experiment.slug()) {
+                let (first, second) = (other.source.display(), experiment.source.display());
+                bail!(
+                    "{second}: experiment.name: `{}` would share a folder with `{}` of {first}; rename one, or run them one by one",
+                    experiment.name,
+                    other.name
+                );
+            }
+            loaded.push(experiment);
+        }
+        Ok(loaded)
+    }
+}
+
+/// Does what the command line asks for, and says on standard error what went wrong.
+#[must_use]
+pub fn main() -> ExitCode {
+    match dispatch(Cli::parse().command) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            // Who has closed standard error does not want to hear it.
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<u8> {
+    match command {
+        Command::Plan(selection) => {
+            let plans: Vec<String> = selection.load()?.iter().map(plan::render).collect();
+            say(&plans.join("\n"))
+        }
+        Command::List { what } => say(&match what {
+            Some(What::Experiments) => list::experiments(),
+            Some(What::Workloads) => list::workloads(),
+            Some(What::Strategies) => list::strategies(),
+            None => [list::experiments(), list::workloads(), list::strategies()].join("\n"),
+        }),
+        Command::Init { file } => init::init(&file).map(|()| 0),
+        Command::Doctor => say(&doctor::render(&doctor::Examination::take().findings())),
+    }
+}
+
+fn say(text: &str) -> Result<u8> {
+    text::print(text).map_err(|error| anyhow!("standard output: {error}"))?;
+    Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}
