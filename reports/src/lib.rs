@@ -14,8 +14,10 @@ pub mod record;
 pub mod settings;
 
 mod error;
+mod output;
 
 pub use error::ReportError;
+pub use output::{Outcome, report};
 
 /// How an analysis is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

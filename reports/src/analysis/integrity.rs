@@ -1,0 +1,174 @@
+//! Which samples may be used, and what stands against trusting the run.
+//!
+//! - An attempt that was quarantined, or whose block had more foreign load than the limit, does not count; where
+//!   an attempt was repeated, the last one that counts is used.
+//! - A wrong checksum is wrong whatever the load was: it is looked for in every attempt, and it invalidates the cell.
+//! - A strategy that failed in a cell loses this cell, also when other rounds went well: the rounds that survive a
+//!   failure are not a fair sample of it.
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::analysis::hierarchy::median;
+use crate::analysis::index::Index;
+use crate::analysis::model::{BlockInfo, Trust};
+use crate::record::Sample;
+
+/// The strategy whose results are the truth where it ran.
+const ORACLE: &str = "sequential";
+
+/// What became of the samples.
+#[derive(Debug)]
+pub(crate) struct Integrity {
+    /// Indices of the samples that count, ordered by cell, strategy, process, round.
+    pub(crate) usable: Vec<usize>,
+    /// Why a cell has no verdict, by cell.
+    pub(crate) no_verdict: Vec<Option<String>>,
+    pub(crate) trust: Trust,
+    pub(crate) blocks: Vec<BlockInfo>,
+}
+
+/// Sorts the samples into those that count and those that do not.
+pub(crate) fn check(samples: &[Sample], index: &Index, baseline: &str, limit: f64) -> Integrity {
+    let clean = |s: &Sample| s.quarantined.is_none() && s.foreign_cores <= limit;
+    let mismatches = mismatches(samples, index, baseline);
+    // The attempts of one (cell, strategy, process, round), oldest first.
+    let mut attempts: BTreeMap<(usize, usize, u32, u32), Vec<usize>> = BTreeMap::new();
+    for (i, sample) in samples.iter().enumerate() {
+        let (cell, strategy) = index.places[i];
+        attempts.entry((cell, strategy, sample.process, sample.round)).or_default().push(i);
+    }
+    let mut failures: BTreeMap<(usize, usize), String> = BTreeMap::new();
+    let mut usable = Vec::new();
+    let mut clean_cells = BTreeSet::new();
+    for (&(cell, strategy, ..), tries) in &mut attempts {
+        tries.sort_by_key(|&i| samples[i].order);
+        let last_clean = tries.iter().rev().copied().find(|&i| clean(&samples[i]));
+        let Some(decisive) = last_clean.or(tries.last().copied()) else { continue };
+        if !samples[decisive].ok && !mismatches.contains(&(cell, strategy)) {
+            failures.entry((cell, strategy)).or_insert_with(|| reason(&samples[decisive]));
+        } else if last_clean.is_some() && samples[decisive].ok {
+            usable.push((cell, strategy, decisive));
+        }
+        if last_clean.is_some() {
+            clean_cells.insert(cell);
+        }
+    }
+    usable.retain(|&(cell, strategy, _)| !failures.contains_key(&(cell, strategy)));
+    let no_verdict = no_verdicts(index, &mismatches, &clean_cells, limit);
+    let name =
+        |cell: usize, strategy: usize| (index.cells[cell].name.clone(), index.strategies[strategy].clone());
+    let blocks = blocks(samples, &attempts, limit);
+    let mut foreign: Vec<f64> = blocks.iter().map(|b| b.foreign_cores).collect();
+    foreign.sort_by(f64::total_cmp);
+    let server_share = |i: &usize| {
+        let s = &samples[*i];
+        s.server_cpu_ns.map(|cpu| cpu as f64 / s.wall_ns.max(1) as f64)
+    };
+    let trust = Trust {
+        foreign_cores_median: if foreign.is_empty() { 0.0 } else { median(&foreign) },
+        foreign_cores_max: foreign.last().copied().unwrap_or(0.0),
+        foreign_cores_limit: limit,
+        quarantined: samples.iter().filter(|s| !clean(s)).count(),
+        samples: samples.len(),
+        mismatches: mismatches.iter().map(|&(cell, strategy)| name(cell, strategy)).collect(),
+        failures: failures
+            .into_iter()
+            .map(|((cell, strategy), reason)| {
+                let (cell, strategy) = name(cell, strategy);
+                (cell, strategy, reason)
+            })
+            .collect(),
+        contaminated: !samples.is_empty() && clean_cells.is_empty(),
+        server_share_max: usable.iter().filter_map(|(.., i)| server_share(i)).reduce(f64::max),
+    };
+    Integrity { usable: usable.into_iter().map(|(.., i)| i).collect(), no_verdict, trust, blocks }
+}
+
+fn reason(sample: &Sample) -> String {
+    sample.error.clone().unwrap_or_else(|| "it failed without a reason".to_owned())
+}
+
+fn no_verdicts(
+    index: &Index,
+    mismatches: &BTreeSet<(usize, usize)>,
+    clean_cells: &BTreeSet<usize>,
+    limit: f64,
+) -> Vec<Option<String>> {
+    let wrong = |cell: usize| -> Vec<&str> {
+        mismatches.range((cell, 0)..(cell + 1, 0)).map(|&(_, s)| index.strategies[s].as_str()).collect()
+    };
+    (0..index.cells.len())
+        .map(|cell| {
+            let wrong = wrong(cell);
+            if !wrong.is_empty() {
+                Some(format!("checksum mismatch: {} computed something else", wrong.join(", ")))
+            } else if !clean_cells.contains(&cell) {
+                Some(format!("contaminated: no round with at most {limit} foreign cores"))
+            } else {
+                None
+            }
+        })
+        .collect()
+}
+
+/// (cell, strategy) whose checksum is not the oracle's for the same seed.
+///
+/// The oracle is `sequential` where it ran, else the baseline, else what most samples say.
+fn mismatches(samples: &[Sample], index: &Index, baseline: &str) -> BTreeSet<(usize, usize)> {
+    let mut inputs: BTreeMap<(usize, u64), Vec<usize>> = BTreeMap::new();
+    for (i, sample) in samples.iter().enumerate() {
+        inputs.entry((index.places[i].0, sample.seed)).or_default().push(i);
+    }
+    let mut found = BTreeSet::new();
+    for group in inputs.values() {
+        let by = |name: &str| majority(samples, group, |s| s.ok && s.strategy == name);
+        let truth = by(ORACLE).or_else(|| by(baseline)).or_else(|| majority(samples, group, |s| s.ok));
+        for &i in group {
+            let s = &samples[i];
+            let wrong = match truth {
+                Some(truth) if s.ok => s.checksum != truth,
+                // Failed without a result: a failure, not a mismatch.
+                _ if s.checksum.is_empty() => false,
+                Some(truth) => s.checksum != truth || s.error.is_none(),
+                None => s.error.is_none(),
+            };
+            if wrong {
+                found.insert(index.places[i]);
+            }
+        }
+    }
+    found
+}
+
+/// The most frequent checksum among the samples of `group` that `counts` admits; the earlier one where two are level.
+fn majority<'a>(samples: &'a [Sample], group: &[usize], counts: impl Fn(&Sample) -> bool) -> Option<&'a str> {
+    let mut votes: HashMap<&str, (usize, usize)> = HashMap::new();
+    for (at, sample) in group.iter().map(|&i| &samples[i]).filter(|s| counts(s)).enumerate() {
+        votes.entry(&sample.checksum).or_insert((0, at)).0 += 1;
+    }
+    votes
+        .into_iter()
+        .max_by_key(|&(_, (n, first))| (n, std::cmp::Reverse(first)))
+        .map(|(checksum, _)| checksum)
+}
+
+/// Blocks in the order in which they ran; the attempts of one block are separate entries.
+fn blocks(
+    samples: &[Sample],
+    attempts: &BTreeMap<(usize, usize, u32, u32), Vec<usize>>,
+    limit: f64,
+) -> Vec<BlockInfo> {
+    let mut found: BTreeMap<(u32, u32, usize), (u64, BlockInfo)> = BTreeMap::new();
+    for (&(_, _, process, round), tries) in attempts {
+        for (attempt, &i) in tries.iter().enumerate() {
+            let sample = &samples[i];
+            let new = BlockInfo { process, round, foreign_cores: 0.0, quarantined: false };
+            let (order, block) = found.entry((process, round, attempt)).or_insert((u64::MAX, new));
+            *order = sample.order.min(*order);
+            block.foreign_cores = block.foreign_cores.max(sample.foreign_cores);
+            block.quarantined |= sample.quarantined.is_some() || sample.foreign_cores > limit;
+        }
+    }
+    let mut blocks: Vec<(u64, BlockInfo)> = found.into_values().collect();
+    blocks.sort_by_key(|(order, block)| (*order, block.process, block.round));
+    blocks.into_iter().map(|(_, block)| block).collect()
+}

@@ -1,0 +1,193 @@
+//! Who wins a cell.
+//!
+//! Two strategies compare in one of four ways, by the interval of r = ln(t_slower / t_faster) and the margin
+//! δ: *slower* (wholly above ln(1+δ)), *tie* (wholly inside ±ln(1+δ)), *leans* (excludes 0 and crosses δ), *undecided*
+//! (anything else). With fewer than two processes or four pairs everything is undecided.
+//!
+//! A cell's candidate is the strategy that is faster than most others by the medians. Its comparisons with the
+//! others make the verdict, word for word as the table says:
+//! - all others *slower*: it **wins**;
+//! - otherwise, of those that are not slower: all *tie*: a proven **tie**; any *undecided*: **undecided**; else **leans**.
+//!
+//! `best` is the candidate and every strategy not proven slower than it by more than the margin, where "proven" is
+//! Holm-adjusted over all comparisons of all cells. Only a win, which rests on its own cell's intervals, has the winner
+//! alone whatever the other cells say.
+use std::collections::BTreeMap;
+
+use crate::analysis::hierarchy::tail;
+use crate::analysis::holm;
+use crate::analysis::index::Cell;
+use crate::analysis::pairs::Pairs;
+use crate::analysis::table::{Estimate, PAIRS_MIN, PROCESSES_MIN};
+use crate::record::{Verdict, VerdictKind, Versus};
+
+/// How a strategy compares with the candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Relation {
+    Slower,
+    Tie,
+    Leans,
+    Undecided,
+}
+
+/// Compares by the interval of ln(t_other / t_candidate).
+pub(crate) fn relation(estimate: &Estimate, margin: f64) -> Relation {
+    let delta = margin.ln_1p();
+    let (low, high) = (estimate.centre - estimate.half, estimate.centre + estimate.half);
+    if !estimate.is_enough() {
+        Relation::Undecided
+    } else if low > delta {
+        Relation::Slower
+    } else if high < delta && low > -delta {
+        Relation::Tie
+    } else if low > 0.0 || high < 0.0 {
+        Relation::Leans
+    } else {
+        Relation::Undecided
+    }
+}
+
+/// A cell's verdict, or why it has none or can have no more than "undecided".
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Judged {
+    pub(crate) verdict: Option<Verdict>,
+    pub(crate) reason: Option<String>,
+}
+
+struct Comparison {
+    cell: usize,
+    other: usize,
+    /// `None` where no block has both.
+    estimate: Option<Estimate>,
+}
+
+impl Comparison {
+    fn enough(&self) -> Option<&Estimate> {
+        self.estimate.as_ref().filter(|e| e.is_enough())
+    }
+}
+
+/// Judges every cell; `present[cell]` lists the strategies with usable samples, `reasons` why a cell may not be judged.
+pub(crate) fn judge(
+    cells: &[Cell],
+    strategies: &[String],
+    present: &[Vec<usize>],
+    reasons: &[Option<String>],
+    pairs: &Pairs,
+    margin: f64,
+    confidence: f64,
+) -> Vec<Judged> {
+    let mut judged = vec![Judged::default(); cells.len()];
+    let mut candidates = vec![None; cells.len()];
+    let mut comparisons: Vec<Comparison> = Vec::new();
+    for cell in 0..cells.len() {
+        judged[cell].reason = reasons[cell].clone().or_else(|| lonely(&present[cell], strategies));
+        if judged[cell].reason.is_some() {
+            continue;
+        }
+        let Some(candidate) = candidate(cell, &present[cell], pairs) else { continue };
+        candidates[cell] = Some(candidate);
+        comparisons.extend(present[cell].iter().filter(|&&other| other != candidate).map(|&other| {
+            let estimate = pairs.estimate(cell, candidate, other);
+            Comparison { cell, other, estimate }
+        }));
+    }
+    let slower = proven_slower(&comparisons, margin, confidence);
+    let mut rest = comparisons.as_slice();
+    let mut proven = slower.as_slice();
+    for cell in 0..cells.len() {
+        let count = rest.iter().take_while(|c| c.cell == cell).count();
+        let (here, later) = rest.split_at(count);
+        let (slower, unread) = proven.split_at(count);
+        (rest, proven) = (later, unread);
+        if let Some(candidate) = candidates[cell] {
+            judged[cell] = one(&cells[cell], strategies, candidate, here, slower, margin);
+        }
+    }
+    judged
+}
+
+fn lonely(present: &[usize], strategies: &[String]) -> Option<String> {
+    match present {
+        [] => Some("no usable sample".to_owned()),
+        [one] => Some(format!("only {} was measured", strategies[*one])),
+        _ => None,
+    }
+}
+
+/// The strategy that is faster than most others by the medians of the pairs; the earlier one where two are level.
+fn candidate(cell: usize, present: &[usize], pairs: &Pairs) -> Option<usize> {
+    let score = |a: usize| -> (usize, f64) {
+        let centres = present.iter().filter_map(|&b| pairs.estimate(cell, a, b)).map(|e| e.centre);
+        centres.fold((0, 0.0), |(wins, sum), centre| (wins + usize::from(centre > 0.0), sum + centre))
+    };
+    let scored = present.iter().map(|&a| (a, score(a)));
+    scored.reduce(|x, y| if (y.1.0, y.1.1) > (x.1.0, x.1.1) { y } else { x }).map(|(a, _)| a)
+}
+
+/// Which comparisons prove "slower by more than the margin" when all of them are claimed together.
+fn proven_slower(comparisons: &[Comparison], margin: f64, confidence: f64) -> Vec<bool> {
+    let p = |c: &Comparison| match c.enough() {
+        Some(e) if e.centre > margin.ln_1p() => tail(e.centre - margin.ln_1p(), e.half, confidence),
+        _ => 1.0,
+    };
+    holm::rejected(&comparisons.iter().map(p).collect::<Vec<_>>(), 1.0 - confidence)
+}
+
+fn one(
+    cell: &Cell,
+    strategies: &[String],
+    candidate: usize,
+    comparisons: &[Comparison],
+    slower: &[bool],
+    margin: f64,
+) -> Judged {
+    let relations: Vec<Relation> = comparisons
+        .iter()
+        .map(|c| c.estimate.map_or(Relation::Undecided, |e| relation(&e, margin)))
+        .collect();
+    let any = |r: Relation| relations.contains(&r);
+    let verdict =
+        if !any(Relation::Tie) && !any(Relation::Leans) && !any(Relation::Undecided) && !relations.is_empty()
+        {
+            VerdictKind::Wins
+        } else if any(Relation::Undecided) || relations.is_empty() {
+            VerdictKind::Undecided
+        } else if any(Relation::Leans) {
+            VerdictKind::Leans
+        } else {
+            VerdictKind::Tie
+        };
+    let mut best = vec![candidate];
+    if verdict != VerdictKind::Wins {
+        best.extend(comparisons.iter().zip(slower).filter(|(_, proven)| !**proven).map(|(c, _)| c.other));
+        best.sort_unstable();
+    }
+    let versus: BTreeMap<String, Versus> = comparisons
+        .iter()
+        .filter_map(|c| {
+            let Estimate { centre, half, .. } = c.estimate?;
+            let ci = [(centre - half).exp(), (centre + half).exp()];
+            Some((strategies[c.other].clone(), Versus { ratio: centre.exp(), ci }))
+        })
+        .collect();
+    let short = comparisons.iter().find(|c| c.enough().is_none());
+    Judged {
+        verdict: Some(Verdict {
+            cell: cell.name.clone(),
+            params: cell.params.clone(),
+            metric: "wall".to_owned(),
+            verdict,
+            winner: Some(strategies[candidate].clone()),
+            best: best.into_iter().map(|s| strategies[s].clone()).collect(),
+            versus,
+        }),
+        reason: short.map(|c| {
+            let (pairs, processes) = c.estimate.map_or((0, 0), |e| (e.pairs, e.processes));
+            format!(
+                "too few rounds: {pairs} pairs with {} from {processes} processes; a verdict needs {PAIRS_MIN} from {PROCESSES_MIN}",
+                strategies[c.other]
+            )
+        }),
+    }
+}

@@ -1,0 +1,7 @@
+//! The analysis against synthetic samples whose truth is known.
+mod calibration;
+mod crossings;
+mod folder;
+mod properties;
+mod synthetic;
+mod verdicts;
