@@ -1,6 +1,69 @@
 //! A work-stealing async executor with its own reactor and timers, a blocking pool and a process pool.
+//!
+//! ```text
+//!            spawn                    wake
+//!              │                        │
+//!              ▼                        ▼
+//!   ┌─────────────────────────────────────────────┐   pushed by a worker: its local queue
+//!   │ queue     local queues  ◄─ grab ─  injector │   pushed by any other thread: the injector
+//!   └──────────────────┬──────────────────────────┘
+//!               next,  │  steal
+//!                      ▼
+//!                   worker ──► poll the task, under a budget ──► done: its JoinHandle is woken
+//!                      │                └──► pending: whoever it waits for will wake it
+//!                      │ nothing to do
+//!                      ▼
+//!                    park ──► one worker turns the driver: sockets and timers wake their tasks
+//!                             the others wait for a token
+//! ```
+//!
+//! Work that would hold up a worker goes elsewhere, by one word: [`spawn`] for async tasks, [`spawn_blocking`] for code
+//! that blocks or computes, `process_pool` for worker processes.
+//!
+//! ```
+//! use crossover_runtime::{runtime::Builder, spawn, spawn_blocking};
+//!
+//! let runtime = Builder::new_multi_thread().worker_threads(2).build()?;
+//! let text = runtime.block_on(async {
+//!     let task = spawn(async { "async" });
+//!     let job = spawn_blocking(|| "threads");
+//!     format!("{}, {}", task.await.unwrap(), job.await.unwrap())
+//! });
+//! assert_eq!(text, "async, threads");
+//! # std::io::Result::Ok(())
+//! ```
+//!
+//! Names and meanings are tokio's where tokio has the thing; a doc comment says so where they differ. `futures`,
+//! `async-lock`, `async-channel` and `tokio::sync` run on it unmodified.
+//!
+//! # Inside
+//! A module uses only its own floor or lower ones:
+//!
+//! | floor | modules |
+//! |---|---|
+//! | doors | `lib`, [`runtime`] and its `Builder`, `net`, `time` |
+//! | services | `handle`, `blocking`, `process_pool` |
+//! | machine | `scheduler` (`worker`, `current_thread`), `driver` |
+//! | mechanism | `scheduler::queue`, `scheduler::idle`, `scheduler::budget`, `park` |
+//! | unit | [`task`] |
+//! | ground | [`sync`], `rng`, `error`, `metrics` |
+//!
+//! The protocol that keeps wake-ups from being lost is written down, with its proof, in `scheduler/idle.rs`.
 
+mod blocking;
+mod builder;
 #[allow(dead_code, reason = "the doors that use it land next")]
 mod driver;
+mod error;
+mod handle;
 pub mod io;
+mod metrics;
+mod park;
 pub mod process_pool;
+mod rng;
+pub mod runtime;
+mod scheduler;
+pub mod sync;
+pub mod task;
+
+pub use handle::{spawn, spawn_blocking};

@@ -1,0 +1,312 @@
+//! The builder: a runtime's settings, their limits, and putting the parts together.
+//!
+//! Impossible values are errors of [`Builder::build`], which name the knob and what it may be; setters never panic.
+
+use crate::blocking;
+use crate::driver::Driver;
+use crate::handle::{Handle, Inner, Link, MustNotBlock, RuntimeId};
+use crate::runtime::{Presence, Present, Runtime, Workers};
+use crate::scheduler::{Hook, Scheduler, Settings, current_thread, run_hook, worker};
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+/// More workers than this are surely a mistake.
+const WORKERS_MAX: usize = 1024;
+/// The largest stack that can be asked for, in bytes: 64 GiB.
+const STACK_SIZE_MAX: usize = 64 << 30;
+
+/// Sets up a [`Runtime`].
+///
+/// ```
+/// use crossover_runtime::runtime::Builder;
+///
+/// let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("compute").build()?;
+/// # runtime.block_on(async {});
+/// # std::io::Result::Ok(())
+/// ```
+pub struct Builder {
+    flavour: Flavour,
+    workers: Option<usize>,
+    blocking_threads_max: usize,
+    keep_alive: Duration,
+    name: Option<String>,
+    thread_name: Arc<dyn Fn() -> String + Send + Sync>,
+    stack_size: Option<usize>,
+    event_interval: u32,
+    global_queue_interval: u32,
+    on_start: Option<Hook>,
+    on_stop: Option<Hook>,
+    on_park: Option<Hook>,
+    on_unpark: Option<Hook>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flavour {
+    CurrentThread,
+    MultiThread,
+}
+
+impl Builder {
+    /// A runtime that runs its tasks on the thread that is in `block_on`.
+    pub fn new_current_thread() -> Builder {
+        Builder::new(Flavour::CurrentThread)
+    }
+
+    /// A runtime that runs its tasks on worker threads that steal from each other.
+    pub fn new_multi_thread() -> Builder {
+        Builder::new(Flavour::MultiThread)
+    }
+
+    fn new(flavour: Flavour) -> Builder {
+        Builder {
+            flavour,
+            workers: None,
+            blocking_threads_max: 512,
+            keep_alive: Duration::from_secs(10),
+            name: None,
+            thread_name: Arc::new(|| "crossover-rt".to_owned()),
+            stack_size: None,
+            event_interval: 61,
+            global_queue_interval: 31,
+            on_start: None,
+            on_stop: None,
+            on_park: None,
+            on_unpark: None,
+        }
+    }
+
+    /// How many workers run tasks: 1 to 1024; the machine's cores unless set. A current-thread runtime ignores it.
+    pub fn worker_threads(&mut self, threads: usize) -> &mut Builder {
+        self.workers = Some(threads);
+        self
+    }
+
+    /// The most threads of the blocking pool, at least 1; 512 unless set. Further jobs wait in a queue. The workers do
+    /// not count.
+    pub fn max_blocking_threads(&mut self, threads: usize) -> &mut Builder {
+        self.blocking_threads_max = threads;
+        self
+    }
+
+    /// How long a thread of the blocking pool waits for a job before it ends; 10 s unless set. Zero: it ends with its
+    /// job. A duration beyond what the clock can express: it never ends by itself.
+    pub fn thread_keep_alive(&mut self, time: Duration) -> &mut Builder {
+        self.keep_alive = time;
+        self
+    }
+
+    /// The runtime's name, for [`Handle::name`].
+    pub fn name(&mut self, name: impl Into<String>) -> &mut Builder {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// The name of the runtime's threads, workers and blocking ones; `crossover-rt` unless set. Linux shows its first 15
+    /// bytes; NUL characters are left out.
+    pub fn thread_name(&mut self, name: impl Into<String>) -> &mut Builder {
+        let name = name.into();
+        self.thread_name = Arc::new(move || name.clone());
+        self
+    }
+
+    /// As [`thread_name`](Builder::thread_name), with a function that is called for each thread.
+    pub fn thread_name_fn(&mut self, name: impl Fn() -> String + Send + Sync + 'static) -> &mut Builder {
+        self.thread_name = Arc::new(name);
+        self
+    }
+
+    /// The stack size of the runtime's threads in bytes, at most 64 GiB; std's default (2 MiB) unless set. The system
+    /// rounds it up to its least.
+    pub fn thread_stack_size(&mut self, bytes: usize) -> &mut Builder {
+        self.stack_size = Some(bytes);
+        self
+    }
+
+    /// After how many polls a busy worker looks at sockets and timers, at least 1; 61 unless set.
+    pub fn event_interval(&mut self, polls: u32) -> &mut Builder {
+        self.event_interval = polls;
+        self
+    }
+
+    /// After how many polls a busy worker looks for tasks from outside before its own, at least 1; 31 unless set.
+    pub fn global_queue_interval(&mut self, polls: u32) -> &mut Builder {
+        self.global_queue_interval = polls;
+        self
+    }
+
+    /// Calls `f` at the start of each thread of the runtime, workers and blocking ones. Panics of hooks are reported on
+    /// stderr and go no further.
+    pub fn on_thread_start(&mut self, f: impl Fn() + Send + Sync + 'static) -> &mut Builder {
+        self.on_start = Some(Arc::new(f));
+        self
+    }
+
+    /// Calls `f` at the end of each thread of the runtime.
+    pub fn on_thread_stop(&mut self, f: impl Fn() + Send + Sync + 'static) -> &mut Builder {
+        self.on_stop = Some(Arc::new(f));
+        self
+    }
+
+    /// Calls `f` on a worker that is about to sleep. It may spawn and wake: the worker looks again after it.
+    pub fn on_thread_park(&mut self, f: impl Fn() + Send + Sync + 'static) -> &mut Builder {
+        self.on_park = Some(Arc::new(f));
+        self
+    }
+
+    /// Calls `f` on a worker that has slept.
+    pub fn on_thread_unpark(&mut self, f: impl Fn() + Send + Sync + 'static) -> &mut Builder {
+        self.on_unpark = Some(Arc::new(f));
+        self
+    }
+
+    /// Does nothing: sockets and timers are always enabled. Kept for code that comes from tokio.
+    pub fn enable_all(&mut self) -> &mut Builder {
+        self
+    }
+
+    /// Does nothing; see [`enable_all`](Builder::enable_all).
+    pub fn enable_io(&mut self) -> &mut Builder {
+        self
+    }
+
+    /// Does nothing; see [`enable_all`](Builder::enable_all).
+    pub fn enable_time(&mut self) -> &mut Builder {
+        self
+    }
+
+    /// Makes the runtime and starts its workers.
+    ///
+    /// # Errors
+    /// `InvalidInput` for an impossible setting, naming it; else what the system says when the driver or a thread
+    /// cannot be made.
+    pub fn build(&mut self) -> io::Result<Runtime> {
+        let workers = self.check()?;
+        let settings = Settings {
+            event_interval: self.event_interval,
+            global_queue_interval: self.global_queue_interval,
+            on_park: self.on_park.clone(),
+            on_unpark: self.on_unpark.clone(),
+        };
+        let blocking = blocking::Pool::new(blocking::Settings {
+            threads_max: self.blocking_threads_max,
+            keep_alive: self.keep_alive,
+            name: Arc::clone(&self.thread_name),
+            stack_size: self.stack_size,
+            on_start: self.on_start.clone(),
+            on_stop: self.on_stop.clone(),
+        });
+        let (driver, handle) = Driver::new()?;
+        let (scheduler, seats) = match self.flavour {
+            Flavour::CurrentThread => {
+                let shared = current_thread::Shared::new(settings, driver, handle.clone());
+                (Scheduler::CurrentThread(shared), Vec::new())
+            }
+            Flavour::MultiThread => {
+                let (shared, seats) = worker::create(workers, settings, driver, handle.clone());
+                (Scheduler::MultiThread(shared), seats)
+            }
+        };
+        let id = RuntimeId::next();
+        let mut runtime =
+            Runtime::of(Inner { id, name: self.name.clone(), scheduler, blocking, driver: handle });
+        self.start_workers(seats, &mut runtime)?;
+        Ok(runtime)
+    }
+
+    /// Refuses impossible settings; returns the number of workers.
+    fn check(&self) -> io::Result<usize> {
+        let invalid = |message: String| Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        let workers = self.workers.unwrap_or_else(|| num_cpus::get().clamp(1, WORKERS_MAX));
+        if !(1..=WORKERS_MAX).contains(&workers) {
+            return invalid(format!("worker_threads is {workers}; it must be 1 to {WORKERS_MAX}"));
+        }
+        if self.blocking_threads_max == 0 {
+            return invalid("max_blocking_threads is 0; it must be at least 1".to_owned());
+        }
+        if self.event_interval == 0 {
+            return invalid("event_interval is 0; it must be at least 1".to_owned());
+        }
+        if self.global_queue_interval == 0 {
+            return invalid("global_queue_interval is 0; it must be at least 1".to_owned());
+        }
+        match self.stack_size {
+            Some(bytes) if bytes > STACK_SIZE_MAX => {
+                invalid(format!("thread_stack_size is {bytes} bytes; it must be at most {STACK_SIZE_MAX}"))
+            }
+            _ => Ok(workers),
+        }
+    }
+
+    /// Starts a thread for each seat. On an error the caller drops the runtime, which ends those that run.
+    fn start_workers(&self, seats: Vec<worker::Seat>, runtime: &mut Runtime) -> io::Result<()> {
+        let presence = Arc::new(Presence::new(seats.len()));
+        let mut threads = Vec::with_capacity(seats.len());
+        let mut failure = None;
+        for seat in seats {
+            // The seat goes through a slot, so that it is still here if its thread cannot be started.
+            let slot = Arc::new(std::sync::Mutex::new(Some(seat)));
+            let started = match &failure {
+                None => self.start_worker(Arc::clone(&slot), runtime.handle().clone(), presence.guard()),
+                Some(_) => {
+                    drop(presence.guard());
+                    Err(io::Error::other("an earlier thread failed"))
+                }
+            };
+            match started {
+                Ok(thread) => threads.push(thread),
+                Err(error) => {
+                    failure.get_or_insert(error);
+                    if let Some(seat) = slot.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take() {
+                        seat.vacate();
+                    }
+                }
+            }
+        }
+        runtime.set_workers(Workers::new(threads, presence));
+        failure.map_or(Ok(()), Err)
+    }
+
+    fn start_worker(
+        &self,
+        slot: Arc<std::sync::Mutex<Option<worker::Seat>>>,
+        handle: Handle,
+        present: Present,
+    ) -> io::Result<thread::JoinHandle<()>> {
+        let mut builder = thread::Builder::new().name((self.thread_name)().replace('\0', ""));
+        if let Some(bytes) = self.stack_size {
+            builder = builder.stack_size(bytes);
+        }
+        let (on_start, on_stop) = (self.on_start.clone(), self.on_stop.clone());
+        builder.spawn(move || {
+            let blocking = MustNotBlock::enter();
+            let link = Link::enter(handle);
+            run_hook(on_start.as_ref());
+            let seat = slot.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+            if let Some(seat) = seat {
+                seat.run();
+            }
+            run_hook(on_stop.as_ref());
+            drop(link);
+            drop(blocking);
+            drop(present);
+        })
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("flavour", &self.flavour)
+            .field("worker_threads", &self.workers)
+            .field("max_blocking_threads", &self.blocking_threads_max)
+            .field("thread_keep_alive", &self.keep_alive)
+            .field("name", &self.name)
+            .field("thread_stack_size", &self.stack_size)
+            .field("event_interval", &self.event_interval)
+            .field("global_queue_interval", &self.global_queue_interval)
+            .finish_non_exhaustive()
+    }
+}

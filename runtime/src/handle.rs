@@ -1,0 +1,298 @@
+//! The way to a runtime from anywhere: [`Handle`], and the thread-local that makes one the current.
+//!
+//! A thread has a current runtime while it runs tasks or blocking jobs of it, is inside its `block_on`, or holds an
+//! [`EnterGuard`]. Guards nest; each puts back what was there before.
+//!
+//! A second thread-local flag says whether the thread must not block: workers and `block_on` set it. It makes a
+//! nested `block_on`, and dropping a runtime inside a task, a clear panic instead of a deadlock.
+//!
+//! No foreign code runs while the thread-local is borrowed: handles taken out of it are dropped after.
+
+use crate::blocking;
+use crate::error::{TryCurrentError, TryCurrentKind};
+use crate::runtime::RuntimeMetrics;
+use crate::scheduler::{self, Scheduler};
+use crate::task::JoinHandle;
+use crate::{driver, scheduler::current_thread};
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::marker::PhantomData;
+use std::num::NonZeroU64;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A runtime's handle: spawns on it, enters it, waits on it. Cheap to clone, and free to outlive its runtime:
+/// what is spawned after the runtime's end is cancelled at once.
+#[derive(Clone)]
+pub struct Handle {
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// What a runtime consists of, but for its threads.
+pub(crate) struct Inner {
+    pub(crate) id: RuntimeId,
+    pub(crate) name: Option<String>,
+    pub(crate) scheduler: Scheduler,
+    pub(crate) blocking: Arc<blocking::Pool>,
+    pub(crate) driver: driver::Handle,
+}
+
+/// A runtime's identity: unique within the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RuntimeId(NonZeroU64);
+
+impl RuntimeId {
+    pub(crate) fn next() -> RuntimeId {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        // Relaxed: only uniqueness counts.
+        RuntimeId(NonZeroU64::MIN.saturating_add(NEXT.fetch_add(1, Ordering::Relaxed)))
+    }
+}
+
+impl fmt::Display for RuntimeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What a thread knows about its runtime.
+struct Context {
+    current: RefCell<Option<Handle>>,
+    /// How many guards are open on this thread.
+    depth: Cell<usize>,
+    must_not_block: Cell<bool>,
+}
+
+thread_local! {
+    static CONTEXT: Context = const {
+        Context { current: RefCell::new(None), depth: Cell::new(0), must_not_block: Cell::new(false) }
+    };
+}
+
+impl Handle {
+    /// The current runtime's handle.
+    ///
+    /// # Panics
+    /// Outside of any runtime; see [`try_current`](Handle::try_current).
+    #[track_caller]
+    pub fn current() -> Handle {
+        match Handle::try_current() {
+            Ok(handle) => handle,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// The current runtime's handle, or an error outside of any runtime.
+    pub fn try_current() -> Result<Handle, TryCurrentError> {
+        let kind = match CONTEXT.try_with(|context| context.current.borrow().clone()) {
+            Ok(Some(handle)) => return Ok(handle),
+            Ok(None) => TryCurrentKind::NoContext,
+            Err(_) => TryCurrentKind::ThreadLocalDestroyed,
+        };
+        Err(TryCurrentError { kind })
+    }
+
+    /// Makes this runtime the thread's current one for as long as the guard lives.
+    ///
+    /// Do not hold the guard across an `.await`: the task may go on elsewhere.
+    pub fn enter(&self) -> EnterGuard<'_> {
+        EnterGuard { _link: Link::enter(self.clone()), _lifetime: PhantomData }
+    }
+
+    /// Spawns a task on this runtime; see [`spawn`].
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.inner.scheduler.spawn(future)
+    }
+
+    /// Runs a job on this runtime's blocking pool; see [`spawn_blocking`].
+    pub fn spawn_blocking<F, R>(&self, job: F) -> JoinHandle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        let handle = self.clone();
+        self.inner.blocking.spawn(job, move || Link::enter(handle))
+    }
+
+    /// Waits on this thread until `future` is ready, with this runtime as the current one.
+    ///
+    /// It polls `future` only: on a current-thread runtime nobody runs tasks, I/O and timers unless a thread is in
+    /// [`Runtime::block_on`](crate::runtime::Runtime::block_on).
+    ///
+    /// # Panics
+    /// Inside of an async context (a task, or another `block_on`), and when `future` panics.
+    #[track_caller]
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        let _blocking = MustNotBlock::enter();
+        let _link = Link::enter(self.clone());
+        scheduler::wait_for(future)
+    }
+
+    /// Runs tasks on this thread if the flavour does so, until `future` is ready.
+    #[track_caller]
+    pub(crate) fn block_on_and_run<F: Future>(&self, future: F) -> F::Output {
+        let _blocking = MustNotBlock::enter();
+        let _link = Link::enter(self.clone());
+        match &self.inner.scheduler {
+            Scheduler::CurrentThread(shared) => current_thread::Shared::block_on(shared, future),
+            Scheduler::MultiThread(_) => scheduler::wait_for(future),
+        }
+    }
+
+    /// The runtime's id.
+    pub fn id(&self) -> RuntimeId {
+        self.inner.id
+    }
+
+    /// The runtime's name, if it was given one.
+    pub fn name(&self) -> Option<&str> {
+        self.inner.name.as_deref()
+    }
+
+    /// The runtime's counters.
+    pub fn metrics(&self) -> RuntimeMetrics {
+        RuntimeMetrics::new(self.clone())
+    }
+
+    /// The driver with which sockets and timers register.
+    #[allow(dead_code, reason = "used by the doors of the driver, which land next")]
+    pub(crate) fn driver(&self) -> &driver::Handle {
+        &self.inner.driver
+    }
+}
+
+// All state behind a handle is changed under locks that no foreign code runs under, or atomically.
+impl UnwindSafe for Handle {}
+impl RefUnwindSafe for Handle {}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle")
+            .field("id", &self.inner.id)
+            .field("name", &self.inner.name)
+            .field("scheduler", &self.inner.scheduler)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Spawns a task on the current runtime: `future` starts to run at once, whether or not the handle is awaited.
+///
+/// A panic of the task reaches the handle. Once the runtime is shutting down, the task is cancelled at once.
+///
+/// # Panics
+/// Outside of a runtime.
+#[track_caller]
+pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    Handle::current().spawn(future)
+}
+
+/// Runs a job that blocks, or computes for long, on a thread of the current runtime's blocking pool.
+///
+/// A job cannot be aborted once it runs; dropping the runtime waits for it, see
+/// [`Runtime::shutdown_timeout`](crate::runtime::Runtime::shutdown_timeout). If the pool is at its limit of threads the
+/// job waits in a queue. If no thread can be started and none is there, the handle yields an error.
+///
+/// # Panics
+/// Outside of a runtime.
+#[track_caller]
+pub fn spawn_blocking<F, R>(job: F) -> JoinHandle<R>
+where
+    F: FnOnce() -> R + Send + 'static,
+    R: Send + 'static,
+{
+    Handle::current().spawn_blocking(job)
+}
+
+/// Keeps a runtime current on this thread; made by [`Handle::enter`] and `Runtime::enter`.
+///
+/// # Panics
+/// When guards are not dropped in the reverse order of their making.
+#[must_use = "the runtime is current only while the guard lives"]
+pub struct EnterGuard<'a> {
+    _link: Link,
+    _lifetime: PhantomData<&'a Handle>,
+}
+
+impl fmt::Debug for EnterGuard<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EnterGuard").finish_non_exhaustive()
+    }
+}
+
+/// Links this thread to a runtime until it is dropped. Not `Send`: it belongs to its thread.
+pub(crate) struct Link {
+    previous: Option<Handle>,
+    depth: usize,
+    _not_send: PhantomData<*const ()>,
+}
+
+impl Link {
+    pub(crate) fn enter(handle: Handle) -> Link {
+        let entered = CONTEXT.try_with(|context| {
+            let depth = context.depth.get() + 1;
+            context.depth.set(depth);
+            (context.current.replace(Some(handle)), depth)
+        });
+        // A thread whose thread-locals are gone cannot have a current runtime; the guard is then empty.
+        let (previous, depth) = entered.unwrap_or((None, 0));
+        Link { previous, depth, _not_send: PhantomData }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        let left = CONTEXT.try_with(|context| {
+            if context.depth.get() != self.depth {
+                return Err(());
+            }
+            context.depth.set(self.depth - 1);
+            Ok(context.current.replace(self.previous.take()))
+        });
+        if let Ok(Err(())) = left
+            && !std::thread::panicking()
+        {
+            panic!("EnterGuard: guards must be dropped in the reverse order of their making");
+        }
+    }
+}
+
+/// Marks this thread as one that runs async code, which must not block; puts back what was there before.
+pub(crate) struct MustNotBlock {
+    _not_send: PhantomData<*const ()>,
+}
+
+impl MustNotBlock {
+    /// # Panics
+    /// When the thread is marked already.
+    #[track_caller]
+    pub(crate) fn enter() -> MustNotBlock {
+        let nested = CONTEXT.try_with(|context| context.must_not_block.replace(true)).unwrap_or(false);
+        if nested {
+            panic!(
+                "Cannot start a runtime from within a runtime: `block_on` would block a thread that is running \
+                 async tasks. Await the future instead, or call `block_on` from `spawn_blocking` or a plain thread."
+            );
+        }
+        MustNotBlock { _not_send: PhantomData }
+    }
+
+    /// Is this thread marked?
+    pub(crate) fn applies() -> bool {
+        CONTEXT.try_with(|context| context.must_not_block.get()).unwrap_or(false)
+    }
+}
+
+impl Drop for MustNotBlock {
+    fn drop(&mut self) {
+        let _ = CONTEXT.try_with(|context| context.must_not_block.set(false));
+    }
+}

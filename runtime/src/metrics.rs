@@ -1,0 +1,174 @@
+//! Counters of a runtime: always on, one cache line per worker, each written by one thread only.
+//!
+//! A counter has one writer, its worker, so it is bumped with a plain load and store (Relaxed) instead of a
+//! read-modify-write; readers see a value that was true a moment ago. Nothing is ordered by them.
+
+use crate::handle::Handle;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// What one worker counts.
+#[derive(Debug, Default)]
+pub(crate) struct WorkerMetrics {
+    pub(crate) polls: Counter,
+    pub(crate) parks: Counter,
+    pub(crate) unparks: Counter,
+    pub(crate) turns: Counter,
+    pub(crate) steals: Counter,
+    pub(crate) busy_ns: Counter,
+}
+
+/// A counter with a single writer.
+#[derive(Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    /// Only the one writer may call this.
+    pub(crate) fn add(&self, n: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_time(&self, time: Duration) {
+        self.add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for Counter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.get().fmt(f)
+    }
+}
+
+/// A runtime's counters, read live; made by [`Handle::metrics`].
+///
+/// Each number was true a moment ago; numbers read one after the other need not fit together. `{:?}` prints them
+/// all, for dumps.
+#[derive(Clone)]
+pub struct RuntimeMetrics {
+    handle: Handle,
+}
+
+impl RuntimeMetrics {
+    pub(crate) fn new(handle: Handle) -> RuntimeMetrics {
+        RuntimeMetrics { handle }
+    }
+
+    fn worker(&self, worker: usize) -> &WorkerMetrics {
+        match self.handle.inner.scheduler.worker_metrics(worker) {
+            Some(metrics) => metrics,
+            None => panic!("there is no worker {worker}: the runtime has {}", self.num_workers()),
+        }
+    }
+
+    /// How many workers run tasks; 1 for a current-thread runtime.
+    pub fn num_workers(&self) -> usize {
+        self.handle.inner.scheduler.workers()
+    }
+
+    /// Tasks that have been spawned and have not ended.
+    pub fn num_alive_tasks(&self) -> usize {
+        self.handle.inner.scheduler.counts().live
+    }
+
+    /// Tasks spawned so far, without those that were refused.
+    pub fn spawned_tasks_count(&self) -> u64 {
+        self.handle.inner.scheduler.counts().spawned
+    }
+
+    /// Tasks that ended by themselves, with an output or a panic.
+    pub fn completed_tasks_count(&self) -> u64 {
+        self.handle.inner.scheduler.counts().completed
+    }
+
+    /// Tasks that were aborted, or ended by shutdown.
+    pub fn cancelled_tasks_count(&self) -> u64 {
+        self.handle.inner.scheduler.counts().cancelled
+    }
+
+    /// Woken tasks in the queue shared by all workers.
+    pub fn global_queue_depth(&self) -> usize {
+        self.handle.inner.scheduler.injector_len()
+    }
+
+    /// Woken tasks in a worker's own queue; zero for a worker that does not exist.
+    pub fn worker_local_queue_depth(&self, worker: usize) -> usize {
+        self.handle.inner.scheduler.local_len(worker)
+    }
+
+    /// How often a worker polled a task.
+    ///
+    /// # Panics
+    /// When there is no such worker, as for all `worker_` counters.
+    #[track_caller]
+    pub fn worker_poll_count(&self, worker: usize) -> u64 {
+        self.worker(worker).polls.get()
+    }
+
+    /// How often a worker parked.
+    #[track_caller]
+    pub fn worker_park_count(&self, worker: usize) -> u64 {
+        self.worker(worker).parks.get()
+    }
+
+    /// How often a worker parked or came back from it: odd while it is parked.
+    #[track_caller]
+    pub fn worker_park_unpark_count(&self, worker: usize) -> u64 {
+        let worker = self.worker(worker);
+        worker.parks.get() + worker.unparks.get()
+    }
+
+    /// How often a worker stole from another.
+    #[track_caller]
+    pub fn worker_steal_count(&self, worker: usize) -> u64 {
+        self.worker(worker).steals.get()
+    }
+
+    /// How often a worker turned the driver, parked or busy.
+    #[track_caller]
+    pub fn worker_turn_count(&self, worker: usize) -> u64 {
+        self.worker(worker).turns.get()
+    }
+
+    /// How long a worker was not parked, counted up to its last park.
+    #[track_caller]
+    pub fn worker_total_busy_duration(&self, worker: usize) -> Duration {
+        Duration::from_nanos(self.worker(worker).busy_ns.get())
+    }
+
+    /// Threads of the blocking pool.
+    pub fn num_blocking_threads(&self) -> usize {
+        self.handle.inner.blocking.counts().threads
+    }
+
+    /// Threads of the blocking pool without a job.
+    pub fn num_idle_blocking_threads(&self) -> usize {
+        self.handle.inner.blocking.counts().idle
+    }
+
+    /// Blocking jobs that wait for a thread.
+    pub fn blocking_queue_depth(&self) -> usize {
+        self.handle.inner.blocking.counts().queued
+    }
+}
+
+impl fmt::Debug for RuntimeMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &self.handle.inner;
+        let (searching, sleeping) = inner.scheduler.idle_counts();
+        let mut out = f.debug_struct("RuntimeMetrics");
+        out.field("tasks", &inner.scheduler.counts())
+            .field("injector", &inner.scheduler.injector_len())
+            .field("searching", &searching)
+            .field("sleeping", &sleeping)
+            .field("blocking", &inner.blocking.counts());
+        for worker in 0..self.num_workers() {
+            out.field("local_queue", &inner.scheduler.local_len(worker)).field("worker", self.worker(worker));
+        }
+        out.finish()
+    }
+}

@@ -1,0 +1,212 @@
+//! Putting one thread to sleep: on a condition variable, or on a turn of the driver.
+//!
+//! A [`Parker`] belongs to one thread, which parks; any thread unparks it. It holds at most one token: an unpark
+//! without a park in progress makes the next park return at once, so a wake-up is never lost. Parks may also end
+//! without a token (a turn ends for its own reasons): callers look for work after each.
+//!
+//! | state | meaning | leaves it |
+//! |---|---|---|
+//! | `EMPTY` | awake, no token | owner → `PARKED`/`TURNING`; anyone → `NOTIFIED` |
+//! | `PARKED` | the owner waits on the condition variable | anyone → `NOTIFIED`, then signals it |
+//! | `TURNING` | the owner turns the driver | anyone → `NOTIFIED`, then unparks the driver; owner → `EMPTY` |
+//! | `NOTIFIED` | a token is there | owner → `EMPTY` |
+//!
+//! All changes are read-modify-writes of one word: whatever an unparker wrote before its swap (AcqRel), the owner
+//! sees after the swap or exchange that takes the token.
+
+use crate::sync::prim::atomic::{AtomicU8, Ordering};
+use crate::sync::prim::{Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+const EMPTY: u8 = 0;
+const PARKED: u8 = 1;
+const TURNING: u8 = 2;
+const NOTIFIED: u8 = 3;
+
+/// One thread's place to sleep.
+#[derive(Debug)]
+pub(crate) struct Parker {
+    state: AtomicU8,
+    /// Held by the owner from announcing `PARKED` until it waits, so that the signal cannot fall in between.
+    lock: Mutex<()>,
+    signal: Condvar,
+}
+
+impl Parker {
+    pub(crate) fn new() -> Parker {
+        Parker { state: AtomicU8::new(EMPTY), lock: Mutex::new(()), signal: Condvar::new() }
+    }
+
+    /// Is a token there? Relaxed: a hint for spinning; `park` settles it.
+    pub(crate) fn is_notified(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == NOTIFIED
+    }
+
+    /// Waits for a token and takes it.
+    pub(crate) fn park(&self) {
+        if self.take_token() {
+            return;
+        }
+        let mut guard = self.lock.lock();
+        if !self.announce(PARKED) {
+            return;
+        }
+        loop {
+            guard = self.signal.wait(guard);
+            if self.take_token() {
+                return;
+            }
+        }
+    }
+
+    /// Runs `turn` (a turn of the driver) unless a token is there; takes the token.
+    pub(crate) fn park_turning(&self, turn: impl FnOnce()) {
+        if !self.announce(TURNING) {
+            return;
+        }
+        turn();
+        self.state.swap(EMPTY, Ordering::AcqRel);
+    }
+
+    /// Leaves a token; `unpark_driver` is called if the owner is turning the driver.
+    pub(crate) fn unpark(&self, unpark_driver: impl FnOnce()) {
+        match self.state.swap(NOTIFIED, Ordering::AcqRel) {
+            PARKED => {
+                // Wait until the owner, if it is between announcing and waiting, really waits.
+                drop(self.lock.lock());
+                self.signal.notify_one();
+            }
+            TURNING => unpark_driver(),
+            _ => {}
+        }
+    }
+
+    fn take_token(&self) -> bool {
+        self.state.compare_exchange(NOTIFIED, EMPTY, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    /// `EMPTY` → `state`; or takes the token that is there and returns false.
+    fn announce(&self, state: u8) -> bool {
+        if self.state.compare_exchange(EMPTY, state, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+            return true;
+        }
+        self.state.swap(EMPTY, Ordering::AcqRel);
+        false
+    }
+}
+
+/// How long to look for work before parking. Waking a parked thread takes microseconds, on a virtual machine
+/// whose CPU has halted tens of them; work often comes sooner than that.
+///
+/// It adapts: a spin that found work, or a park that ended soon, restores the full length; a long park halves it,
+/// down to none. Each step of a spin is a `sched_yield`, so a spinner holds up nobody who has work.
+#[derive(Debug)]
+pub(crate) struct Spin {
+    limit: Duration,
+}
+
+impl Spin {
+    const FULL: Duration = Duration::from_micros(20);
+    /// Below this the limit is rounded to none: a `sched_yield` alone takes a fraction of it.
+    const LEAST: Duration = Duration::from_micros(1);
+    /// A park shorter than this is one that spinning may have saved: about two wake-ups of a halted CPU.
+    const SHORT_PARK: Duration = Duration::from_micros(200);
+
+    pub(crate) fn new() -> Spin {
+        Spin { limit: Spin::FULL }
+    }
+
+    /// Yields the CPU until `done` returns something or the limit is over.
+    pub(crate) fn run<R>(&mut self, mut done: impl FnMut() -> Option<R>) -> Option<R> {
+        if self.limit.is_zero() {
+            return None;
+        }
+        let start = Instant::now();
+        loop {
+            std::thread::yield_now();
+            if let Some(found) = done() {
+                self.limit = Spin::FULL;
+                return Some(found);
+            }
+            if start.elapsed() >= self.limit {
+                return None;
+            }
+        }
+    }
+
+    /// Learns from a park that took `slept`.
+    pub(crate) fn parked(&mut self, slept: Duration) {
+        if slept < Spin::SHORT_PARK {
+            self.limit = Spin::FULL;
+        } else {
+            let half = self.limit / 2;
+            self.limit = if half < Spin::LEAST { Duration::ZERO } else { half };
+        }
+    }
+}
+
+#[cfg(all(test, not(runtime_loom)))]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicU32;
+
+    #[test]
+    fn an_unpark_before_the_park_is_kept_and_only_one() {
+        let parker = Parker::new();
+        parker.unpark(|| unreachable!("nobody turns"));
+        parker.unpark(|| unreachable!("nobody turns"));
+        assert!(parker.is_notified());
+        parker.park();
+        assert!(!parker.is_notified());
+        let mut turned = false;
+        parker.park_turning(|| turned = true);
+        assert!(turned, "the token was taken by the park before");
+    }
+
+    #[test]
+    fn a_token_skips_the_turn_and_a_turner_is_unparked_through_the_driver() {
+        let parker = Parker::new();
+        parker.unpark(|| unreachable!("nobody turns"));
+        parker.park_turning(|| unreachable!("a token was there"));
+        let mut driver_unparked = false;
+        parker.park_turning(|| parker.unpark(|| driver_unparked = true));
+        assert!(driver_unparked);
+        assert!(!parker.is_notified());
+    }
+
+    #[test]
+    fn park_and_unpark_hand_over_every_step() {
+        let parkers = Arc::new([Parker::new(), Parker::new()]);
+        let step = Arc::new(AtomicU32::new(0));
+        let run = |me: usize| {
+            let (parkers, step) = (Arc::clone(&parkers), Arc::clone(&step));
+            move || {
+                while step.load(Ordering::Relaxed) < 2000 {
+                    if step.load(Ordering::Relaxed) % 2 == me as u32 {
+                        step.fetch_add(1, Ordering::Relaxed);
+                        parkers[1 - me].unpark(|| {});
+                    } else {
+                        parkers[me].park();
+                    }
+                }
+                parkers[1 - me].unpark(|| {});
+            }
+        };
+        let other = std::thread::spawn(run(1));
+        run(0)();
+        other.join().unwrap();
+        assert_eq!(step.load(Ordering::Relaxed), 2000);
+    }
+
+    #[test]
+    fn the_spin_adapts_both_ways() {
+        let mut spin = Spin::new();
+        for _ in 0..10 {
+            spin.parked(Duration::from_secs(1));
+        }
+        assert_eq!(spin.run(|| -> Option<()> { unreachable!("no spin is left") }), None);
+        spin.parked(Duration::from_micros(10));
+        assert_eq!(spin.run(|| Some(5)), Some(5));
+    }
+}

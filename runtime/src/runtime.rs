@@ -1,0 +1,275 @@
+//! A runtime and its end.
+//!
+//! [`Runtime`] owns what must be cleaned up: the workers' threads and, through its [`Handle`], the scheduler, the
+//! blocking pool and the driver. Its shutdown has numbered phases, see `Runtime::end`.
+
+use crate::error::discard_payload;
+use crate::handle::{Inner, MustNotBlock};
+use crate::sync::prim::{Condvar, Mutex};
+use crate::task::JoinHandle;
+use std::fmt;
+use std::io;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+pub use crate::builder::Builder;
+pub use crate::error::{TryCurrentError, is_rt_shutdown_err};
+pub use crate::handle::{EnterGuard, Handle, RuntimeId as Id};
+pub use crate::metrics::RuntimeMetrics;
+
+/// An executor with its threads, its driver and its blocking pool.
+///
+/// ```
+/// let runtime = crossover_runtime::runtime::Runtime::new()?;
+/// let sum = runtime.block_on(async {
+///     let one = crossover_runtime::spawn(async { 1 });
+///     let two = crossover_runtime::task::spawn_blocking(|| 2);
+///     one.await.unwrap() + two.await.unwrap()
+/// });
+/// assert_eq!(sum, 3);
+/// # std::io::Result::Ok(())
+/// ```
+///
+/// # Dropping it
+/// Dropping a runtime ends it: its tasks are dropped where they last waited, its threads joined, its sockets and timers
+/// closed. It waits for tasks that are being polled until they reach an `.await`, and for blocking jobs that run
+/// until they return, however long that takes; jobs still in the queue are cancelled. Use
+/// [`shutdown_timeout`](Runtime::shutdown_timeout) to wait for a limited time, and
+/// [`shutdown_background`](Runtime::shutdown_background) not to wait.
+///
+/// # Panics
+/// Dropping it panics inside of an async context (a task, or `block_on`) and inside of its own blocking jobs: it would
+/// have to wait for itself. The runtime then ends in the background.
+#[must_use = "dropping a runtime shuts it down"]
+pub struct Runtime {
+    handle: Handle,
+    workers: Option<Workers>,
+    ended: bool,
+}
+
+/// The threads of the multi-thread flavour.
+pub(crate) struct Workers {
+    threads: Vec<thread::JoinHandle<()>>,
+    presence: Arc<Presence>,
+}
+
+/// Counts threads that have not done all of their work.
+pub(crate) struct Presence {
+    present: Mutex<usize>,
+    gone: Condvar,
+}
+
+impl Presence {
+    pub(crate) fn new(threads: usize) -> Presence {
+        Presence { present: Mutex::new(threads), gone: Condvar::new() }
+    }
+
+    /// For each thread: when the guard is dropped, it is one thread less. A guard, so that a thread that dies of
+    /// a bug cannot make the runtime's end wait for ever.
+    pub(crate) fn guard(self: &Arc<Self>) -> Present {
+        Present(Arc::clone(self))
+    }
+
+    /// Waits until all have left, or for `deadline`; returns how many have not.
+    fn wait(&self, deadline: Option<Instant>) -> usize {
+        let mut present = self.present.lock();
+        while *present > 0 {
+            match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+                None => present = self.gone.wait(present),
+                Some(Duration::ZERO) => break,
+                Some(limit) => (present, _) = self.gone.wait_timeout(present, limit),
+            }
+        }
+        *present
+    }
+}
+
+/// A thread's mark of being there.
+pub(crate) struct Present(Arc<Presence>);
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        *self.0.present.lock() -= 1;
+        self.0.gone.notify_all();
+    }
+}
+
+impl Workers {
+    pub(crate) fn new(threads: Vec<thread::JoinHandle<()>>, presence: Arc<Presence>) -> Workers {
+        Workers { threads, presence }
+    }
+
+    /// Waits for the threads; returns how many are still at it at the deadline. Those are left to themselves.
+    pub(crate) fn wait(self, deadline: Option<Instant>) -> usize {
+        let left = self.presence.wait(deadline);
+        if left == 0 {
+            for thread in self.threads {
+                if let Err(payload) = thread.join() {
+                    discard_payload(payload);
+                }
+            }
+        }
+        left
+    }
+}
+
+/// How long the end may take.
+#[derive(Clone, Copy)]
+enum Patience {
+    Unlimited,
+    Until(Instant),
+    None,
+}
+
+impl Runtime {
+    /// A multi-thread runtime with one worker per core.
+    ///
+    /// # Errors
+    /// When the driver or a thread cannot be made.
+    pub fn new() -> io::Result<Runtime> {
+        Builder::new_multi_thread().enable_all().build()
+    }
+
+    pub(crate) fn of(inner: Inner) -> Runtime {
+        Runtime { handle: Handle { inner: Arc::new(inner) }, workers: None, ended: false }
+    }
+
+    pub(crate) fn set_workers(&mut self, workers: Workers) {
+        self.workers = Some(workers);
+    }
+
+    /// The runtime's handle.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Runs `future` on this thread until it is ready, while the runtime runs its tasks: on its workers, or, for a
+    /// current-thread runtime, on this thread. Of several threads that are in `block_on` of a current-thread runtime, one
+    /// runs the tasks.
+    ///
+    /// # Panics
+    /// Inside of an async context (a task, or another `block_on`), and when `future` panics.
+    #[track_caller]
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.handle.block_on_and_run(future)
+    }
+
+    /// Spawns a task on this runtime; see [`spawn`](crate::spawn).
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.handle.spawn(future)
+    }
+
+    /// Runs a job on this runtime's blocking pool; see [`spawn_blocking`](crate::spawn_blocking).
+    pub fn spawn_blocking<F, R>(&self, job: F) -> JoinHandle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        self.handle.spawn_blocking(job)
+    }
+
+    /// Makes this runtime the thread's current one for as long as the guard lives.
+    pub fn enter(&self) -> EnterGuard<'_> {
+        self.handle.enter()
+    }
+
+    /// The runtime's counters.
+    pub fn metrics(&self) -> RuntimeMetrics {
+        self.handle.metrics()
+    }
+
+    /// Ends the runtime, waiting for at most `limit`. Returns how many threads were still in a poll or a blocking job
+    /// by then; they are left to themselves and end when that returns.
+    ///
+    /// # Panics
+    /// As dropping it does, unless `limit` is zero.
+    #[track_caller]
+    pub fn shutdown_timeout(mut self, limit: Duration) -> usize {
+        if limit.is_zero() {
+            return self.end(Patience::None);
+        }
+        self.check_may_wait();
+        // A limit beyond what the clock can express is none.
+        self.end(Instant::now().checked_add(limit).map_or(Patience::Unlimited, Patience::Until))
+    }
+
+    /// Ends the runtime without waiting; may be called in an async context. Tasks end and blocking jobs that wait are
+    /// cancelled as soon as its threads get to it; those of a current-thread runtime, in this call.
+    pub fn shutdown_background(mut self) {
+        self.end(Patience::None);
+    }
+
+    /// Panics, with the runtime ending in the background, where waiting for the end would be a deadlock.
+    #[track_caller]
+    fn check_may_wait(&mut self) {
+        let place = if MustNotBlock::applies() {
+            "inside of an async context (a task, or `block_on`)"
+        } else if self.handle.inner.blocking.is_own_thread() {
+            "inside of one of its own blocking jobs"
+        } else {
+            return;
+        };
+        self.end(Patience::None);
+        if !thread::panicking() {
+            panic!(
+                "Cannot drop a runtime in a context where blocking is not allowed: this one was dropped {place}, \
+                 and would have to wait for itself. Drop it elsewhere, or call `shutdown_background`."
+            );
+        }
+    }
+
+    /// The phases of the end. Returns how many threads are still at work.
+    fn end(&mut self, patience: Patience) -> usize {
+        if std::mem::replace(&mut self.ended, true) {
+            return 0;
+        }
+        let deadline = match patience {
+            Patience::Unlimited => None,
+            Patience::Until(deadline) => Some(deadline),
+            Patience::None => Some(Instant::now()),
+        };
+        let inner = &self.handle.inner;
+        // What is dropped here may ask for its runtime.
+        let link = self.handle.enter();
+        // 1. The blocking pool refuses: new jobs, and those in its queue.
+        inner.blocking.close();
+        // 2. The scheduler refuses, and each live task is asked to end. A current-thread runtime drops its tasks
+        //    and its driver here, on this thread.
+        inner.scheduler.shut_down();
+        // 3. The workers drop the tasks and leave; the last one drops the driver.
+        let workers = self.workers.take().map_or(0, |workers| workers.wait(deadline));
+        // 4. Sockets and timers report the end, so that a blocking job that waits for one returns. After phase 3
+        //    the driver has done so itself, unless a worker is stuck.
+        inner.driver.shutdown();
+        // 5. The blocking jobs that run return.
+        let jobs = inner.blocking.wait(deadline);
+        drop(link);
+        workers + jobs
+    }
+}
+
+impl Drop for Runtime {
+    #[track_caller]
+    fn drop(&mut self) {
+        if !self.ended {
+            self.check_may_wait();
+            self.end(Patience::Unlimited);
+        }
+    }
+}
+
+// As for `Handle`.
+impl UnwindSafe for Runtime {}
+impl RefUnwindSafe for Runtime {}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime").field("handle", &self.handle).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,342 @@
+//! The current-thread flavour: tasks run on the thread that is in `block_on`.
+//!
+//! The **core** (queue and driver) belongs to one `block_on` at a time. Others on other threads wait: they poll
+//! their own future when it is woken, and take over the core when it is given back. Between two `block_on`s nothing
+//! runs; woken tasks wait in the queue or the injector.
+//!
+//! Wake-ups: whoever is in the core parks with `Shared::parker` on the driver. A task that is woken on that thread
+//! goes to its local queue; from elsewhere to the injector, followed by an unpark. The parker's token makes this
+//! safe: push, then leave the token; look at the queues, then park (which returns at once if there is a token).
+//!
+//! Lock order: `slot` and the injector's lock are leaves. `Local`'s queue is borrowed only for a push or a pop.
+
+use super::queue::Injector;
+use super::{LocalGuard, Settings, budget, push_local, run_hook};
+use crate::driver::{self, Driver};
+use crate::metrics::WorkerMetrics;
+use crate::park::{Parker, Spin};
+use crate::sync::prim::Mutex;
+use crate::task::cell::{Notified, Schedule};
+use crate::task::live::Live;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
+
+/// What handles, tasks and the running thread share.
+pub(crate) struct Shared {
+    injector: Injector,
+    slot: Mutex<Slot>,
+    /// The thread in the core sleeps here.
+    parker: Parker,
+    driver_handle: driver::Handle,
+    live: Live,
+    settings: Settings,
+    metrics: WorkerMetrics,
+    /// The local queue's length, for metrics; written by the thread in the core.
+    local_len: AtomicUsize,
+}
+
+/// The core while nobody has it, and who waits for it.
+struct Slot {
+    core: Option<Core>,
+    waiting: Vec<Arc<MainWaker>>,
+}
+
+/// What runs tasks.
+struct Core {
+    queue: VecDeque<Notified>,
+    driver: Driver,
+    tick: u32,
+}
+
+/// The queue while a thread has the core, seen by `schedule` through the thread-local.
+pub(crate) struct Local {
+    shared: Arc<Shared>,
+    queue: RefCell<VecDeque<Notified>>,
+}
+
+impl Shared {
+    pub(crate) fn new(settings: Settings, driver: Driver, driver_handle: driver::Handle) -> Arc<Shared> {
+        let core = Core { queue: VecDeque::new(), driver, tick: 0 };
+        Arc::new(Shared {
+            injector: Injector::default(),
+            slot: Mutex::new(Slot { core: Some(core), waiting: Vec::new() }),
+            parker: Parker::new(),
+            driver_handle,
+            live: Live::new(1),
+            settings,
+            metrics: WorkerMetrics::default(),
+            local_len: AtomicUsize::new(0),
+        })
+    }
+
+    fn unpark(&self) {
+        self.parker.unpark(|| self.driver_handle.unpark());
+    }
+
+    pub(crate) fn metrics(&self) -> &WorkerMetrics {
+        &self.metrics
+    }
+
+    pub(crate) fn injector_len(&self) -> usize {
+        self.injector.len()
+    }
+
+    pub(crate) fn local_len(&self) -> usize {
+        self.local_len.load(Ordering::Relaxed)
+    }
+
+    /// Runs tasks on this thread until `future` is ready.
+    pub(crate) fn block_on<F: Future>(self: &Arc<Self>, future: F) -> F::Output {
+        let main = Arc::new(MainWaker {
+            woken: AtomicBool::new(true),
+            waiting: Parker::new(),
+            shared: Arc::clone(self),
+        });
+        let waker = Waker::from(Arc::clone(&main));
+        let mut future = pin!(future);
+        let mut cx = Context::from_waker(&waker);
+        loop {
+            if let Some(mut running) = Running::take(self, &main) {
+                return running.run(&main, future.as_mut(), &mut cx);
+            }
+            // Another thread runs the tasks. Being woken for the core and for the future look the same from here.
+            if main.take_woken()
+                && let Poll::Ready(output) = budget::limited(|| future.as_mut().poll(&mut cx))
+            {
+                self.slot.lock().waiting.retain(|other| !Arc::ptr_eq(other, &main));
+                return output;
+            }
+            main.waiting.park();
+        }
+    }
+
+    /// Refuses tasks, and drops the live ones on this thread. The `Runtime` is gone: no `block_on` has the core.
+    pub(crate) fn shut_down(self: &Arc<Self>) {
+        self.live.close_and_cancel();
+        let core = self.slot.lock().core.take();
+        let Some(Core { queue, driver, .. }) = core else { return };
+        let local = Rc::new(Local { shared: Arc::clone(self), queue: RefCell::new(queue) });
+        let guard = LocalGuard::enter(super::Local::CurrentThread(Rc::clone(&local)));
+        loop {
+            while let Some(task) = local.pop().or_else(|| local.grab()) {
+                drop(task);
+            }
+            if self.injector.close_if_empty() {
+                break;
+            }
+        }
+        drop(guard);
+        self.local_len.store(0, Ordering::Relaxed);
+        drop(driver);
+    }
+}
+
+impl Schedule for Shared {
+    fn schedule(self: &Arc<Self>, task: Notified, _yielded: bool) {
+        let left = push_local(task, |local, task| match local {
+            super::Local::CurrentThread(local) if Arc::ptr_eq(&local.shared, self) => {
+                local.queue.borrow_mut().push_back(task);
+                None
+            }
+            _ => Some(task),
+        });
+        if let Some(task) = left {
+            match self.injector.push(task) {
+                Ok(()) => self.unpark(),
+                Err(refused) => drop(refused),
+            }
+        }
+    }
+
+    fn live(&self) -> &Live {
+        &self.live
+    }
+}
+
+impl Local {
+    fn pop(&self) -> Option<Notified> {
+        self.queue.borrow_mut().pop_front()
+    }
+
+    fn grab(&self) -> Option<Notified> {
+        let mut queue = self.queue.borrow_mut();
+        self.shared.injector.grab(1, |task| queue.push_back(task))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.queue.borrow().is_empty()
+    }
+}
+
+/// Wakes the future of one `block_on`, wherever its thread sleeps: in the core, or waiting for it.
+struct MainWaker {
+    /// Swapped to true by wakers (AcqRel), taken by the thread (AcqRel): what was written before the wake is seen.
+    woken: AtomicBool,
+    waiting: Parker,
+    shared: Arc<Shared>,
+}
+
+impl MainWaker {
+    fn take_woken(&self) -> bool {
+        self.woken.swap(false, Ordering::AcqRel)
+    }
+}
+
+impl Wake for MainWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.woken.swap(true, Ordering::AcqRel);
+        self.waiting.unpark(|| {});
+        self.shared.unpark();
+    }
+}
+
+/// A thread that has the core; gives it back when dropped, also by a panic of the main future.
+struct Running<'a> {
+    shared: &'a Arc<Shared>,
+    local: Rc<Local>,
+    core: Option<Core>,
+    spin: Spin,
+    busy_since: Instant,
+    guard: Option<LocalGuard>,
+}
+
+impl<'a> Running<'a> {
+    /// Takes the core; or `None`, and `main` is unparked when it is given back.
+    fn take(shared: &'a Arc<Shared>, main: &Arc<MainWaker>) -> Option<Running<'a>> {
+        let mut core = {
+            let mut slot = shared.slot.lock();
+            let Some(core) = slot.core.take() else {
+                if !slot.waiting.iter().any(|other| Arc::ptr_eq(other, main)) {
+                    slot.waiting.push(Arc::clone(main));
+                }
+                return None;
+            };
+            slot.waiting.retain(|other| !Arc::ptr_eq(other, main));
+            core
+        };
+        let queue = RefCell::new(std::mem::take(&mut core.queue));
+        let local = Rc::new(Local { shared: Arc::clone(shared), queue });
+        let guard = LocalGuard::enter(super::Local::CurrentThread(Rc::clone(&local)));
+        let busy_since = Instant::now();
+        Some(Running { shared, local, core: Some(core), spin: Spin::new(), busy_since, guard: Some(guard) })
+    }
+
+    fn run<F: Future>(
+        &mut self,
+        main: &MainWaker,
+        mut future: Pin<&mut F>,
+        cx: &mut Context<'_>,
+    ) -> F::Output {
+        loop {
+            if main.take_woken()
+                && let Poll::Ready(output) = budget::limited(|| future.as_mut().poll(cx))
+            {
+                return output;
+            }
+            if self.run_some_tasks() {
+                self.turn(Some(Duration::ZERO));
+            } else {
+                self.wait(main);
+            }
+        }
+    }
+
+    /// Runs tasks up to the next look at the driver; false: there are no more.
+    fn run_some_tasks(&mut self) -> bool {
+        let shared = Arc::clone(self.shared);
+        for _ in 0..shared.settings.event_interval {
+            let Some(core) = &mut self.core else { return false };
+            core.tick = core.tick.wrapping_add(1);
+            let from_outside_first = core.tick % shared.settings.global_queue_interval == 0;
+            let local = &self.local;
+            let task = if from_outside_first {
+                local.grab().or_else(|| local.pop())
+            } else {
+                local.pop().or_else(|| local.grab())
+            };
+            let Some(task) = task else { return false };
+            shared.metrics.polls.add(1);
+            budget::limited(|| task.run());
+            shared.local_len.store(local.queue.borrow().len(), Ordering::Relaxed);
+        }
+        true
+    }
+
+    fn turn(&mut self, limit: Option<Duration>) {
+        let Some(core) = &mut self.core else { return };
+        self.shared.metrics.turns.add(1);
+        if let Err(error) = core.driver.turn(limit) {
+            tracing::error!(%error, "the driver's turn failed; sockets and timers of this runtime may stall");
+        }
+    }
+
+    /// Is there something to do? (The driver aside.)
+    fn has_work(&self, main: &MainWaker) -> bool {
+        main.woken.load(Ordering::Relaxed) || !self.local.is_empty() || !self.shared.injector.is_empty()
+    }
+
+    /// Nothing is ready: looks around for a while, then parks on the driver.
+    fn wait(&mut self, main: &MainWaker) {
+        run_hook(self.shared.settings.on_park.as_ref());
+        if !self.has_work(main) && !self.spin(main) {
+            let start = Instant::now();
+            let metrics = &self.shared.metrics;
+            metrics.busy_ns.add_time(start.duration_since(self.busy_since));
+            metrics.parks.add(1);
+            let shared = Arc::clone(self.shared);
+            shared.parker.park_turning(|| {
+                // A last look, now that whoever comes later finds us turning and unparks the driver.
+                if !self.has_work(main) {
+                    self.turn(None);
+                }
+            });
+            self.shared.metrics.unparks.add(1);
+            self.busy_since = Instant::now();
+            self.spin.parked(self.busy_since.duration_since(start));
+        }
+        run_hook(self.shared.settings.on_unpark.as_ref());
+    }
+
+    /// Spins; true if something came up.
+    fn spin(&mut self, main: &MainWaker) -> bool {
+        const SPINS_PER_TURN: u32 = 8;
+        let mut spin = std::mem::replace(&mut self.spin, Spin::new());
+        let mut looks = 0_u32;
+        let found = spin.run(|| {
+            looks += 1;
+            if looks % SPINS_PER_TURN == 1 {
+                self.turn(Some(Duration::ZERO));
+            }
+            self.has_work(main).then_some(())
+        });
+        self.spin = spin;
+        found.is_some()
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        // First the link: from here on this thread's wake-ups go to the injector.
+        drop(self.guard.take());
+        let Some(mut core) = self.core.take() else { return };
+        core.queue = std::mem::take(&mut *self.local.queue.borrow_mut());
+        self.shared.local_len.store(core.queue.len(), Ordering::Relaxed);
+        let waiting = {
+            let mut slot = self.shared.slot.lock();
+            slot.core = Some(core);
+            std::mem::take(&mut slot.waiting)
+        };
+        // All of them try; one gets it, the others enter themselves again.
+        waiting.iter().for_each(|main| main.waiting.unpark(|| {}));
+    }
+}

@@ -1,0 +1,243 @@
+//! The idle protocol: who sleeps, who searches, whom to wake. Its one promise is that **no wake-up is lost**.
+//!
+//! # States of a worker
+//! - **running**: polls tasks, or is between two polls;
+//! - **searching**: has nothing, looks through all queues (and spins a while). Counted in `searching`;
+//! - **sleeping**: in the list `sleepers`, counted in `sleeping`; about to park, parked, or about to leave.
+//!
+//! | from → to | who | how |
+//! |---|---|---|
+//! | running → searching | the worker | [`Idle::start_search`], refused when half of the workers search; [`Idle::insist_on_search`] when it has seen work |
+//! | searching → running | the worker, with a task | [`Idle::stop_search`]; **the last one looks again**, see below |
+//! | running, searching → sleeping | the worker | [`Idle::fall_asleep`], then the **final check**, then it parks |
+//! | sleeping → searching | a notifier | [`Idle::notify`]: out of the list, then unparked by its token |
+//! | sleeping → running | the worker itself (a turn of the driver brought work; the final check; a stray unpark) | [`Idle::leave`] |
+//!
+//! `sleepers` and `sleeping` change together, under one lock, in these three functions and nowhere else; so
+//! `sleepers.len() == sleeping` whenever the lock is free. Whoever unparks a worker by another way (shutdown, the
+//! driver) does not touch the list: the worker finds itself in it and leaves.
+//!
+//! # Notify
+//! Whoever makes a task runnable pushes it, then calls `notify`: fence, read the counters; if somebody searches or
+//! nobody sleeps, done; else take one sleeper, count it as searching, unpark it. Only one worker is woken at a
+//! time; when it finds something and was the last searcher, it wakes the next if anything is left.
+//!
+//! # Why nothing is lost
+//! Let N push a task and then read the counters; let W be the worker that matters. Each of the pairs below is a
+//! store-then-load on both sides with a SeqCst fence between, so at least one side sees the other (the fences are
+//! totally ordered; the later one's load sees the earlier one's store):
+//!
+//! 1. *N pushes, fence, reads `sleeping`* — *W enters the list, fence, final check of all queues.* Either N sees W
+//!    asleep and may wake it, or W sees the task.
+//! 2. *N pushes, fence, reads `searching`* — *W stops searching, fence, looks at all queues.* If N spared itself
+//!    the wake-up because W was searching, W sees the task: by falling asleep (1), or as the last searcher that
+//!    looks again. If W was not the last, another searcher is in W's place and N saw it too, or will be seen by it.
+//! 3. *H gives the driver back, fence, reads the counters* — *W enters the list, fence, tries to take the driver.*
+//!    If W is turned away because H still has it and parks without it, H sees W asleep and wakes it, if nobody
+//!    searches. A searcher inherits the duty: before it runs a task as the last searcher, it checks that someone
+//!    has the driver ([`Idle::driver_is_attended`]), and wakes a sleeper otherwise.
+//!
+//! A token makes the wake-up itself safe (`park.rs`): the unpark may come before, during or after the park. A stale
+//! token only costs a round: the woken worker is in the list, leaves it, looks, and comes back.
+//!
+//! So when all workers sleep, all queues were empty at the last final check, and one worker is on the driver.
+//!
+//! Lock order: `sleepers` is a leaf; nobody is unparked under it.
+
+use crate::sync::prim::Mutex;
+use crate::sync::prim::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
+
+/// No worker is on the driver.
+const NOBODY: usize = usize::MAX;
+/// `state` is `searching << 32 | sleeping`.
+const SEARCHING: u64 = 1 << 32;
+const SLEEPING: u64 = 1;
+
+/// Who sleeps, who searches.
+#[derive(Debug)]
+pub(crate) struct Idle {
+    /// Both counters in one word, so that `notify` reads them in one load. `searching` changes by anyone's
+    /// read-modify-write, `sleeping` only under the lock of `sleepers`.
+    state: AtomicU64,
+    sleepers: Mutex<Vec<usize>>,
+    /// The worker on the driver: set after it took the driver, cleared before it gives it back.
+    on_driver: AtomicUsize,
+    workers: u64,
+}
+
+impl Idle {
+    /// All `workers` start as running.
+    pub(crate) fn new(workers: usize) -> Idle {
+        Idle {
+            state: AtomicU64::new(0),
+            sleepers: Mutex::new(Vec::with_capacity(workers)),
+            on_driver: AtomicUsize::new(NOBODY),
+            workers: workers as u64,
+        }
+    }
+
+    /// Chooses a worker to wake after work has been made visible; the caller unparks it. `None`: a searching
+    /// worker will find the work, or all are running.
+    #[must_use = "the chosen worker is counted as searching: it has to be unparked"]
+    pub(crate) fn notify(&self) -> Option<usize> {
+        // Pairs with the fences in `fall_asleep` (1, 3) and `stop_search` (2).
+        fence(Ordering::SeqCst);
+        if !wants_a_searcher(self.state.load(Ordering::Relaxed)) {
+            return None;
+        }
+        let mut sleepers = self.sleepers.lock();
+        // Again under the lock: of several notifiers, one is enough.
+        if !wants_a_searcher(self.state.load(Ordering::Relaxed)) {
+            return None;
+        }
+        // The latest sleeper is the warmest; but leave the one on the driver there while there is another.
+        let driver = self.on_driver.load(Ordering::Relaxed);
+        let place =
+            sleepers.iter().rposition(|&worker| worker != driver).or(sleepers.len().checked_sub(1))?;
+        let chosen = sleepers.remove(place);
+        self.state.fetch_add(SEARCHING - SLEEPING, Ordering::AcqRel);
+        self.check(&sleepers);
+        Some(chosen)
+    }
+
+    /// A running worker without work begins to search; false: enough others do, so it should go to sleep.
+    pub(crate) fn start_search(&self) -> bool {
+        if 2 * searching(self.state.load(Ordering::Relaxed)) >= self.workers {
+            return false;
+        }
+        self.state.fetch_add(SEARCHING, Ordering::AcqRel);
+        true
+    }
+
+    /// As [`start_search`](Idle::start_search), without a limit: the worker has seen work.
+    pub(crate) fn insist_on_search(&self) {
+        self.state.fetch_add(SEARCHING, Ordering::AcqRel);
+    }
+
+    /// A searching worker has found a task. True: it was the last, so it has to look whether work is left or the
+    /// driver is unattended, and then to `notify`.
+    #[must_use = "the last searcher has to look again"]
+    pub(crate) fn stop_search(&self) -> bool {
+        let before = self.state.fetch_sub(SEARCHING, Ordering::AcqRel);
+        debug_assert!(searching(before) > 0, "a worker stopped a search that it had not begun");
+        // Pairs with the fence in `notify`: either the notifier sees that we search no more, or we see its task.
+        fence(Ordering::SeqCst);
+        searching(before) == 1
+    }
+
+    /// Puts a worker to sleep. It must look at all queues after this, before it parks.
+    pub(crate) fn fall_asleep(&self, worker: usize, was_searching: bool) {
+        {
+            let mut sleepers = self.sleepers.lock();
+            debug_assert!(!sleepers.contains(&worker), "worker {worker} falls asleep twice");
+            sleepers.push(worker);
+            if was_searching {
+                self.state.fetch_sub(SEARCHING - SLEEPING, Ordering::AcqRel);
+            } else {
+                self.state.fetch_add(SLEEPING, Ordering::AcqRel);
+            }
+            self.check(&sleepers);
+        }
+        // Pairs with the fence in `notify`: either the notifier sees us asleep, or our final check sees its task.
+        fence(Ordering::SeqCst);
+    }
+
+    /// A worker that is awake leaves the list. True: a notifier took it out already, and it counts as searching.
+    #[must_use = "a worker that was notified counts as searching"]
+    pub(crate) fn leave(&self, worker: usize) -> bool {
+        let mut sleepers = self.sleepers.lock();
+        let Some(place) = sleepers.iter().position(|&sleeper| sleeper == worker) else { return true };
+        sleepers.remove(place);
+        self.state.fetch_sub(SLEEPING, Ordering::AcqRel);
+        self.check(&sleepers);
+        false
+    }
+
+    /// The worker has taken the driver. Relaxed: see `driver_is_attended`.
+    pub(crate) fn take_driver(&self, worker: usize) {
+        self.on_driver.store(worker, Ordering::Relaxed);
+    }
+
+    /// The worker is about to give the driver back; it has to `notify` before it runs a task.
+    pub(crate) fn leave_driver(&self) {
+        self.on_driver.store(NOBODY, Ordering::Relaxed);
+    }
+
+    /// Is a worker on the driver? If one is about to give it back, that one will itself see to a successor: it
+    /// clears the mark before its fence in `notify`, and the asking searcher has fenced after it stopped searching.
+    pub(crate) fn driver_is_attended(&self) -> bool {
+        self.on_driver.load(Ordering::Relaxed) != NOBODY
+    }
+
+    /// The list and its counter never differ while the lock is held and no change is under way.
+    fn check(&self, sleepers: &[usize]) {
+        debug_assert_eq!(sleepers.len() as u64, sleeping(self.state.load(Ordering::Relaxed)));
+    }
+
+    /// (searching, sleeping), for dumps.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        let state = self.state.load(Ordering::Relaxed);
+        (searching(state), sleeping(state))
+    }
+}
+
+fn searching(state: u64) -> u64 {
+    state >> 32
+}
+
+fn sleeping(state: u64) -> u64 {
+    state & (SEARCHING - 1)
+}
+
+fn wants_a_searcher(state: u64) -> bool {
+    searching(state) == 0 && sleeping(state) > 0
+}
+
+#[cfg(all(test, not(runtime_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_woken_and_the_next_only_after_it_has_found_work() {
+        let idle = Idle::new(3);
+        (0..3).for_each(|worker| idle.fall_asleep(worker, false));
+        assert_eq!(idle.notify(), Some(2), "the latest sleeper");
+        assert_eq!(idle.notify(), None, "it searches");
+        assert!(idle.leave(2), "it was notified");
+        assert!(idle.stop_search(), "it was the last searcher");
+        assert_eq!(idle.notify(), Some(1));
+        assert_eq!(idle.counts(), (1, 1));
+    }
+
+    #[test]
+    fn the_worker_on_the_driver_is_woken_last() {
+        let idle = Idle::new(2);
+        idle.fall_asleep(0, false);
+        idle.fall_asleep(1, false);
+        idle.take_driver(1);
+        assert_eq!(idle.notify(), Some(0));
+        assert!(idle.stop_search());
+        assert_eq!(idle.notify(), Some(1));
+    }
+
+    #[test]
+    fn a_stray_unpark_leaves_list_and_count_equal() {
+        let idle = Idle::new(2);
+        idle.fall_asleep(0, false);
+        assert!(!idle.leave(0), "nobody notified it");
+        assert_eq!(idle.notify(), None);
+        idle.fall_asleep(0, false);
+        assert_eq!(idle.notify(), Some(0));
+    }
+
+    #[test]
+    fn at_most_half_of_the_workers_search() {
+        let idle = Idle::new(4);
+        assert!(idle.start_search());
+        assert!(idle.start_search());
+        assert!(!idle.start_search());
+        idle.fall_asleep(0, true);
+        assert!(idle.start_search());
+        assert_eq!(idle.counts(), (2, 1));
+    }
+}

@@ -1,0 +1,212 @@
+//! The schedulers: where woken tasks go and who polls them.
+//!
+//! ```text
+//!                 on a worker of this runtime            anywhere else
+//! wake ─► schedule ───────► its local queue      schedule ───────► injector
+//!                                 │      ▲ steal                      │ grab
+//!                                 ▼      │                            ▼
+//!                               worker: next task ─► poll under budget ─► …
+//! ```
+//!
+//! `worker.rs` is the multi-thread flavour, `current_thread.rs` the other. Both count on `queue.rs`, `idle.rs` and
+//! `budget.rs`. This file owns what they share: the settings, the link from a thread to the scheduler that it runs
+//! (the thread-local [`LOCAL`]), and waiting for one future on a thread.
+//!
+//! No foreign code runs while `LOCAL` is borrowed.
+
+pub(crate) mod budget;
+pub(crate) mod current_thread;
+mod idle;
+mod queue;
+pub(crate) mod worker;
+
+use crate::error::contain;
+use crate::metrics::WorkerMetrics;
+use crate::park::{Parker, Spin};
+use crate::task::JoinHandle;
+use crate::task::cell::{self, Notified};
+use crate::task::live::Counts;
+use std::cell::RefCell;
+use std::fmt;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Instant;
+
+/// A callback of the user's, run on the runtime's threads.
+pub(crate) type Hook = Arc<dyn Fn() + Send + Sync>;
+
+/// What the builder sets and both schedulers obey.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    /// Polls between two looks at the driver.
+    pub(crate) event_interval: u32,
+    /// Polls between two looks at the injector before the local queue.
+    pub(crate) global_queue_interval: u32,
+    pub(crate) on_park: Option<Hook>,
+    pub(crate) on_unpark: Option<Hook>,
+}
+
+/// Runs a hook. It is foreign code: no lock may be held, and its panic must not cost a worker.
+pub(crate) fn run_hook(hook: Option<&Hook>) {
+    if let Some(hook) = hook {
+        contain(|| hook());
+    }
+}
+
+/// Either flavour.
+#[derive(Clone)]
+pub(crate) enum Scheduler {
+    CurrentThread(Arc<current_thread::Shared>),
+    MultiThread(Arc<worker::Shared>),
+}
+
+impl Scheduler {
+    pub(crate) fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        match self {
+            Scheduler::CurrentThread(shared) => cell::spawn(future, shared),
+            Scheduler::MultiThread(shared) => cell::spawn(future, shared),
+        }
+    }
+
+    /// Refuses tasks from now on, asks the live ones to end, and the workers as soon as they have cleaned up.
+    pub(crate) fn shut_down(&self) {
+        match self {
+            Scheduler::CurrentThread(shared) => shared.shut_down(),
+            Scheduler::MultiThread(shared) => shared.shut_down(),
+        }
+    }
+
+    pub(crate) fn workers(&self) -> usize {
+        match self {
+            Scheduler::CurrentThread(_) => 1,
+            Scheduler::MultiThread(shared) => shared.metrics().len(),
+        }
+    }
+
+    pub(crate) fn worker_metrics(&self, worker: usize) -> Option<&WorkerMetrics> {
+        match self {
+            Scheduler::CurrentThread(shared) => (worker == 0).then(|| shared.metrics()),
+            Scheduler::MultiThread(shared) => shared.metrics().get(worker).map(|metrics| &**metrics),
+        }
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        match self {
+            Scheduler::CurrentThread(shared) => cell::Schedule::live(&**shared).counts(),
+            Scheduler::MultiThread(shared) => cell::Schedule::live(&**shared).counts(),
+        }
+    }
+
+    pub(crate) fn injector_len(&self) -> usize {
+        match self {
+            Scheduler::CurrentThread(shared) => shared.injector_len(),
+            Scheduler::MultiThread(shared) => shared.injector_len(),
+        }
+    }
+
+    pub(crate) fn local_len(&self, worker: usize) -> usize {
+        match self {
+            Scheduler::CurrentThread(shared) => shared.local_len(),
+            Scheduler::MultiThread(shared) => shared.local_len(worker),
+        }
+    }
+
+    /// (searching, sleeping) workers.
+    pub(crate) fn idle_counts(&self) -> (u64, u64) {
+        match self {
+            Scheduler::CurrentThread(_) => (0, 0),
+            Scheduler::MultiThread(shared) => shared.idle_counts(),
+        }
+    }
+}
+
+impl fmt::Debug for Scheduler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Scheduler::CurrentThread(_) => "CurrentThread",
+            Scheduler::MultiThread(_) => "MultiThread",
+        })
+    }
+}
+
+/// The scheduler that this thread runs right now.
+#[derive(Clone)]
+pub(crate) enum Local {
+    Worker(Rc<worker::Local>),
+    CurrentThread(Rc<current_thread::Local>),
+}
+
+thread_local! {
+    static LOCAL: RefCell<Option<Local>> = const { RefCell::new(None) };
+}
+
+/// Makes the thread run a scheduler, until it is dropped.
+pub(crate) struct LocalGuard {
+    previous: Option<Local>,
+}
+
+impl LocalGuard {
+    pub(crate) fn enter(local: Local) -> LocalGuard {
+        LocalGuard { previous: LOCAL.with(|cell| cell.replace(Some(local))) }
+    }
+}
+
+impl Drop for LocalGuard {
+    fn drop(&mut self) {
+        let ours = LOCAL.try_with(|cell| cell.replace(self.previous.take()));
+        drop(ours);
+    }
+}
+
+/// Gives `task` to `push` with the thread's scheduler, which returns it if that is another runtime's; so what comes
+/// back is a task for the injector. `push` must run no foreign code.
+fn push_local(task: Notified, push: impl FnOnce(&Local, Notified) -> Option<Notified>) -> Option<Notified> {
+    let mut task = Some(task);
+    // A thread that is exiting has lost its link: the injector takes the task then.
+    let _ = LOCAL.try_with(|cell| {
+        if let Ok(local) = cell.try_borrow()
+            && let Some(local) = &*local
+        {
+            task = task.take().and_then(|task| push(local, task));
+        }
+    });
+    task
+}
+
+/// Waits on this thread until `future` is ready, without running any task.
+pub(crate) fn wait_for<F: Future>(future: F) -> F::Output {
+    struct Unpark(Parker);
+
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.wake_by_ref();
+        }
+        fn wake_by_ref(self: &Arc<Self>) {
+            self.0.unpark(|| {});
+        }
+    }
+
+    let unpark = Arc::new(Unpark(Parker::new()));
+    let waker = Waker::from(Arc::clone(&unpark));
+    let mut cx = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    let mut spin = Spin::new();
+    loop {
+        if let Poll::Ready(output) = budget::limited(|| future.as_mut().poll(&mut cx)) {
+            return output;
+        }
+        if spin.run(|| unpark.0.is_notified().then_some(())).is_some() {
+            unpark.0.park();
+        } else {
+            let start = Instant::now();
+            unpark.0.park();
+            spin.parked(start.elapsed());
+        }
+    }
+}

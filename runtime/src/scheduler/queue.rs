@@ -1,0 +1,149 @@
+//! The queues of woken tasks: one local queue per worker, one injector for everybody else.
+//!
+//! - A **local queue** is a FIFO deque (crossbeam): its worker pushes and pops, any worker steals half of it. FIFO
+//!   because tasks woken first should run first; there is no LIFO slot in this version, so every runnable task is
+//!   always in reach of every worker.
+//! - The **injector** takes tasks from other threads: a locked FIFO whose length can be read without the lock.
+//!   Workers take batches of `len / workers + 1`, at most [`BATCH_MAX`], so that its lock is taken rarely and the
+//!   workers share what is there.
+//!
+//! Invariant: a task is in one queue at most, and is popped once. The injector closes at the end of shutdown and
+//! then hands tasks back to whoever pushes them.
+//!
+//! Lock order: the injector's lock is a leaf; tasks are dropped outside of it.
+
+use crate::sync::prim::Mutex;
+use crate::task::cell::Notified;
+use crossbeam_deque::{Steal, Stealer, Worker};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The most tasks that one grab from the injector takes.
+const BATCH_MAX: usize = 128;
+
+/// The queue of tasks that were woken outside of the workers.
+#[derive(Debug, Default)]
+pub(crate) struct Injector {
+    inner: Mutex<Inner>,
+    /// The queue's length: written under the lock, read without. Relaxed is enough: sleepers and notifiers order
+    /// it with the SeqCst fences of `idle.rs`, everyone else takes it for a hint.
+    len: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    tasks: VecDeque<Notified>,
+    closed: bool,
+}
+
+impl Injector {
+    /// Queues a task, or gives it back when the runtime is gone.
+    pub(crate) fn push(&self, task: Notified) -> Result<(), Notified> {
+        let mut inner = self.inner.lock();
+        if inner.closed {
+            return Err(task);
+        }
+        inner.tasks.push_back(task);
+        self.len.store(inner.tasks.len(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Takes one task to run and hands further ones of a fair share to `keep`.
+    pub(crate) fn grab(&self, workers: usize, mut keep: impl FnMut(Notified)) -> Option<Notified> {
+        if self.is_empty() {
+            return None;
+        }
+        let mut inner = self.inner.lock();
+        let first = inner.tasks.pop_front()?;
+        let more = (inner.tasks.len() / workers.max(1)).min(BATCH_MAX - 1);
+        // `keep` is our own push onto a local queue: it runs nobody's code.
+        inner.tasks.drain(..more).for_each(&mut keep);
+        self.len.store(inner.tasks.len(), Ordering::Relaxed);
+        Some(first)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Closes the queue if it is empty; false: there are tasks to drain first.
+    pub(crate) fn close_if_empty(&self) -> bool {
+        let mut inner = self.inner.lock();
+        inner.closed |= inner.tasks.is_empty();
+        inner.closed
+    }
+}
+
+/// A worker's own queue.
+#[derive(Debug)]
+pub(crate) struct Local(Worker<Notified>);
+
+impl Local {
+    pub(crate) fn new() -> Local {
+        Local(Worker::new_fifo())
+    }
+
+    pub(crate) fn push(&self, task: Notified) {
+        self.0.push(task);
+    }
+
+    pub(crate) fn pop(&self) -> Option<Notified> {
+        self.0.pop()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn stealer(&self) -> Stealer<Notified> {
+        self.0.stealer()
+    }
+}
+
+/// All workers' queues, as others see them.
+#[derive(Debug)]
+pub(crate) struct Stealers(Box<[Stealer<Notified>]>);
+
+impl Stealers {
+    pub(crate) fn of(locals: &[Local]) -> Stealers {
+        Stealers(locals.iter().map(Local::stealer).collect())
+    }
+
+    /// Goes round all queues but `thief`'s own, from `start` on, and takes half of the first that has tasks: one
+    /// to run, the rest into `into`. Contended queues are tried again until they are empty or give something, so
+    /// `None` means that each queue was seen empty once.
+    pub(crate) fn steal(&self, thief: usize, start: usize, into: &Local) -> Option<Notified> {
+        loop {
+            let mut contended = false;
+            for step in 0..self.0.len() {
+                let victim = (start + step) % self.0.len();
+                if victim == thief {
+                    continue;
+                }
+                match self.0[victim].steal_batch_and_pop(&into.0) {
+                    Steal::Success(task) => return Some(task),
+                    Steal::Retry => contended = true,
+                    Steal::Empty => {}
+                }
+            }
+            if !contended {
+                return None;
+            }
+            std::hint::spin_loop();
+        }
+    }
+
+    /// Is any queue not empty?
+    pub(crate) fn any_work(&self) -> bool {
+        self.0.iter().any(|stealer| !stealer.is_empty())
+    }
+
+    /// How many tasks stand in the given worker's queue.
+    pub(crate) fn len_of(&self, worker: usize) -> usize {
+        self.0.get(worker).map_or(0, Stealer::len)
+    }
+}
