@@ -46,7 +46,6 @@ impl TryCurrentError {
 struct RuntimeShutDown;
 
 /// The error that I/O resources and timers report after their runtime's shutdown.
-#[allow(dead_code, reason = "used by the doors of the driver, which land next")]
 pub(crate) fn shutdown_error() -> io::Error {
     io::Error::other(RuntimeShutDown)
 }

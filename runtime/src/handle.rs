@@ -160,7 +160,6 @@ impl Handle {
     }
 
     /// The driver with which sockets and timers register.
-    #[allow(dead_code, reason = "used by the doors of the driver, which land next")]
     pub(crate) fn driver(&self) -> &driver::Handle {
         &self.inner.driver
     }

@@ -52,12 +52,14 @@
 
 mod blocking;
 mod builder;
-#[allow(dead_code, reason = "the doors that use it land next")]
 mod driver;
 mod error;
 mod handle;
+#[cfg(feature = "hyper")]
+pub mod hyper_rt;
 pub mod io;
 mod metrics;
+pub mod net;
 mod park;
 pub mod process_pool;
 mod rng;
@@ -65,5 +67,6 @@ pub mod runtime;
 mod scheduler;
 pub mod sync;
 pub mod task;
+pub mod time;
 
 pub use handle::{spawn, spawn_blocking};

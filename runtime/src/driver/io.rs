@@ -29,15 +29,16 @@ use std::fmt;
 use std::future::Future;
 use std::os::fd::BorrowedFd;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use slab::Slab;
 
 use super::poller::{Events, Key};
-use super::{Handle, Shutdown, lock};
+use super::{Handle, Shutdown};
 use crate::io::{Interest, Ready};
+use crate::sync::prim::Mutex;
+use crate::sync::prim::atomic::{AtomicU64, Ordering};
 
 /// Finds the source that an event belongs to.
 pub(super) struct Registry {
@@ -61,7 +62,7 @@ impl Registry {
     }
 
     fn insert(&self, source: Arc<Source>) -> Result<Key, Shutdown> {
-        let mut slots = lock(&self.slots);
+        let mut slots = self.slots.lock();
         if slots.shut_down {
             return Err(Shutdown);
         }
@@ -72,7 +73,7 @@ impl Registry {
     }
 
     fn remove(&self, key: Key) -> Option<Arc<Source>> {
-        let mut slots = lock(&self.slots);
+        let mut slots = self.slots.lock();
         let matches = slots.slab.get(key.slot()).is_some_and(|slot| slot.generation == key.generation());
         // The source may own the last reference to wakers: it is handed out, to be dropped without the lock.
         matches.then(|| slots.slab.remove(key.slot()).source)
@@ -80,7 +81,7 @@ impl Registry {
 
     /// Marks the sources of `events` as ready, and collects the wakers of those who wait for it.
     pub(super) fn dispatch(&self, events: &Events, woken: &mut Vec<Waker>) {
-        let slots = lock(&self.slots);
+        let slots = self.slots.lock();
         for event in events.iter() {
             if let Some(slot) = slots.slab.get(event.key.slot())
                 && slot.generation == event.key.generation()
@@ -92,7 +93,7 @@ impl Registry {
 
     pub(super) fn shutdown(&self, woken: &mut Vec<Waker>) {
         let slots = {
-            let mut slots = lock(&self.slots);
+            let mut slots = self.slots.lock();
             slots.shut_down = true;
             std::mem::take(&mut slots.slab)
         };
@@ -103,13 +104,13 @@ impl Registry {
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        lock(&self.slots).slab.len()
+        self.slots.lock().slab.len()
     }
 }
 
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Registry").field("registered", &lock(&self.slots).slab.len()).finish()
+        f.debug_struct("Registry").field("registered", &self.slots.lock().slab.len()).finish()
     }
 }
 
@@ -180,7 +181,7 @@ impl Source {
         let update = |word: u64| Some(word.wrapping_add(TICK) | u64::from(ready.bits()));
         // Release pairs with Acquire in `check`. The closure never declines, so there is no error to look at.
         let _ = self.readiness.fetch_update(Ordering::AcqRel, Ordering::Relaxed, update);
-        let mut waiters = lock(&self.waiters);
+        let mut waiters = self.waiters.lock();
         if ready.intersects(Direction::Read.interest().mask()) {
             woken.extend(waiters.reader.take());
         }
@@ -194,7 +195,7 @@ impl Source {
     fn shut_down(&self, woken: &mut Vec<Waker>) {
         // Release pairs with Acquire in `check`.
         self.readiness.fetch_or(SHUT_DOWN, Ordering::AcqRel);
-        let mut waiters = lock(&self.waiters);
+        let mut waiters = self.waiters.lock();
         woken.extend(waiters.reader.take());
         woken.extend(waiters.writer.take());
         woken.extend(waiters.list.iter_mut().filter_map(|(_, waiter)| waiter.waker.take()));
@@ -214,7 +215,7 @@ impl Source {
         }
         let waker = cx.waker().clone();
         let _old; // declared before the guard, hence dropped after it
-        let mut waiters = lock(&self.waiters);
+        let mut waiters = self.waiters.lock();
         let slot = match direction {
             Direction::Read => &mut waiters.reader,
             Direction::Write => &mut waiters.writer,
@@ -240,7 +241,7 @@ impl Future for Readiness<'_> {
             return Poll::Ready(state);
         }
         let mut waker = Some(cx.waker().clone());
-        let mut waiters = lock(&source.waiters);
+        let mut waiters = source.waiters.lock();
         match self.listed {
             // After the swap `waker` holds the old one, which is dropped after the guard.
             Some(entry) => std::mem::swap(&mut waiters.list[entry].waker, &mut waker),
@@ -255,7 +256,7 @@ impl Future for Readiness<'_> {
 impl Drop for Readiness<'_> {
     fn drop(&mut self) {
         if let Some(entry) = self.listed {
-            let waiter = lock(&self.source.waiters).list.remove(entry);
+            let waiter = self.source.waiters.lock().list.remove(entry);
             drop(waiter);
         }
     }
@@ -279,6 +280,11 @@ impl Registration {
             return Err(error);
         }
         Ok(Registration { handle: handle.clone(), key, source })
+    }
+
+    /// The driver that it is registered with.
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.handle
     }
 
     #[cfg(test)]

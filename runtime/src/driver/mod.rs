@@ -22,18 +22,15 @@ mod poller;
 mod tests;
 mod timer;
 
-use std::error::Error;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 use std::{fmt, mem};
 
-#[allow(unused_imports, reason = "the doors that use it land next")]
 pub(crate) use io::{Direction, ReadyEvent, Registration};
-#[allow(unused_imports, reason = "the doors that use it land next")]
 pub(crate) use timer::Timer;
 
+use crate::error::{contain, shutdown_error};
 use poller::{Events, Limit, Poller};
 
 /// The right to turn the driver.
@@ -139,7 +136,7 @@ impl Shared {
 /// the tasks behind it their wake-up, nor the worker its life.
 fn wake_all(woken: &mut Vec<Waker>) {
     for waker in woken.drain(..) {
-        let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+        contain(|| waker.wake());
     }
     // A burst of 100,000 timers should not leave its memory here for good.
     if woken.capacity() > 4096 {
@@ -151,26 +148,8 @@ fn wake_all(woken: &mut Vec<Waker>) {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shutdown;
 
-impl fmt::Display for Shutdown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the runtime that this socket or timer belongs to has shut down")
-    }
-}
-
-impl Error for Shutdown {}
-
 impl From<Shutdown> for std::io::Error {
-    fn from(shutdown: Shutdown) -> std::io::Error {
-        std::io::Error::other(shutdown)
+    fn from(_: Shutdown) -> std::io::Error {
+        shutdown_error()
     }
-}
-
-/// Whether an I/O error says that the runtime has shut down.
-pub(crate) fn is_shutdown_error(error: &std::io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<Shutdown>())
-}
-
-/// Takes a lock of the driver. No foreign code runs under them, so a poisoned one still guards valid data.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

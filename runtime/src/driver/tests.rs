@@ -13,7 +13,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::error::is_rt_shutdown_err;
 use crate::io::{Interest, Ready};
+use crate::sync::prim::Mutex;
 
 /// Counts its wake-ups and ends the turn.
 struct Bell {
@@ -103,7 +105,7 @@ struct Scribe {
 
 impl Wake for Scribe {
     fn wake(self: Arc<Self>) {
-        lock(&self.log).push(self.number);
+        self.log.lock().push(self.number);
     }
 }
 
@@ -123,7 +125,7 @@ fn timers_fire_in_order_of_deadline_then_of_arming() {
         let mut due = Vec::new();
         handle.shared.timers.end_wait(base + Duration::from_nanos(nanos), &mut due);
         wake_all(&mut due);
-        lock(&log).clone()
+        log.lock().clone()
     };
     assert_eq!(fire(0), []);
     assert_eq!(fire(2), [1, 3, 4]);
@@ -225,7 +227,7 @@ proptest::proptest! {
                     now_due.sort_by_key(|(deadline, ..)| *deadline);
                     expected.extend(now_due.iter().map(|(_, number, _)| *number));
                     // Compared as sets: a reset moves a timer to the end of those that share its deadline.
-                    let mut seen = lock(&fired).clone();
+                    let mut seen = fired.lock().clone();
                     let mut wanted = expected.clone();
                     seen.sort_unstable();
                     wanted.sort_unstable();
@@ -234,7 +236,7 @@ proptest::proptest! {
                 Step::Reset(..) | Step::Cancel(_) => {}
             }
         }
-        proptest::prop_assert_eq!(lock(&fired).len(), expected.len(), "each timer fires once");
+        proptest::prop_assert_eq!(fired.lock().len(), expected.len(), "each timer fires once");
         proptest::prop_assert_eq!(handle.shared.timers.len(), live.len());
     }
 }
@@ -411,14 +413,14 @@ fn shutdown_wakes_all_and_refuses_what_comes_later() {
 
     handle.shutdown();
     assert_eq!(bell.rung(), 3);
-    assert!(matches!(wait.as_mut().poll(&mut cx), Poll::Ready(Err(error)) if is_shutdown_error(&error)));
+    assert!(matches!(wait.as_mut().poll(&mut cx), Poll::Ready(Err(error)) if is_rt_shutdown_err(&error)));
     assert!(matches!(registration.poll_ready(&mut cx, Direction::Write), Poll::Ready(Err(_))));
     assert_eq!(timer.poll(&mut cx), Poll::Ready(Err(Shutdown)));
     let mut late = Timer::new(handle.clone(), Instant::now() + Duration::from_secs(3600));
     assert_eq!(late.poll(&mut cx), Poll::Ready(Err(Shutdown)));
     registration.deregister(a.as_fd());
     let refused = Registration::new(&handle, a.as_fd(), Ready::EMPTY).expect_err("after shutdown");
-    assert!(is_shutdown_error(&refused), "{refused}");
+    assert!(is_rt_shutdown_err(&refused), "{refused}");
     driver.turn(None).expect("a turn after the shutdown ends at once");
 }
 

@@ -16,12 +16,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use super::poller::Limit;
-use super::{Handle, Shutdown, lock};
+use super::{Handle, Shutdown};
+use crate::sync::prim::Mutex;
 
 /// All timers of one driver.
 pub(super) struct Timers {
@@ -40,29 +40,30 @@ struct State {
 /// Orders timers by deadline, and those of one deadline by the order in which they were armed.
 type Key = (Instant, u64);
 
-/// What became of an attempt to arm. A waker that was not needed is handed back, to be dropped after the lock.
-#[derive(Debug)]
+/// What became of an attempt to arm.
 enum Armed {
     Pending {
         number: u64,
         /// The turn in progress waits beyond this deadline.
         notify: bool,
     },
-    AlreadyDue(Waker),
-    ShutDown(Waker),
+    AlreadyDue,
+    ShutDown,
 }
 
 impl State {
-    fn arm(&mut self, deadline: Instant, waker: Waker) -> Armed {
+    /// Takes the waker out of `waker` if it is needed; else it is left for the caller to drop after the lock.
+    fn arm(&mut self, deadline: Instant, waker: &mut Option<Waker>) -> Armed {
         if self.shut_down {
-            return Armed::ShutDown(waker);
+            return Armed::ShutDown;
         }
         if deadline <= self.latest {
-            return Armed::AlreadyDue(waker);
+            return Armed::AlreadyDue;
         }
         let number = self.next_number;
         self.next_number += 1;
-        self.entries.insert((deadline, number), waker);
+        // The key is new, so nothing is replaced.
+        self.entries.extend(waker.take().map(|waker| ((deadline, number), waker)));
         let notify = match self.waiting {
             Limit::Poll => false,
             Limit::Until(end) => deadline < end,
@@ -91,7 +92,7 @@ impl Timers {
 
     /// Announces a wait of at most `limit`, and shortens it to the first deadline.
     pub(super) fn begin_wait(&self, limit: Limit) -> Limit {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         let limit = match (limit, state.entries.first_key_value()) {
             (Limit::Poll, _) => Limit::Poll,
             (Limit::Until(end), Some((&(first, _), _))) => Limit::Until(end.min(first)),
@@ -104,7 +105,7 @@ impl Timers {
 
     /// The wait is over: moves the wakers of all timers due at `now` to `due`.
     pub(super) fn end_wait(&self, now: Instant, due: &mut Vec<Waker>) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         state.waiting = Limit::Poll;
         state.latest = state.latest.max(now);
         let latest = state.latest;
@@ -117,20 +118,20 @@ impl Timers {
 
     /// Fires everything and refuses what comes later.
     pub(super) fn shutdown(&self, due: &mut Vec<Waker>) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         state.shut_down = true;
         due.extend(std::mem::take(&mut state.entries).into_values());
     }
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        lock(&self.state).entries.len()
+        self.state.lock().entries.len()
     }
 }
 
 impl fmt::Debug for Timers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Timers").field("armed", &lock(&self.state).entries.len()).finish()
+        f.debug_struct("Timers").field("armed", &self.state.lock().entries.len()).finish()
     }
 }
 
@@ -180,7 +181,8 @@ impl Timer {
     }
 
     fn arm(&mut self, waker: Waker) -> Poll<Result<(), Shutdown>> {
-        let armed = lock(&self.handle.shared.timers.state).arm(self.deadline, waker);
+        let mut waker = Some(waker);
+        let armed = self.handle.shared.timers.state.lock().arm(self.deadline, &mut waker);
         match armed {
             Armed::Pending { number, notify } => {
                 self.stage = Stage::Armed(number);
@@ -189,18 +191,18 @@ impl Timer {
                 }
                 Poll::Pending
             }
-            Armed::AlreadyDue(_) => {
+            Armed::AlreadyDue => {
                 self.stage = Stage::Fired;
                 Poll::Ready(Ok(()))
             }
-            Armed::ShutDown(_) => Poll::Ready(Err(Shutdown)),
+            Armed::ShutDown => Poll::Ready(Err(Shutdown)),
         }
     }
 
     fn poll_armed(&mut self, cx: &mut Context<'_>, number: u64) -> Poll<Result<(), Shutdown>> {
         let waker = cx.waker().clone();
         let _old; // declared before the guard, hence dropped after it
-        let mut state = lock(&self.handle.shared.timers.state);
+        let mut state = self.handle.shared.timers.state.lock();
         if let Some(slot) = state.entries.get_mut(&(self.deadline, number)) {
             _old = std::mem::replace(slot, waker);
             return Poll::Pending;
@@ -230,7 +232,7 @@ impl Timer {
     fn disarm(&mut self) -> Option<Waker> {
         match std::mem::replace(&mut self.stage, Stage::Idle) {
             Stage::Armed(number) => {
-                lock(&self.handle.shared.timers.state).entries.remove(&(self.deadline, number))
+                self.handle.shared.timers.state.lock().entries.remove(&(self.deadline, number))
             }
             Stage::Idle | Stage::Fired => None,
         }

@@ -1,0 +1,217 @@
+//! TCP, UDP and Unix sockets for async code, with tokio's names and semantics.
+//!
+//! The streams implement `futures_io::{AsyncRead, AsyncWrite}`, also for `&TcpStream` and `&UnixStream`, and hyper's
+//! traits under the feature `hyper`. Every socket belongs to the runtime that was current when it was made, and may
+//! be used from any executor; after that runtime's shutdown its operations fail (see
+//! [`is_rt_shutdown_err`](crate::runtime::is_rt_shutdown_err)).
+//!
+//! How many tasks may wait on one socket:
+//! - **async functions** (`accept`, `recv`, `readable`, ...): any number per direction, an event wakes them all;
+//! - **`poll_*` functions and the I/O traits**: one per direction, the one that polled last.
+//!
+//! `Evented` below is what all of them are made of: a descriptor with its registration.
+
+mod accept;
+mod addr;
+mod async_fd;
+mod split;
+mod stream;
+pub mod tcp;
+mod udp;
+pub mod unix;
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
+use std::task::{Context, Poll, ready};
+
+use rustix::net::RecvFlags;
+
+pub use addr::{ToSocketAddrs, lookup_host};
+pub use async_fd::{AsyncFd, AsyncFdReadyGuard, TryIoError};
+#[doc(inline)]
+pub use tcp::{TcpListener, TcpStream};
+pub use udp::UdpSocket;
+#[doc(inline)]
+pub use unix::{UnixListener, UnixStream};
+
+use crate::driver::{self, Direction, ReadyEvent, Registration};
+use crate::io::{Interest, Ready};
+use crate::runtime::Handle;
+use crate::scheduler::budget;
+
+/// How many connections the kernel may complete before somebody accepts them. std's 128 makes a burst of
+/// connections wait for the retransmission of dropped SYNs; the kernel caps this at `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+
+/// A descriptor in non-blocking mode and its registration, which ends before the descriptor is closed.
+pub(crate) struct Evented<T: AsFd> {
+    /// `None` only inside of `into_inner` and `drop`.
+    io: Option<T>,
+    registration: Registration,
+}
+
+impl<T: AsFd> Evented<T> {
+    /// Registers with the driver of the current runtime; see `Registration::new` for `initial`.
+    #[track_caller]
+    pub(crate) fn new(io: T, initial: Ready) -> io::Result<Evented<T>> {
+        Evented::new_on(Handle::current().driver(), io, initial)
+    }
+
+    /// Registers with a given driver.
+    pub(crate) fn new_on(driver: &driver::Handle, io: T, initial: Ready) -> io::Result<Evented<T>> {
+        let registration = Registration::new(driver, io.as_fd(), initial)?;
+        Ok(Evented { io: Some(io), registration })
+    }
+
+    pub(crate) fn driver(&self) -> &driver::Handle {
+        self.registration.handle()
+    }
+
+    pub(crate) fn get(&self) -> &T {
+        self.io.as_ref().expect("taken only by into_inner and drop, which end the borrow of self")
+    }
+
+    pub(crate) fn get_mut(&mut self) -> &mut T {
+        self.io.as_mut().expect("taken only by into_inner and drop, which end the borrow of self")
+    }
+
+    /// Ends the registration and hands out the descriptor, still in non-blocking mode.
+    pub(crate) fn into_inner(mut self) -> T {
+        self.deregister().expect("taken only here and in drop, and each consumes self")
+    }
+
+    fn deregister(&mut self) -> Option<T> {
+        let io = self.io.take()?;
+        self.registration.deregister(io.as_fd());
+        Some(io)
+    }
+
+    pub(crate) async fn ready(&self, interest: Interest) -> io::Result<ReadyEvent> {
+        budget::consume_budget().await;
+        self.registration.ready(interest).await
+    }
+
+    pub(crate) fn poll_ready(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+    ) -> Poll<io::Result<ReadyEvent>> {
+        let charge = ready!(budget::poll_proceed(cx));
+        let event = ready!(self.registration.poll_ready(cx, direction))?;
+        charge.made_progress();
+        Poll::Ready(Ok(event))
+    }
+
+    pub(crate) fn clear(&self, event: ReadyEvent) {
+        self.registration.clear(event);
+    }
+
+    pub(crate) fn try_io<R>(
+        &self,
+        interest: Interest,
+        attempt: impl FnOnce() -> io::Result<R>,
+    ) -> io::Result<R> {
+        self.registration.try_io(interest, attempt)
+    }
+
+    /// One waiter per direction: the latest.
+    pub(crate) fn poll_io<R>(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        attempt: impl FnMut() -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        let charge = ready!(budget::poll_proceed(cx));
+        let result = ready!(self.registration.poll_io(cx, direction, attempt));
+        charge.made_progress();
+        Poll::Ready(result)
+    }
+
+    /// Any number of waiters. The budget is charged before, because after the attempt there is something to lose.
+    pub(crate) async fn async_io<R>(
+        &self,
+        interest: Interest,
+        attempt: impl FnMut() -> io::Result<R>,
+    ) -> io::Result<R> {
+        budget::consume_budget().await;
+        self.registration.async_io(interest, attempt).await
+    }
+}
+
+/// What all byte streams share.
+impl<T: AsFd> Evented<T>
+where
+    for<'a> &'a T: Read + Write,
+{
+    pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.poll_io(cx, Direction::Read, || self.get().read(buffer))
+    }
+
+    pub(crate) fn poll_read_vectored(
+        &self,
+        cx: &mut Context<'_>,
+        buffers: &mut [IoSliceMut<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_io(cx, Direction::Read, || self.get().read_vectored(buffers))
+    }
+
+    /// Reads into memory that need not be initialised; the first `n` bytes are, when `Ok(n)` is returned.
+    #[cfg_attr(not(feature = "hyper"), allow(dead_code, reason = "hyper's Read is its only user so far"))]
+    pub(crate) fn poll_read_uninit(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut [MaybeUninit<u8>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_io(cx, Direction::Read, || socket2::SockRef::from(self.get()).recv(buffer))
+    }
+
+    pub(crate) fn poll_write(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_io(cx, Direction::Write, || self.get().write(data))
+    }
+
+    pub(crate) fn poll_write_vectored(
+        &self,
+        cx: &mut Context<'_>,
+        data: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_io(cx, Direction::Write, || self.get().write_vectored(data))
+    }
+
+    pub(crate) fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let (count, _) = rustix::net::recv(self.get(), buffer, RecvFlags::PEEK)?;
+        Ok(count)
+    }
+
+    /// Shuts the writing half down. A connection that is gone already is as closed as one can ask for.
+    pub(crate) fn close(&self) -> io::Result<()> {
+        match socket2::SockRef::from(self.get()).shutdown(std::net::Shutdown::Write) {
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Waits until a connection that was begun without blocking stands, or says why it does not.
+    pub(crate) async fn connected(&self) -> io::Result<()> {
+        let event = poll_fn(|cx| self.poll_ready(cx, Direction::Write)).await?;
+        debug_assert!(event.ready.is_writable());
+        match socket2::SockRef::from(self.get()).take_error()? {
+            None => Ok(()),
+            Some(error) => Err(error),
+        }
+    }
+}
+
+impl<T: AsFd> Drop for Evented<T> {
+    fn drop(&mut self) {
+        drop(self.deregister());
+    }
+}
+
+impl<T: AsFd + fmt::Debug> fmt::Debug for Evented<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Evented").field("io", &self.io).field("registration", &self.registration).finish()
+    }
+}

@@ -1,0 +1,42 @@
+//! Sleeping, timeouts and intervals, with tokio's names and semantics.
+//!
+//! What differs from tokio, and why:
+//! - **Precision.** Deadlines are kept in nanoseconds and waited for by a high-resolution timer; a sleep of 100 µs
+//!   takes about that, where tokio rounds up to the next millisecond. Nothing is ever early.
+//! - **No limit.** tokio refuses nothing either, but its wheel ends after about two years. Here a deadline that the
+//!   clock cannot express ([`Duration::MAX`], say) stands for "not in this century".
+//!
+//! All of them need a runtime: they are made inside a task, inside `block_on`, or while a runtime is entered. They
+//! are driven by that runtime wherever they are polled, and panic when they are polled after its shutdown, because
+//! nobody is left who could wake them.
+
+pub mod error;
+mod instant;
+mod interval;
+mod sleep;
+mod timeout;
+
+pub use std::time::Duration;
+
+pub use instant::Instant;
+pub use interval::{Interval, MissedTickBehavior, interval, interval_at};
+pub use sleep::{Sleep, sleep, sleep_until};
+pub use timeout::{Timeout, timeout, timeout_at};
+
+use crate::driver;
+use crate::runtime::Handle;
+
+/// A timer of the current runtime.
+#[track_caller]
+fn timer(deadline: Instant) -> driver::Timer {
+    driver::Timer::new(Handle::current().driver().clone(), deadline.into_std())
+}
+
+/// A timer that is polled after the shutdown could only hang; a panic names the mistake.
+#[cold]
+fn polled_after_shutdown() -> ! {
+    panic!(
+        "a timer was polled after its runtime had been shut down; nobody is left to wake it. Keep the runtime alive \
+         for as long as its timers are in use"
+    )
+}

@@ -1,0 +1,88 @@
+//! `Sleep`: one timer as a future.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use pin_project_lite::pin_project;
+
+use super::{Instant, polled_after_shutdown};
+use crate::driver::Timer;
+use crate::scheduler::budget;
+
+/// Waits for `duration`. Zero is ready at once; what the clock cannot express waits for ever.
+///
+/// # Cancel safety
+/// Dropping the future cancels the timer; nothing else is lost.
+///
+/// # Panics
+/// Outside of a runtime.
+#[track_caller]
+pub fn sleep(duration: Duration) -> Sleep {
+    sleep_until(Instant::now().saturating_add(duration))
+}
+
+/// Waits until `deadline`. One in the past is ready at once.
+///
+/// # Cancel safety
+/// Dropping the future cancels the timer; nothing else is lost.
+///
+/// # Panics
+/// Outside of a runtime.
+#[track_caller]
+pub fn sleep_until(deadline: Instant) -> Sleep {
+    Sleep { timer: super::timer(deadline) }
+}
+
+pin_project! {
+    /// The future of [`sleep`] and [`sleep_until`].
+    ///
+    /// It is `!Unpin`, as tokio's is, so that its timer may one day live inside of it. To await it in a loop, or to
+    /// [`reset`](Sleep::reset) it, pin it first: `let mut sleep = std::pin::pin!(sleep(d)); sleep.as_mut().await;`.
+    ///
+    /// # Panics
+    /// When polled after the shutdown of its runtime.
+    #[project(!Unpin)]
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless awaited"]
+    pub struct Sleep {
+        timer: Timer,
+    }
+}
+
+impl Sleep {
+    /// The instant at which it is ready.
+    pub fn deadline(&self) -> Instant {
+        Instant::from_std(self.timer.deadline())
+    }
+
+    /// Whether the deadline has passed.
+    pub fn is_elapsed(&self) -> bool {
+        self.deadline() <= Instant::now()
+    }
+
+    /// Moves the deadline. A task that is waiting is woken at the new one; a sleep that was ready waits anew.
+    pub fn reset(self: Pin<&mut Self>, deadline: Instant) {
+        self.project().timer.reset(deadline.into_std());
+    }
+
+    /// Polls without charging the task's budget.
+    pub(super) fn poll_uncharged(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match ready!(self.project().timer.poll(cx)) {
+            Ok(()) => Poll::Ready(()),
+            Err(_) => polled_after_shutdown(),
+        }
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let charge = ready!(budget::poll_proceed(cx));
+        ready!(self.poll_uncharged(cx));
+        charge.made_progress();
+        Poll::Ready(())
+    }
+}
