@@ -39,7 +39,8 @@ pub(super) fn find(word: &str) -> Result<Found, ConfigError> {
     }
     let known = names();
     let near = did_you_mean(word, known.iter().map(String::as_str));
-    let error = ConfigError::whole(shown(word), format!("there is no such experiment{near}"));
+    let error =
+        ConfigError::whole(format!("\"{}\"", shown(word)), format!("there is no such experiment{near}"));
     Err(error
         .help(format!("known experiments: {}", known.join(", ")))
         .help("a file of your own: give its path, such as ./my.toml (crossover init my.toml writes one)"))

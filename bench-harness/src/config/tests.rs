@@ -61,7 +61,7 @@ fn without_an_axis_there_is_one_cell_with_a_name() {
 const BAD: &[(usize, &str, &[&str])] = &[
     // syntax
     (6, "tasks = ", &["t.toml:6:", "tasks", "not valid TOML"]),
-    (6, "tasks = 4\ntasks = 5", &["t.toml:7:1", "tasks", "duplicate key"]),
+    (6, "tasks = 4\ntasks = 5", &["t.toml:7:1: workload.tasks", "duplicate key"]),
     (6, "tasks = [[[[", &["t.toml:", "not valid TOML"]),
     (6, "tasks = 99999999999999999999", &["t.toml:6:9", "tasks", "64 bits"]),
     // unknown keys and names

@@ -67,15 +67,27 @@ fn syntax_error(sources: &Sources, source: usize, text: &str, error: &toml::de::
         let start = deep.into_iter().find(|(_, dots)| *dots >= 79).map_or(0, |(start, _)| start);
         start..start + 1
     });
-    let before = text.get(..span.start).unwrap_or(text);
-    let line = &text[before.rfind('\n').map_or(0, |at| at + 1)..];
-    let line = line.lines().next().unwrap_or_default();
-    let key = line.split_once('=').map(|(key, _)| shown(key.trim())).unwrap_or_default();
+    let key = key_at(text, span.start);
     let message = match error.message() {
         "recursion limit" => "keys are nested too deeply",
         other => other,
     };
     sources.error(&Place { source, span }, &key, format!("not valid TOML: {message}"))
+}
+
+/// The key of the line that holds byte `at`, below the header that it stands under, as far as a file that is not
+/// TOML has one.
+fn key_at(text: &str, at: usize) -> String {
+    let before = text.get(..at).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let Some((key, _)) = text[line_start..].lines().next().and_then(|line| line.split_once('=')) else {
+        return String::new();
+    };
+    let headers = text[..line_start].lines().rev().map(str::trim_start).find(|line| line.starts_with('['));
+    let header =
+        headers.and_then(|line| line.trim_start_matches('[').split_once(']')).map(|(name, _)| name.trim());
+    let header = header.map_or(String::new(), |name| format!("{name}."));
+    shown(&format!("{header}{}", key.trim()))
 }
 
 fn entries(sources: &Sources, source: usize, table: &DeTable<'_>) -> Result<Vec<Entry>, ConfigError> {
