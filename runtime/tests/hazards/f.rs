@@ -1,0 +1,159 @@
+//! Fairness: nobody waits for ever, however busy the others are.
+
+use crate::watchdog;
+use crossover_runtime::task::yield_now;
+use crossover_runtime::{spawn, sync::channel};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
+
+/// Two tasks wake each other without end; a third one's wait is bounded in polls.
+#[test]
+fn f1_a_third_task_runs_beside_a_ping_pong() {
+    watchdog(|watch| {
+        for rt in [watch.current(), watch.multi(1)] {
+            rt.block_on(async {
+                let done = Arc::new(AtomicBool::new(false));
+                let turns = Arc::new(AtomicU64::new(0));
+                let (a, from_a) = channel::bounded::<()>(1);
+                let (b, from_b) = channel::bounded::<()>(1);
+                let (stop, count) = (Arc::clone(&done), Arc::clone(&turns));
+                let first = spawn(async move {
+                    while !stop.load(Ordering::Relaxed) {
+                        count.fetch_add(1, Ordering::Relaxed);
+                        a.send(()).await.unwrap();
+                        from_b.recv().await.unwrap();
+                    }
+                });
+                let second = spawn(async move {
+                    while from_a.recv().await.is_ok() {
+                        if b.send(()).await.is_err() {
+                            return;
+                        }
+                    }
+                });
+                let count = Arc::clone(&turns);
+                let waited = spawn(async move {
+                    let mut worst = 0;
+                    for _ in 0..100 {
+                        let before = count.load(Ordering::Relaxed);
+                        yield_now().await;
+                        worst = worst.max(count.load(Ordering::Relaxed) - before);
+                    }
+                    worst
+                });
+                let worst = waited.await.unwrap();
+                done.store(true, Ordering::Relaxed);
+                first.await.unwrap();
+                second.await.unwrap();
+                assert!(worst <= 64, "the third task waited for {worst} rounds of the other two");
+            });
+        }
+    });
+}
+
+/// A task was woken last by a worker that then computes on: another worker takes it.
+#[test]
+fn f2_a_task_woken_by_a_worker_that_computes_on() {
+    watchdog(|watch| {
+        let rt = watch.multi(2);
+        rt.block_on(async {
+            for _ in 0..100 {
+                let (go, gone) = channel::bounded::<()>(1);
+                let (sender, receiver) = mpsc::channel();
+                let waits = spawn(async move {
+                    gone.recv().await.unwrap();
+                    sender.send(()).unwrap();
+                });
+                yield_now().await;
+                let computes = spawn(async move {
+                    go.send(()).await.unwrap();
+                    // Computing, as far as the scheduler can tell: no await until the other task has run.
+                    receiver.recv().unwrap();
+                });
+                computes.await.unwrap();
+                waits.await.unwrap();
+            }
+        });
+    });
+}
+
+/// Local queues are never empty; tasks from outside are run nevertheless.
+#[test]
+fn f5_outside_spawns_while_local_queues_are_never_empty() {
+    watchdog(|watch| {
+        let rt = watch.multi(2);
+        let stop = Arc::new(AtomicBool::new(false));
+        let busy: Vec<_> = (0..8)
+            .map(|_| {
+                let stop = Arc::clone(&stop);
+                rt.spawn(async move {
+                    while !stop.load(Ordering::Relaxed) {
+                        yield_now().await;
+                    }
+                })
+            })
+            .collect();
+        for n in 0..200 {
+            assert_eq!(rt.block_on(rt.spawn(async move { n })).unwrap(), n);
+        }
+        stop.store(true, Ordering::Relaxed);
+        for task in busy {
+            rt.block_on(task).unwrap();
+        }
+    });
+}
+
+/// The same for a current-thread runtime: neither tasks from outside nor the main future starve.
+#[test]
+fn f5_outside_spawns_beside_a_busy_current_thread() {
+    watchdog(|watch| {
+        let rt = watch.current();
+        let stop = Arc::new(AtomicBool::new(false));
+        for _ in 0..4 {
+            let stop = Arc::clone(&stop);
+            drop(rt.spawn(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    yield_now().await;
+                }
+            }));
+        }
+        let handle = rt.handle().clone();
+        let outside = std::thread::spawn(move || {
+            for n in 0..100 {
+                assert_eq!(handle.block_on(handle.spawn(async move { n })).unwrap(), n);
+            }
+        });
+        rt.block_on(async {
+            while !outside.is_finished() {
+                yield_now().await;
+            }
+        });
+        outside.join().unwrap();
+        stop.store(true, Ordering::Relaxed);
+    });
+}
+
+/// Many handles awaited by one task: a finished one is always ready, whatever was charged before.
+#[test]
+fn f6_a_task_that_joins_hundreds_of_finished_tasks() {
+    watchdog(|watch| {
+        for rt in watch.both() {
+            let total = rt.block_on(async {
+                let collector = spawn(async {
+                    let handles: Vec<_> = (0..500_u32).map(|n| spawn(async move { n })).collect();
+                    while !handles.iter().all(|handle| handle.is_finished()) {
+                        yield_now().await;
+                    }
+                    let mut total = 0;
+                    for handle in handles {
+                        total += handle.await.unwrap();
+                    }
+                    total
+                });
+                collector.await.unwrap()
+            });
+            assert_eq!(total, 124_750);
+        }
+    });
+}

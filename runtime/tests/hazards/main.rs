@@ -1,0 +1,110 @@
+//! Bugs that runtimes of this kind really had, each as a test named by its ID.
+//!
+//! `w` wake-ups lost; `f` fairness; `p` panics, drops and handles; `s` shutdown. Each test runs under a watchdog:
+//! a hang is a failure after ten seconds, with a dump of the counters of the runtimes that the test watches.
+
+mod f;
+mod p;
+mod s;
+mod w;
+
+use crossover_runtime::runtime::{Builder, Runtime, RuntimeMetrics};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::{Duration, Instant};
+
+/// A test that takes longer hangs.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// What a hanging test dumps.
+#[derive(Clone, Default)]
+pub(crate) struct Watch(Arc<Mutex<Vec<RuntimeMetrics>>>);
+
+impl Watch {
+    /// Adds a runtime to the dump.
+    pub(crate) fn add(&self, runtime: &Runtime) {
+        self.0.lock().unwrap().push(runtime.metrics());
+    }
+
+    /// A multi-thread runtime that is in the dump.
+    pub(crate) fn multi(&self, workers: usize) -> Runtime {
+        let runtime = Builder::new_multi_thread().worker_threads(workers).build().unwrap();
+        self.add(&runtime);
+        runtime
+    }
+
+    /// A current-thread runtime that is in the dump.
+    pub(crate) fn current(&self) -> Runtime {
+        let runtime = Builder::new_current_thread().build().unwrap();
+        self.add(&runtime);
+        runtime
+    }
+
+    /// One of each flavour.
+    pub(crate) fn both(&self) -> [Runtime; 2] {
+        [self.current(), self.multi(2)]
+    }
+}
+
+/// Runs a test's body on a thread of its own and fails if it does not end in time.
+#[track_caller]
+pub(crate) fn watchdog(body: impl FnOnce(&Watch) + Send + 'static) {
+    let watch = Watch::default();
+    let inside = watch.clone();
+    let (sender, receiver) = mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| body(&inside)));
+        let _ = sender.send(());
+        if let Err(payload) = outcome {
+            std::panic::resume_unwind(payload);
+        }
+    });
+    if receiver.recv_timeout(LIMIT).is_err() {
+        panic!("no end after {LIMIT:?}: a hang\n{:#?}", watch.0.lock().unwrap());
+    }
+    if let Err(payload) = thread.join() {
+        std::panic::resume_unwind(payload);
+    }
+}
+
+/// Runs a test's body in a process of its own, for tests that count threads and descriptors. `name` is the test's
+/// full name, as in `s::s1_...`.
+#[track_caller]
+pub(crate) fn alone(name: &str, body: impl FnOnce()) {
+    const MARK: &str = "HAZARD_ALONE";
+    if std::env::var_os(MARK).is_some_and(|marked| marked == name) {
+        body();
+        return;
+    }
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args([name, "--exact", "--nocapture", "--test-threads=1"])
+        .env(MARK, name)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut text = String::new();
+        let read = std::io::Read::read_to_string(&mut stdout, &mut text);
+        let _ = sender.send(read.map(|_| text));
+    });
+    let Ok(text) = receiver.recv_timeout(2 * LIMIT) else {
+        child.kill().unwrap();
+        child.wait().unwrap();
+        panic!("{name} alone: no end after {:?}", 2 * LIMIT);
+    };
+    let text = text.unwrap();
+    assert!(child.wait().unwrap().success(), "{name} alone failed:\n{text}");
+    assert!(text.contains("1 passed"), "{name} is not the test's name:\n{text}");
+}
+
+/// Waits until `condition` holds; the watchdog limits it.
+pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < LIMIT, "never: {what}");
+        std::thread::yield_now();
+    }
+}

@@ -1,0 +1,308 @@
+//! Panics, drops and handles: the worker survives, the payload reaches the handle exactly once.
+
+use crate::{eventually, watchdog};
+use crossover_runtime::runtime::Runtime;
+use crossover_runtime::task::{JoinError, JoinHandle, yield_now};
+use crossover_runtime::{spawn, spawn_blocking};
+use std::future::{Future, pending};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+/// Panics when dropped.
+struct Bomb(&'static str);
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            std::panic::panic_any(self.0);
+        }
+    }
+}
+
+/// The text that the task panicked with.
+fn panic_of(error: JoinError) -> &'static str {
+    *error.into_panic().downcast::<&'static str>().unwrap()
+}
+
+/// Does the runtime still run tasks on all of its workers?
+fn assert_alive(rt: &Runtime) {
+    let handles: Vec<_> = (0..32).map(|n| rt.spawn(async move { n })).collect();
+    for (n, handle) in handles.into_iter().enumerate() {
+        assert_eq!(rt.block_on(handle).unwrap(), n);
+    }
+    eventually("no task is left", || rt.metrics().num_alive_tasks() == 0);
+}
+
+#[test]
+fn p1_panic_in_poll_with_the_handle_kept_dropped_and_aborted() {
+    watchdog(|watch| {
+        for rt in watch.both() {
+            let make = || async {
+                yield_now().await;
+                std::panic::panic_any("poll")
+            };
+            let kept: JoinHandle<()> = rt.spawn(make());
+            assert_eq!(panic_of(rt.block_on(kept).unwrap_err()), "poll");
+            drop::<JoinHandle<()>>(rt.spawn(make()));
+            let aborted: JoinHandle<()> = rt.spawn(make());
+            aborted.abort();
+            let error = rt.block_on(aborted).unwrap_err();
+            assert!(error.is_cancelled() || panic_of(error) == "poll");
+            assert_alive(&rt);
+        }
+    });
+}
+
+#[test]
+fn p1_panic_in_the_futures_drop() {
+    watchdog(|watch| {
+        for rt in watch.both() {
+            // After its last poll.
+            struct ReadyBomb(Option<Bomb>);
+            impl Future for ReadyBomb {
+                type Output = u32;
+                fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<u32> {
+                    assert!(self.0.is_some());
+                    Poll::Ready(1)
+                }
+            }
+            let error = rt.block_on(rt.spawn(ReadyBomb(Some(Bomb("drop after ready"))))).unwrap_err();
+            assert_eq!(panic_of(error), "drop after ready");
+            // When aborted.
+            let handle = rt.spawn(async {
+                let _bomb = Bomb("drop by abort");
+                pending::<()>().await;
+            });
+            handle.abort();
+            assert!(rt.block_on(handle).is_err());
+            let handle = rt.spawn(async {
+                let _bomb = Bomb("drop by abort");
+                pending::<()>().await;
+            });
+            rt.block_on(async {
+                // It has been polled, so its bomb exists.
+                for _ in 0..1000 {
+                    yield_now().await;
+                }
+            });
+            rt.block_on(rt.spawn(async {})).unwrap();
+            handle.abort();
+            let error = rt.block_on(handle).unwrap_err();
+            assert!(error.is_cancelled() || panic_of(error) == "drop by abort");
+            // Detached, and by shutdown.
+            drop(rt.spawn(ReadyBomb(Some(Bomb("detached")))));
+            assert_alive(&rt);
+            drop(rt.spawn(async {
+                let _bomb = Bomb("by shutdown");
+                pending::<()>().await;
+            }));
+        }
+    });
+}
+
+#[test]
+fn p1_panic_in_the_outputs_drop() {
+    watchdog(|watch| {
+        for rt in watch.both() {
+            // Nobody wants it: dropped by the worker.
+            drop(rt.spawn(async {
+                yield_now().await;
+                Bomb("unwanted output")
+            }));
+            // Dropped with its handle.
+            let handle = rt.spawn(async { Bomb("unread output") });
+            rt.block_on(async {
+                while !handle.is_finished() {
+                    yield_now().await;
+                }
+            });
+            drop(handle);
+            assert_alive(&rt);
+        }
+    });
+}
+
+#[test]
+fn p1_panic_in_the_joiners_waker() {
+    watchdog(|watch| {
+        struct PanicWaker(AtomicUsize);
+        impl Wake for PanicWaker {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::SeqCst);
+                std::panic::panic_any("waker");
+            }
+        }
+        let rt = watch.multi(2);
+        let bad = Arc::new(PanicWaker(AtomicUsize::new(0)));
+        let waker = Waker::from(Arc::clone(&bad));
+        let (sender, receiver) = std::sync::mpsc::channel::<()>();
+        let mut handle = rt.spawn(async move {
+            receiver.recv().unwrap();
+            9
+        });
+        assert!(Pin::new(&mut handle).poll(&mut Context::from_waker(&waker)).is_pending());
+        sender.send(()).unwrap();
+        eventually("the waker was called", || bad.0.load(Ordering::SeqCst) == 1);
+        assert_eq!(rt.block_on(handle).unwrap(), 9);
+        assert_alive(&rt);
+    });
+}
+
+#[test]
+fn p1_panic_in_blocking_jobs() {
+    watchdog(|watch| {
+        for rt in watch.both() {
+            rt.block_on(async {
+                let job: JoinHandle<()> = spawn_blocking(|| std::panic::panic_any("job"));
+                assert_eq!(panic_of(job.await.unwrap_err()), "job");
+                drop(spawn_blocking(|| Bomb("unwanted output")));
+                let unread = spawn_blocking(|| Bomb("unread output"));
+                while !unread.is_finished() {
+                    yield_now().await;
+                }
+                drop(unread);
+                assert_eq!(spawn_blocking(|| 4).await.unwrap(), 4);
+            });
+            assert_alive(&rt);
+        }
+    });
+}
+
+/// The payload's own Drop panics, with no one to take the payload.
+#[test]
+fn p1_panic_with_a_payload_that_panics_when_dropped() {
+    watchdog(|watch| {
+        for rt in watch.both() {
+            for _ in 0..4 {
+                drop(rt.spawn(async { std::panic::panic_any(Bomb("payload")) }));
+                drop(rt.spawn_blocking(|| std::panic::panic_any(Bomb("payload"))));
+            }
+            rt.block_on(async { spawn(async {}).await.unwrap() });
+            assert_alive(&rt);
+        }
+    });
+}
+
+/// Every future and every output is dropped exactly once, whatever ends the task.
+#[test]
+fn p1_everything_is_dropped_once() {
+    struct Counted(Arc<AtomicUsize>);
+    impl Drop for Counted {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    watchdog(|watch| {
+        for rt in watch.both() {
+            let drops = Arc::new(AtomicUsize::new(0));
+            let mut made = 0;
+            for round in 0..200 {
+                let (inside, output) = (Counted(Arc::clone(&drops)), Counted(Arc::clone(&drops)));
+                made += 2;
+                let handle = rt.spawn(async move {
+                    let _inside = inside;
+                    for _ in 0..round % 4 {
+                        yield_now().await;
+                    }
+                    assert!(round % 5 != 0, "on purpose");
+                    output
+                });
+                match round % 3 {
+                    0 => drop(handle),
+                    1 => handle.abort(),
+                    _ => drop(rt.block_on(handle)),
+                }
+            }
+            drop(rt);
+            assert_eq!(drops.load(Ordering::SeqCst), made);
+        }
+    });
+}
+
+/// A handle is polled once and dropped while its task completes.
+#[test]
+fn p3_dropping_a_polled_handle_races_completion() {
+    struct Count(AtomicUsize);
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    watchdog(|watch| {
+        let rt = watch.multi(2);
+        for _ in 0..2000 {
+            let count = Arc::new(Count(AtomicUsize::new(0)));
+            let waker = Waker::from(Arc::clone(&count));
+            let mut handle = rt.spawn(async { Arc::new(5) });
+            let _ = Pin::new(&mut handle).poll(&mut Context::from_waker(&waker)).is_ready();
+            drop(handle);
+            drop(waker);
+            assert!(count.0.load(Ordering::SeqCst) <= 1);
+        }
+        assert_alive(&rt);
+    });
+}
+
+#[test]
+fn p4_a_large_future_on_a_small_stack() {
+    watchdog(|watch| {
+        let rt = crossover_runtime::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_stack_size(128 * 1024)
+            .build()
+            .unwrap();
+        watch.add(&rt);
+        // Making and moving it needs a large stack; running and dropping it must not.
+        let maker = std::thread::Builder::new().stack_size(64 << 20).spawn(move || {
+            let large = [1_u8; 1 << 20];
+            let sum = rt.spawn(async move {
+                yield_now().await;
+                large.iter().map(|&byte| u32::from(byte)).sum::<u32>()
+            });
+            assert_eq!(rt.block_on(sum).unwrap(), 1 << 20);
+            let large = [1_u8; 1 << 20];
+            let aborted = rt.spawn(async move {
+                pending::<()>().await;
+                large[0]
+            });
+            aborted.abort();
+            assert!(rt.block_on(aborted).unwrap_err().is_cancelled());
+        });
+        maker.unwrap().join().unwrap();
+    });
+}
+
+#[test]
+fn p5_public_types_have_the_right_marks() {
+    use crossover_runtime::runtime::{Builder, EnterGuard, Handle, RuntimeMetrics};
+    use crossover_runtime::task::{AbortHandle, Id, JoinSet};
+    use std::panic::{RefUnwindSafe, UnwindSafe};
+    fn send_sync<T: Send + Sync>() {}
+    fn unwind<T: UnwindSafe + RefUnwindSafe>() {}
+    fn unpin<T: Unpin>() {}
+    /// Send, not Sync.
+    type Payload = std::cell::Cell<u8>;
+    send_sync::<Runtime>();
+    send_sync::<Handle>();
+    send_sync::<Builder>();
+    send_sync::<RuntimeMetrics>();
+    send_sync::<JoinHandle<Payload>>();
+    send_sync::<AbortHandle>();
+    send_sync::<JoinError>();
+    send_sync::<JoinSet<Payload>>();
+    send_sync::<Id>();
+    unwind::<Runtime>();
+    unwind::<Handle>();
+    unwind::<JoinHandle<Payload>>();
+    unwind::<AbortHandle>();
+    unpin::<JoinHandle<std::marker::PhantomPinned>>();
+    trait AmbiguousIfSend<A> {
+        fn some_item() {}
+    }
+    impl<T: ?Sized> AmbiguousIfSend<()> for T {}
+    impl<T: ?Sized + Send> AmbiguousIfSend<u8> for T {}
+    // Compiles only while the guard is not Send.
+    <EnterGuard<'static> as AmbiguousIfSend<_>>::some_item();
+}
