@@ -1,16 +1,63 @@
 //! What Crossover computes and waits for, each verified by checksum.
+//!
+//! A [`Spec`] names a kind of the [`catalog`], its parameters, and a seed. [`Workload::prepare`] builds the inputs, which
+//! is not timed; then each strategy runs every task once, in its own style, and gets one digest per task:
+//!
+//! | style | for | waits | computes |
+//! |--|--|--|--|
+//! | [`Workload::run_blocking`] | threads, processes, sequential code | block the thread | inline |
+//! | [`Workload::run_async`] | tasks of the runtime | are awaited | inline |
+//! | [`Workload::run_offloaded`] | tasks that keep their workers free | are awaited (timers) or offloaded (requests) | on the blocking pool |
+//! | [`run_in_worker`] | the process pool | block the worker process | in the worker process |
+//!
+//! All four do the same work: the same kernel on the same input, with the same allocations. [`combine`] folds the
+//! digests into a checksum that depends neither on the order nor on the style.
+//!
+//! ```
+//! use crossover_workloads::{Spec, Workload, combine, format_checksum};
+//!
+//! let spec = Spec {
+//!     kind: "cpu".into(),
+//!     params: [("input_bytes".to_owned(), crossover_workloads::Value::Int(1000))].into(),
+//!     tasks: 3,
+//!     seed: 42,
+//!     server: None,
+//!     spin_per_us: None,
+//! };
+//! let workload = Workload::prepare(&spec)?;
+//! let mut acc = 0;
+//! for task in 0..workload.tasks() {
+//!     acc = combine(acc, task, workload.run_blocking(task)?);
+//! }
+//! assert_eq!(format_checksum(acc), "37ddb27232cdf993");
+//! # Ok::<(), crossover_workloads::WorkloadError>(())
+//! ```
+//!
+//! The modules, from the top: `worker` (what a worker process runs) → [`Store`] (each workload prepared once) →
+//! [`Workload`] → `cpu`, `http`, `mixed` → `checksum`. [`experiments`] holds the TOML files that come with the suite.
+//!
+//! The page below is DIGESTS.md: what a contestant in another language needs to know.
+//!
+#![doc = include_str!("../DIGESTS.md")]
+#![forbid(unsafe_code)]
 
 pub mod catalog;
 mod checksum;
 mod cpu;
 mod error;
 pub mod experiments;
+mod http;
 mod mixed;
 mod spec;
+mod store;
+mod worker;
 mod workload;
 
 pub use checksum::{combine, format_checksum};
 pub use error::WorkloadError;
+pub use http::server;
 pub use mixed::calibrate_spin;
 pub use spec::{Spec, Value};
+pub use store::Store;
+pub use worker::run_in_worker;
 pub use workload::{Workload, estimate};

@@ -39,6 +39,13 @@ impl Mixed {
             std::thread::sleep(self.wait);
         }
     }
+
+    /// The waiting half, in async style. A wait of zero is no call.
+    pub(crate) async fn wait_async(&self) {
+        if !self.wait.is_zero() {
+            crossover_runtime::time::sleep(self.wait).await;
+        }
+    }
 }
 
 /// `steps` steps from `x`; each is a shift, an exclusive or, a product and a sum, none of which can be reordered.

@@ -24,6 +24,14 @@ impl Cpu {
         }
     }
 
+    /// Bytes that the input takes.
+    pub(crate) fn input_bytes(&self) -> usize {
+        match self {
+            Self::Sha256(work) => work.buffer.len(),
+            Self::Resize(work) => work.buffer.len(),
+        }
+    }
+
     /// Computes one task.
     pub(crate) fn run(&self, task: u32) -> Result<u64, WorkloadError> {
         match self {

@@ -24,7 +24,7 @@ pub(crate) struct ResizeWork {
     width: u32,
     height: u32,
     /// The image and `WINDOWS` pixels more.
-    buffer: Vec<u8>,
+    pub(super) buffer: Vec<u8>,
 }
 
 impl ResizeWork {

@@ -8,7 +8,7 @@ use crate::checksum::random_bytes;
 #[derive(Debug)]
 pub(crate) struct Sha256Work {
     seed: u64,
-    buffer: Vec<u8>,
+    pub(super) buffer: Vec<u8>,
 }
 
 impl Sha256Work {

@@ -1,0 +1,147 @@
+//! Every kind gives the same digests in blocking style, async, offloaded and in worker processes.
+//!
+//! Without libtest (`harness = false`): the worker processes are copies of this program, and start in its `main`.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use crossover_runtime::process_pool::{self, ProcessPool};
+use crossover_runtime::runtime::{Builder, Runtime};
+use crossover_workloads::{Spec, Value, Workload, catalog, run_in_worker, server};
+
+const TASKS: u32 = 6;
+
+/// At least one spec for every kind, and for every path that a kind has.
+fn specs(server: SocketAddr) -> Vec<Spec> {
+    let cases: &[(&str, &[(&str, Value)])] = &[
+        ("cpu", &[("kernel", Value::Text(String::new())), ("input_bytes", Value::Int(5000))]),
+        ("mixed", &[("cpu_us", Value::Int(3)), ("wait_us", Value::Int(0))]),
+        ("mixed", &[("cpu_us", Value::Int(0)), ("wait_us", Value::Int(300))]),
+        ("mixed", &[("cpu_us", Value::Float(0.5)), ("wait_us", Value::Int(300))]),
+        ("http", &[("delay_ms", Value::Float(0.5))]),
+        ("http", &[("delay_ms", Value::Int(0))]),
+    ];
+    let mut specs = Vec::new();
+    for (kind, params) in cases {
+        let params: BTreeMap<_, _> =
+            params.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        let spec = Spec {
+            kind: (*kind).to_owned(),
+            params,
+            tasks: TASKS,
+            seed: 0xC0FFEE,
+            server: Workload::needs_server(kind).then_some(server),
+            spin_per_us: Some(500.0),
+        };
+        if *kind == "cpu" {
+            for kernel in ["sha256", "resize"] {
+                let mut spec = spec.clone();
+                spec.params.insert("kernel".into(), Value::Text(kernel.into()));
+                specs.push(spec);
+            }
+        } else {
+            specs.push(spec);
+        }
+    }
+    for kind in catalog::KINDS {
+        assert!(specs.iter().any(|spec| spec.kind == kind.name), "no spec for {}", kind.name);
+    }
+    specs
+}
+
+/// All tasks at once on this runtime: async, and offloaded.
+fn on_runtime(runtime: &Runtime, workload: &Workload) -> [Vec<u64>; 2] {
+    runtime.block_on(async {
+        let inline: Vec<_> = (0..TASKS)
+            .map(|task| {
+                let workload = workload.clone();
+                crossover_runtime::spawn(async move { workload.run_async(task).await })
+            })
+            .collect();
+        let offloaded: Vec<_> = (0..TASKS)
+            .map(|task| {
+                let workload = workload.clone();
+                crossover_runtime::spawn(async move { workload.run_offloaded(task).await })
+            })
+            .collect();
+        let mut digests = [Vec::new(), Vec::new()];
+        for (handles, digests) in [inline, offloaded].into_iter().zip(&mut digests) {
+            for handle in handles {
+                digests.push(handle.await.expect("the task ends").expect("the task succeeds"));
+            }
+        }
+        digests
+    })
+}
+
+fn styles_agree(spec: &Spec, runtimes: &[(&str, Runtime)], pool: &ProcessPool) {
+    let workload = Workload::prepare(spec).unwrap();
+    let blocking: Vec<u64> = (0..TASKS).map(|task| workload.run_blocking(task).unwrap()).collect();
+    let mut distinct = blocking.clone();
+    distinct.sort_unstable();
+    distinct.dedup();
+    assert_eq!(distinct.len(), TASKS as usize, "digests depend on the task: {spec:?}");
+
+    let mut reseeded = spec.clone();
+    reseeded.seed += 1;
+    let reseeded = Workload::prepare(&reseeded).unwrap();
+    assert_ne!(reseeded.run_blocking(0).unwrap(), blocking[0], "digests depend on the seed: {spec:?}");
+
+    for (flavour, runtime) in runtimes {
+        let [inline, offloaded] = on_runtime(runtime, &workload);
+        assert_eq!(inline, blocking, "async on {flavour}: {spec:?}");
+        assert_eq!(offloaded, blocking, "offloaded on {flavour}: {spec:?}");
+    }
+
+    let (_, runtime) = &runtimes[0];
+    let in_workers: Vec<u64> = runtime.block_on(async {
+        // All calls are on their way before the first answer is awaited.
+        let calls: Vec<_> = (0..TASKS).map(|task| pool.call(run_in_worker, (spec.clone(), task))).collect();
+        let mut digests = Vec::new();
+        for call in calls {
+            digests.push(call.await.expect("the call returns").expect("the task succeeds"));
+        }
+        digests
+    });
+    assert_eq!(in_workers, blocking, "in worker processes: {spec:?}");
+}
+
+/// A wrong spec or task is an error of the job, in words; the worker lives on.
+fn workers_explain_what_they_refuse(good: &Spec, runtime: &Runtime, pool: &ProcessPool) {
+    let pids = pool.worker_pids();
+    let mut bad = good.clone();
+    bad.kind = "gpu".into();
+    let error = runtime.block_on(pool.call(run_in_worker, (bad, 0))).unwrap().unwrap_err();
+    assert!(error.contains("unknown workload kind `gpu`; known: http, cpu, mixed"), "{error}");
+    let error = runtime.block_on(pool.call(run_in_worker, (good.clone(), TASKS))).unwrap().unwrap_err();
+    assert!(error.contains("task 6 does not exist"), "{error}");
+    assert_eq!(pool.worker_pids(), pids);
+}
+
+/// Futures of tasks can be spawned on any runtime that moves tasks between threads.
+fn futures_are_send(workload: &Workload) {
+    fn send<T: Send>(_: T) {}
+    send(workload.run_async(0));
+    send(workload.run_offloaded(0));
+}
+
+fn main() {
+    process_pool::worker_entry();
+
+    let host = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let listener = server::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let specs = specs(listener.local_addr().unwrap());
+    drop(host.spawn(server::serve(listener)));
+
+    let runtimes = [
+        ("multi-thread", Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()),
+        ("current-thread", Builder::new_current_thread().enable_all().build().unwrap()),
+    ];
+    let pool = ProcessPool::builder().workers(2).build().unwrap();
+    for spec in &specs {
+        styles_agree(spec, &runtimes, &pool);
+        println!("digests of {} {:?} agree", spec.kind, spec.params);
+    }
+    workers_explain_what_they_refuse(&specs[0], &runtimes[0].1, &pool);
+    futures_are_send(&Workload::prepare(&specs[0]).unwrap());
+}
