@@ -149,30 +149,42 @@ proptest! {
     }
 }
 
-/// A timer armed from another thread shortens the wait that is already in progress.
+/// A timer armed from another thread shortens the wait that is already in progress, whatever that waits for.
 #[test]
 fn an_earlier_timer_shortens_a_wait_in_progress() {
-    let (mut driver, handle) = Driver::new().expect("driver");
-    let far = Instant::now() + Duration::from_secs(3600);
-    let mut far = Timer::new(handle.clone(), far);
-    let (_far_bell, far_waker) = Bell::new(&handle);
-    assert!(far.poll(&mut Context::from_waker(&far_waker)).is_pending());
-    let (fired, wait_fired) = mpsc::channel();
-    let armer = thread::spawn(move || {
-        for _ in 0..100 {
-            let mut near = Timer::new(handle.clone(), Instant::now() + Duration::from_micros(100));
-            let (bell, waker) = Bell::new(&handle);
-            if near.poll(&mut Context::from_waker(&waker)).is_pending() {
-                while bell.rung() == 0 {
-                    thread::yield_now();
-                }
-            }
+    let hour = Duration::from_secs(3600);
+    for (limit, with_a_far_timer) in [(None, false), (None, true), (Some(hour), false), (Some(hour), true)] {
+        let (mut driver, handle) = Driver::new().expect("driver");
+        let mut far = Timer::new(handle.clone(), Instant::now() + hour);
+        if with_a_far_timer {
+            assert!(far.poll(&mut Context::from_waker(Waker::noop())).is_pending());
         }
-        fired.send(()).expect("the test waits");
-        handle.unpark();
-    });
-    while wait_fired.try_recv().is_err() {
-        driver.turn(None).expect("turn");
+        let (done, wait_done) = mpsc::channel();
+        let armer = thread::spawn(move || {
+            let all_fired = (0..100).all(|_| fires_within_ten_seconds(&handle));
+            done.send(()).expect("the test waits");
+            handle.unpark();
+            all_fired
+        });
+        while wait_done.try_recv().is_err() {
+            driver.turn(limit).expect("turn");
+        }
+        assert!(armer.join().expect("armer"), "limit {limit:?}, far timer: {with_a_far_timer}");
     }
-    armer.join().expect("armer");
+}
+
+/// Arms a timer of 100 µs, for another thread's turn to fire.
+fn fires_within_ten_seconds(handle: &Handle) -> bool {
+    let mut near = Timer::new(handle.clone(), Instant::now() + Duration::from_micros(100));
+    let (bell, waker) = Bell::new(handle);
+    let begin = Instant::now();
+    if near.poll(&mut Context::from_waker(&waker)).is_pending() {
+        while bell.rung() == 0 {
+            if begin.elapsed() > Duration::from_secs(10) {
+                return false;
+            }
+            thread::yield_now();
+        }
+    }
+    true
 }
