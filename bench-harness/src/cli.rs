@@ -3,6 +3,7 @@
 //! Exit codes: 0 done · 2 a bad configuration, usage, or a failure of reading or writing · 3 a checksum differs
 //! from the oracle's · 4 contaminated beyond use · 130 interrupted. clap's own usage errors are 2 as well.
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use anyhow::{Result, anyhow, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{Experiment, duration};
-use crate::{doctor, init, list, plan, text};
+use crate::{doctor, init, list, plan, run, server, text};
 
 /// Measures when async, threads and processes win, on this machine.
 #[derive(Debug, Parser)]
@@ -23,6 +24,27 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Measure experiments, judge them and draw the report
+    Run {
+        #[command(flatten)]
+        selection: Selection,
+        /// Seed of the inputs and of the order of measuring; drawn if left out
+        #[arg(long, value_name = "N")]
+        seed: Option<u64>,
+        /// The run's folder, which must be absent or empty; below runs/ if left out
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+    /// Go on with a run that was interrupted or killed
+    Resume {
+        /// The run's folder
+        dir: PathBuf,
+    },
+    /// Judge and draw a run's samples again
+    Report {
+        /// The run's folder
+        dir: PathBuf,
+    },
     /// Show what a run would measure and how long it may take, without measuring
     Plan(Selection),
     /// List what there is to run, to sweep and to compare
@@ -37,6 +59,16 @@ enum Command {
     },
     /// Examine whether this machine is fit to measure on; changes nothing
     Doctor,
+    /// Answer HTTP requests after a delay, as the test server of a run does
+    #[command(hide = true)]
+    Serve {
+        /// Where to listen
+        #[arg(default_value = "127.0.0.1:0")]
+        address: SocketAddr,
+        /// End when this process does
+        #[arg(long, hide = true, value_name = "PID")]
+        parent: Option<u32>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -107,6 +139,14 @@ pub fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> Result<u8> {
     match command {
+        Command::Run { selection, seed, out } => {
+            // Half of the range is plenty, and every reader of JSON keeps it exact.
+            let seed = seed.unwrap_or_else(|| rand::random::<u32>().into());
+            run::execute(&selection.load()?, &run::Options { seed, out })
+        }
+        Command::Resume { dir } => run::resume(&dir),
+        Command::Report { dir } => run::report(&dir),
+        Command::Serve { address, parent } => server::serve(address, parent).map(|()| 0),
         Command::Plan(selection) => {
             let plans: Vec<String> = selection.load()?.iter().map(plan::render).collect();
             say(&plans.join("\n"))

@@ -6,7 +6,7 @@
 //!
 //! - The program inherits the guard's stdin, stdout and stderr: requests and answers do not pass through us.
 //! - The guard polls its stdin for nothing but the hang-up. All writers gone means that the coordinator closed the
-//!   pipe or died: the program has [`GRACE`] to leave by itself, then its group is killed.
+//!   pipe or died: the program has half a second to leave by itself, then its group is killed.
 //! - `SIGTERM` to the guard (a time-out, say) kills the group at once.
 //! - The program's end kills what is left of its group, so that nothing keeps its pipes open.
 //! - The guard is a subreaper: children that left the group come back to it, and are killed with the rest.

@@ -4,5 +4,6 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     // Neither of these returns when this process was started as one of the program's own helpers.
     crossover_runtime::process_pool::worker_entry();
+    crossover_bench::trial::entry();
     crossover_bench::cli::main()
 }

@@ -1,2 +1,140 @@
-//! The coordinator.
+//! The coordinator: begins runs, measures them, resumes them, and has the report made.
+//!
+//! - `folder`, `files`: what stands in a run's folder, and its lock.
+//! - `helper`, `session`: the processes that measure, and asking them.
+//! - `pilot`: what must be known before the plan. `block`: measuring the plan. `measure`: one experiment as a whole.
+//!
+//! Whatever happens to the coordinator, the folder says how to go on: see `files` for the order of writing, and
+//! [`crate::journal`] for the samples. All children are started from the thread that calls [`execute`] or [`resume`], and
+//! die with it; call them from the main thread.
+mod block;
+mod files;
 pub mod folder;
+pub mod helper;
+mod measure;
+mod pilot;
+mod session;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use crossover_reports::load::Suite;
+use crossover_workloads::experiments;
+use serde_json::json;
+
+use self::files::Begun;
+use self::folder::Folder;
+use self::session::Stop;
+use crate::config::Experiment;
+use crate::interrupt::{self, Interrupt};
+use crate::text;
+
+/// How to run experiments.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Seed of the plan's order and of the workloads' inputs.
+    pub seed: u64,
+    /// The run's folder: absent or empty. `None` makes one below `runs/`.
+    pub out: Option<PathBuf>,
+}
+
+/// Runs experiments: one into its folder, several into a folder of run folders with a common report.
+///
+/// The value is the process's exit code: 0, 3 (a wrong checksum), 4 (contaminated), 130 (interrupted).
+///
+/// # Errors
+/// Whatever ends in exit code 2: a folder that is not empty, a full disk, an oracle that fails.
+pub fn execute(experiments: &[Experiment], options: &Options) -> Result<u8> {
+    let interrupt = Interrupt::install()?;
+    let id = format!("{:06x}", rand::random::<u32>() & 0x00ff_ffff);
+    let run = format!("r-{id}");
+    let suite = suite_name(experiments);
+    let dir = options.out.clone().unwrap_or_else(|| {
+        let name = match experiments {
+            [single] => single.slug(),
+            _ => suite.to_owned(),
+        };
+        PathBuf::from("runs").join(format!("{}_{name}_{id}", jiff::Zoned::now().strftime("%Y-%m-%d")))
+    });
+    let folder = Folder::create(&dir)?;
+    if let [single] = experiments {
+        let begun = Begun::new(single, folder, &run, options.seed)?;
+        return measure_all(&dir, &[begun], interrupt);
+    }
+    let mut names: Vec<String> = Vec::new();
+    let mut begun = Vec::new();
+    for exp in experiments {
+        let mut name = exp.slug();
+        if names.contains(&name) {
+            name = format!("{name}-{}", names.len() + 1);
+        }
+        let inner = Folder::create(&dir.join(&name))?;
+        begun.push(Begun::new(exp, inner, &run, options.seed)?);
+        names.push(name);
+    }
+    let text = json!({ "schema": 1, "run": run, "name": suite, "experiments": names });
+    folder.write("suite.json", format!("{text:#}\n").as_bytes())?;
+    measure_all(&dir, &begun, interrupt)
+}
+
+/// Goes on with the run in `dir`, a single one or a suite: measures what is missing and makes the report.
+///
+/// The value is the process's exit code, as of [`execute`].
+///
+/// # Errors
+/// When the folder holds no run, is in use, or is damaged.
+pub fn resume(dir: &Path) -> Result<u8> {
+    let interrupt = Interrupt::install()?;
+    let (_lock, begun) = match Suite::read(dir)? {
+        None => (None, vec![Begun::open(dir)?]),
+        Some(suite) => {
+            let lock = Folder::open(dir)?;
+            let begun = suite.experiments.iter().map(|name| Begun::open(&dir.join(name)));
+            (Some(lock), begun.collect::<Result<_>>()?)
+        }
+    };
+    measure_all(dir, &begun, interrupt)
+}
+
+/// Makes the report of the run in `dir` again, prints the table of winners, and gives the exit code: 0, 3 or 4.
+///
+/// # Errors
+/// When the folder holds no run, or the report cannot be written.
+pub fn report(dir: &Path) -> Result<u8> {
+    let outcome = crossover_reports::report(dir, &crossover_reports::Options::default())?;
+    let headlines = outcome.analyses.iter().map(|found| format!("{}: {}\n", found.name, found.headline));
+    text::print(&format!(
+        "{}report: {}\n",
+        headlines.collect::<String>(),
+        dir.join("report.html").display()
+    ))?;
+    Ok(outcome.exit_code())
+}
+
+/// Measures one experiment after another, then makes the report.
+fn measure_all(dir: &Path, runs: &[Begun], interrupt: Interrupt) -> Result<u8> {
+    for begun in runs {
+        match measure::measure(begun, &interrupt) {
+            Ok(()) => {}
+            Err(Stop::Interrupted) => {
+                eprintln!("\n{}", interrupt::how_to_go_on(dir));
+                return Ok(interrupt::EXIT_CODE);
+            }
+            Err(Stop::Failed(error)) => return Err(error.context(format!("experiment {}", begun.exp.name))),
+        }
+    }
+    interrupt.end_at_once(dir)?;
+    let code = report(dir)?;
+    for begun in runs {
+        for line in measure::troubles(begun)? {
+            eprintln!("{}: {line}", begun.exp.name);
+        }
+    }
+    Ok(code)
+}
+
+/// What several experiments are called together.
+fn suite_name(experiments: &[Experiment]) -> &'static str {
+    let names = experiments.iter().map(|exp| exp.name.as_str());
+    if names.eq(experiments::TOUR.iter().copied()) { "tour" } else { "suite" }
+}

@@ -4,6 +4,88 @@
 //! processes are up before anything is timed) and then runs the whole work as often as it is asked. Every
 //! strategy runs each task exactly once and folds the tasks' digests with [`crossover_workloads::combine`], so
 //! that all of them return the sequential oracle's checksum or are wrong.
+//!
+//! None of them is tuned for a workload: tasks are handed over one by one, in order, as soon as the strategy takes
+//! them, and each one's digest comes back by itself, as it would from code that a person writes.
+mod blocking_pool;
+mod event_loop;
+pub mod external;
+mod processes;
+mod sequential;
+mod spawned;
+mod thread_per_task;
+mod threads;
+mod work_stealing;
+
+use std::any::Any;
+use std::fmt;
+
+use crossover_workloads::{Spec, Workload};
+
+/// The whole work of a cell, ready to run.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// What it is, as plain data: what crosses to worker processes.
+    pub spec: Spec,
+    /// The same with its inputs.
+    pub workload: Workload,
+}
+
+impl Job {
+    /// Prepares the inputs; nothing of this is timed.
+    ///
+    /// # Errors
+    /// When the specification is refused, or its inputs cannot be made.
+    pub fn prepare(spec: Spec) -> Result<Self, String> {
+        let workload = Workload::prepare(&spec).map_err(|error| error.to_string())?;
+        Ok(Self { spec, workload })
+    }
+}
+
+/// A way of running all tasks of a job.
+pub trait Strategy: fmt::Debug {
+    /// Runs every task once and gives the folded digests.
+    ///
+    /// # Errors
+    /// A sentence that names the first task that failed, and why.
+    fn run(&mut self, job: &Job) -> Result<u64, String>;
+
+    /// Processes that work for this one; their CPU time and memory count as ours.
+    fn helpers(&self) -> Vec<u32> {
+        Vec::new()
+    }
+}
+
+/// Starts the built-in strategy `name` with `workers` workers.
+///
+/// # Errors
+/// When there is no such strategy, or its threads, runtime or processes cannot be started.
+pub fn start(name: &str, workers: u32) -> Result<Box<dyn Strategy>, String> {
+    Ok(match name {
+        SEQUENTIAL => Box::new(sequential::Sequential),
+        "event-loop" => Box::new(event_loop::EventLoop::start()?),
+        "work-stealing" => Box::new(work_stealing::WorkStealing::start(workers)?),
+        "threads" => Box::new(threads::Threads::start(workers)?),
+        "thread-per-task" => Box::new(thread_per_task::ThreadPerTask),
+        "blocking-pool" => Box::new(blocking_pool::BlockingPool::start(workers)?),
+        "processes" => Box::new(processes::Processes::start(workers)?),
+        _ => return Err(format!("there is no strategy `{name}`")),
+    })
+}
+
+/// The sentence for a task that failed.
+fn task_failed(task: u32, reason: impl fmt::Display) -> String {
+    format!("task {task}: {reason}")
+}
+
+/// The message of a panic.
+pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> String {
+    let text = payload
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| payload.downcast_ref::<String>().cloned());
+    format!("panicked: {}", text.as_deref().unwrap_or("with a value that is not text"))
+}
 
 /// A strategy that is built in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +140,7 @@ pub const BUILT_IN: &[Info] = &[
 /// The strategy that runs one task after another, which every checksum is compared with.
 pub const SEQUENTIAL: &str = "sequential";
 
-/// Threads that the blocking pool of our runtime grows to.
+/// Threads that the blocking pool of the `blocking-pool` strategy may grow to.
 const BLOCKING_THREADS_MAX: u32 = 512;
 
 /// What the built-in strategy `name` is limited by, given its configured `workers`: how many workers it has,

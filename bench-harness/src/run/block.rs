@@ -1,0 +1,316 @@
+//! Blocks: asking in the plan's order, judging the load, writing the journal, repeating what was disturbed.
+//!
+//! A block is (process round, round). Its samples are written together when it ends, because each carries the load of
+//! the whole block. `order` counts what was measured in the order in which it was measured, over repeats and
+//! resumes.
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use crossover_reports::record::{SCHEMA, Sample};
+
+use super::pilot::Pilot;
+use super::session::{Asked, Helpers, Session, Stop};
+use crate::journal::Journal;
+use crate::plan::Planned;
+use crate::probe::{Load, LoadWindow};
+use crate::protocol::Measured;
+
+/// How often one block is measured at most where the budget sets no limit: once more.
+const ATTEMPTS_WITHOUT_BUDGET: u32 = 2;
+
+/// How often one block is measured at most, however much of the budget is left.
+const ATTEMPTS_MAX: u32 = 4;
+
+/// What identifies a planned sample within a run.
+pub(super) type Key = (u32, u32, String, String);
+
+/// The key of a planned sample.
+pub(super) fn key_of_planned(planned: &Planned) -> Key {
+    (planned.process, planned.round, planned.cell.clone(), planned.strategy.clone())
+}
+
+/// The key of a recorded sample.
+pub(super) fn key_of_sample(sample: &Sample) -> Key {
+    (sample.process, sample.round, sample.cell.clone(), sample.strategy.clone())
+}
+
+/// What measuring a plan takes along.
+#[derive(Debug)]
+pub(super) struct Recorder<'r> {
+    pub(super) run: &'r str,
+    pub(super) pilot: &'r Pilot,
+    pub(super) journal: Journal,
+    /// The next sample's `order`.
+    pub(super) next_order: u64,
+    /// When the budget ends.
+    pub(super) deadline: Option<Instant>,
+    /// Estimated time of what is planned and not yet measured.
+    pub(super) left: Duration,
+    /// Warm-ups that did not become steady.
+    pub(super) unsteady: u64,
+    pub(super) load: LoadCounts,
+}
+
+/// How many blocks were measured, and what other programs did to them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LoadCounts {
+    pub(super) blocks: u64,
+    pub(super) disturbed: u64,
+    pub(super) repeated: u64,
+}
+
+/// The processes of one process round, and what each of them has already run.
+#[derive(Debug)]
+struct Round {
+    helpers: Helpers,
+    /// (cell, strategy) pairs.
+    warm: HashSet<(String, String)>,
+}
+
+impl Recorder<'_> {
+    /// Measures one process round: `plan` holds its samples that are missing, in order.
+    pub(super) fn process_round(&mut self, session: &mut Session<'_>, plan: &[&Planned]) -> Result<(), Stop> {
+        let names = session.exp.strategies.include.clone();
+        let mut round = Round { helpers: session.start(&names), warm: HashSet::new() };
+        let mut disturbed = Vec::new();
+        for block in plan.chunk_by(|a, b| a.round == b.round) {
+            disturbed.push(self.block(session, &mut round, block)?);
+            self.left = self.left.saturating_sub(self.cost(block));
+        }
+        self.repeat(session, &mut round, disturbed)?;
+        Session::close(round.helpers);
+        Ok(())
+    }
+
+    /// Measures what was disturbed again, block by block, while there is time.
+    fn repeat(
+        &mut self,
+        session: &mut Session<'_>,
+        round: &mut Round,
+        mut disturbed: Vec<Vec<&Planned>>,
+    ) -> Result<(), Stop> {
+        let attempts = if self.deadline.is_some() { ATTEMPTS_MAX } else { ATTEMPTS_WITHOUT_BUDGET };
+        for _ in 1..attempts {
+            let mut again = Vec::new();
+            for block in disturbed {
+                if !block.is_empty() && self.has_time_for(&block) {
+                    self.load.repeated += 1;
+                    again.push(self.block(session, round, &block)?);
+                }
+            }
+            disturbed = again;
+        }
+        Ok(())
+    }
+
+    /// Whether the budget has room for one more run of `block` beside all that is planned.
+    fn has_time_for(&self, block: &[&Planned]) -> bool {
+        let Some(deadline) = self.deadline else { return true };
+        deadline.saturating_duration_since(Instant::now()) > self.left + self.cost(block)
+    }
+
+    /// Measures one block and writes it to the journal, also when it is interrupted. What was disturbed is given
+    /// back; what failed would fail again.
+    fn block<'p>(
+        &mut self,
+        session: &mut Session<'_>,
+        round: &mut Round,
+        block: &[&'p Planned],
+    ) -> Result<Vec<&'p Planned>, Stop> {
+        let window = LoadWindow::open();
+        let mut samples = Vec::with_capacity(block.len());
+        let mut stopped = Ok(());
+        for planned in block {
+            match self.sample(session, round, planned) {
+                Ok(sample) => samples.push(sample),
+                Err(stop) => {
+                    stopped = Err(stop);
+                    break;
+                }
+            }
+            session.progress.advance(self.sample_cost(planned));
+        }
+        let load = window.close();
+        let contamination = load.contamination(session.exp.measure.max_foreign_cores);
+        for sample in &mut samples {
+            sample.order = self.next_order;
+            self.next_order += 1;
+            stamp(sample, load, contamination.as_deref());
+        }
+        let written = self.journal.append(&samples);
+        stopped?;
+        written?;
+        self.load.blocks += 1;
+        if let Some(reason) = contamination {
+            if self.load.disturbed == 0 {
+                session.progress.say(&format!(
+                    "{reason} during block {}.{}; such blocks are set aside and measured again while there is time",
+                    block[0].process + 1,
+                    block[0].round + 1
+                ));
+            }
+            self.load.disturbed += 1;
+        }
+        let pairs = block.iter().zip(&samples);
+        Ok(pairs.filter(|(_, sample)| sample.quarantined.is_some()).map(|(planned, _)| *planned).collect())
+    }
+
+    /// Takes one sample, after a warm-up where the process has not run the cell yet.
+    fn sample(
+        &mut self,
+        session: &mut Session<'_>,
+        round: &mut Round,
+        planned: &Planned,
+    ) -> Result<Sample, Stop> {
+        let Planned { cell, strategy, batch, .. } = planned;
+        if let Some(reason) = self.pilot.cell(cell)?.failed.get(strategy) {
+            return Ok(self.failed(planned, reason));
+        }
+        let estimate = self.sample_cost(planned);
+        if round.warm.insert((cell.clone(), strategy.clone())) {
+            match session.ask(&mut round.helpers, strategy, cell, *batch, true, estimate)? {
+                Asked::Done { measured, .. } => {
+                    self.unsteady += u64::from(measured.answer.steady == Some(false));
+                }
+                Asked::Failed(reason) => return Ok(self.failed(planned, &reason)),
+            }
+        }
+        match session.ask(&mut round.helpers, strategy, cell, *batch, false, estimate)? {
+            Asked::Done { measured, server_cpu_ns } => self.done(planned, measured, server_cpu_ns),
+            Asked::Failed(reason) => Ok(self.failed(planned, &reason)),
+        }
+    }
+
+    /// The sample of work that was done: well, if its checksum is the oracle's.
+    fn done(
+        &self,
+        planned: &Planned,
+        measured: Measured,
+        server_cpu_ns: Option<u64>,
+    ) -> Result<Sample, Stop> {
+        let oracle = &self.pilot.cell(&planned.cell)?.checksum;
+        let Measured { wall_ns, checksum, answer } = measured;
+        let ok = checksum == *oracle;
+        let error =
+            (!ok).then(|| format!("checksum {checksum} differs from the sequential oracle's {oracle}"));
+        Ok(Sample {
+            wall_ns,
+            user_ns: answer.user_ns.unwrap_or(0),
+            sys_ns: answer.sys_ns.unwrap_or(0),
+            rss_peak_kib: answer.rss_peak_kib.unwrap_or(0),
+            vcsw: answer.vcsw.unwrap_or(0),
+            ivcsw: answer.ivcsw.unwrap_or(0),
+            server_cpu_ns,
+            checksum,
+            ok,
+            error,
+            ..self.blank(planned)
+        })
+    }
+
+    /// The sample of work that was not done.
+    fn failed(&self, planned: &Planned, reason: &str) -> Sample {
+        Sample { error: Some(reason.to_owned()), ..self.blank(planned) }
+    }
+
+    /// A sample that says nothing yet.
+    fn blank(&self, planned: &Planned) -> Sample {
+        Sample {
+            schema: SCHEMA,
+            run: self.run.to_owned(),
+            cell: planned.cell.clone(),
+            params: planned.params.clone(),
+            strategy: planned.strategy.clone(),
+            process: planned.process,
+            round: planned.round,
+            order: 0,
+            seed: planned.seed,
+            batch: planned.batch,
+            tasks: planned.tasks.into(),
+            wall_ns: 0,
+            user_ns: 0,
+            sys_ns: 0,
+            rss_peak_kib: 0,
+            vcsw: 0,
+            ivcsw: 0,
+            steal_ticks: 0,
+            foreign_cores: 0.0,
+            psi_cpu: None,
+            server_cpu_ns: None,
+            checksum: String::new(),
+            ok: false,
+            error: None,
+            quarantined: None,
+            latency: None,
+        }
+    }
+
+    /// What measuring all of `block` takes.
+    pub(super) fn cost(&self, block: &[&Planned]) -> Duration {
+        block.iter().map(|planned| self.sample_cost(planned)).sum()
+    }
+
+    /// What one sample takes, as of the pilot.
+    fn sample_cost(&self, planned: &Planned) -> Duration {
+        self.pilot.cells.get(&planned.cell).map_or(Duration::ZERO, |cell| cell.sample_cost(&planned.strategy))
+    }
+}
+
+/// Writes the block's load into a sample. A failure stays one, whatever the load was.
+fn stamp(sample: &mut Sample, load: Load, contamination: Option<&str>) {
+    let rounded = |x: f64| (x * 1e4).round() / 1e4;
+    sample.steal_ticks = load.steal_ticks;
+    sample.foreign_cores = rounded(load.foreign_cores);
+    sample.psi_cpu = load.psi_cpu.map(rounded);
+    if sample.ok {
+        sample.quarantined = contamination.map(str::to_owned);
+    }
+}
+
+/// What went wrong in a run, for its last lines.
+#[derive(Debug, Default)]
+pub(super) struct Troubles {
+    /// Wrong results by strategy and cell: the sentence of the first.
+    mismatches: BTreeMap<(String, String), String>,
+    /// Failures by strategy and reason: in how many cells.
+    failures: BTreeMap<(String, String), HashSet<String>>,
+}
+
+impl Troubles {
+    /// Of all samples of a run.
+    pub(super) fn of(samples: &[Sample]) -> Self {
+        let mut troubles = Self::default();
+        for sample in samples.iter().filter(|sample| !sample.ok) {
+            let reason = sample.error.clone().unwrap_or_else(|| "failed".to_owned());
+            let strategy = sample.strategy.clone();
+            if sample.checksum.is_empty() {
+                troubles.failures.entry((strategy, reason)).or_default().insert(sample.cell.clone());
+            } else {
+                troubles.mismatches.entry((strategy, sample.cell.clone())).or_insert(reason);
+            }
+        }
+        troubles
+    }
+
+    /// The lines to print, the worst first.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let wrong = self.mismatches.iter().map(|((strategy, cell), reason)| {
+            format!("WRONG RESULT: {strategy} in cell {cell}: {reason}; the cell gets no verdict")
+        });
+        let failed = self.failures.iter().map(|((strategy, reason), cells)| {
+            let cells = if cells.len() == 1 { "1 cell".to_owned() } else { format!("{} cells", cells.len()) };
+            format!("FAILED: {strategy} in {cells}: {reason}")
+        });
+        wrong.chain(failed).collect()
+    }
+}
+
+/// How often each planned sample stands in the journal.
+pub(super) fn recorded(samples: &[Sample]) -> HashMap<Key, u32> {
+    let mut counts = HashMap::new();
+    for sample in samples {
+        *counts.entry(key_of_sample(sample)).or_insert(0) += 1;
+    }
+    counts
+}

@@ -1,0 +1,110 @@
+//! What a run folder says about its run, beside the samples: written once, read again by `resume`.
+//!
+//! Order of writing: `env.json` (id, seed, where the configuration came from), `config.toml`, and after the pilot
+//! `pilot.json`, `config.resolved.toml`, `plan.jsonl`. Each is whole or absent, so that whatever a folder holds is enough
+//! for what its last file promises: with `config.toml` the run can be planned, with `plan.jsonl` continued.
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use super::folder::Folder;
+use super::pilot::{self, Pilot};
+use crate::config::Experiment;
+use crate::environment;
+use crate::plan::Planned;
+use crate::protocol;
+
+const CONFIG: &str = "config.toml";
+const RESOLVED: &str = "config.resolved.toml";
+const ENVIRONMENT: &str = "env.json";
+const PLAN: &str = "plan.jsonl";
+
+/// A run whose folder is locked and whose configuration is read.
+#[derive(Debug)]
+pub(super) struct Begun {
+    pub(super) exp: Experiment,
+    pub(super) folder: Folder,
+    /// The run's id.
+    pub(super) run: String,
+    pub(super) seed: u64,
+}
+
+impl Begun {
+    /// Writes what a new run starts from into its empty folder.
+    pub(super) fn new(exp: &Experiment, folder: Folder, run: &str, seed: u64) -> Result<Self> {
+        let mut env = environment::describe(exp);
+        if let Some(fields) = env.as_object_mut() {
+            fields.insert("run".to_owned(), json!(run));
+            fields.insert("seed".to_owned(), json!(seed));
+            fields.insert("config_dir".to_owned(), json!(config_dir(exp)?.to_string_lossy()));
+        }
+        let text = serde_json::to_string_pretty(&env).context("cannot tell the environment in JSON")?;
+        folder.write(ENVIRONMENT, text.as_bytes())?;
+        folder.write(CONFIG, exp.text.as_bytes())?;
+        Ok(Self { exp: exp.clone(), folder, run: run.to_owned(), seed })
+    }
+
+    /// Opens the folder of a run that was begun.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let folder = Folder::open(path)?;
+        let Some(config) = folder.read(CONFIG)? else {
+            bail!("{} holds no run: it has no {CONFIG}", path.display());
+        };
+        let file = folder.file(ENVIRONMENT);
+        let Some(text) = folder.read(ENVIRONMENT)? else {
+            bail!("{} is missing: a run cannot go on without its id and seed", file.display());
+        };
+        let env: Value =
+            serde_json::from_str(&text).with_context(|| format!("cannot read {}", file.display()))?;
+        let text_of = |key: &str| env.get(key).and_then(Value::as_str);
+        let (Some(run), Some(seed)) = (text_of("run"), env.get("seed").and_then(Value::as_u64)) else {
+            bail!("{} has no `run` or no `seed`: this run cannot go on", file.display());
+        };
+        let dir = text_of("config_dir").map_or_else(|| path.to_owned(), PathBuf::from);
+        let exp = Experiment::parse(&config, &folder.file(CONFIG).to_string_lossy(), &dir)?;
+        Ok(Self { exp, run: run.to_owned(), seed, folder })
+    }
+
+    /// Writes what the pilot led to; the plan comes last, and then never changes.
+    pub(super) fn write_plan(&self, exp: &Experiment, pilot: &Pilot, plan: &[Planned]) -> Result<()> {
+        let text = serde_json::to_string_pretty(pilot).context("cannot tell the pilot in JSON")?;
+        self.folder.write(pilot::FILE_NAME, text.as_bytes())?;
+        self.folder.write(RESOLVED, exp.resolved_toml().as_bytes())?;
+        let mut lines = Vec::new();
+        for planned in plan {
+            lines.extend(protocol::line_of(planned).context("cannot tell the plan in JSON")?);
+        }
+        self.folder.write(PLAN, &lines)
+    }
+
+    /// The plan and its pilot, once both were written.
+    pub(super) fn read_plan(&self) -> Result<Option<(Pilot, Vec<Planned>)>> {
+        let Some(text) = self.folder.read(PLAN)? else { return Ok(None) };
+        let path = self.folder.file(PLAN);
+        let mut plan = Vec::new();
+        for (line, number) in text.lines().zip(1..) {
+            let planned: Planned = serde_json::from_str(line)
+                .with_context(|| format!("{}:{number}: not a planned sample", path.display()))?;
+            if !self.exp.strategies.include.contains(&planned.strategy) {
+                bail!("{}:{number}: {CONFIG} does not include {}", path.display(), planned.strategy);
+            }
+            plan.push(planned);
+        }
+        let path = self.folder.file(pilot::FILE_NAME);
+        let Some(text) = self.folder.read(pilot::FILE_NAME)? else {
+            bail!("{} is missing: a run cannot go on without the oracle's checksums", path.display());
+        };
+        let pilot = Pilot::parse(&text).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(Some((pilot, plan)))
+    }
+}
+
+/// The folder that relative commands of the configuration start from.
+fn config_dir(exp: &Experiment) -> Result<PathBuf> {
+    let here = std::env::current_dir().context("cannot tell the current folder")?;
+    Ok(match exp.source.parent() {
+        Some(parent) if exp.source.is_file() => here.join(parent),
+        _ => here,
+    })
+}

@@ -1,0 +1,235 @@
+//! What measuring one experiment holds in its hands: its cells, the test server, and who is out.
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use crossover_workloads::{Spec, Value, Workload};
+
+use super::helper::{AskError, Helper};
+use crate::config::{self, Cell, Experiment};
+use crate::interrupt::Interrupt;
+use crate::progress::Progress;
+use crate::protocol::{self, Measured, Request};
+use crate::server::Server;
+use crate::strategy;
+
+/// What a trial may take beside twenty times the estimate: programs load, compilers warm up, machines are busy.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Shortens [`PATIENCE`] (milliseconds) for tests of what happens at its end; no part of the public contract.
+const PATIENCE_VARIABLE: &str = "CROSSOVER_TEST_PATIENCE_MS";
+
+/// Why measuring ended before its end.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// Somebody wants the run to end.
+    Interrupted,
+    /// It cannot go on.
+    Failed(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Stop {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// What became of a request.
+#[derive(Debug)]
+pub(super) enum Asked {
+    /// The work was done; whether well is for its checksum to say.
+    Done {
+        /// The checked answer.
+        measured: Measured,
+        /// CPU time that the test server used meanwhile, of one run.
+        server_cpu_ns: Option<u64>,
+    },
+    /// It was not done, and why.
+    Failed(String),
+}
+
+/// One process round's trial processes, by strategy.
+pub(super) type Helpers = BTreeMap<String, Helper>;
+
+/// One experiment that is being measured.
+#[derive(Debug)]
+pub(super) struct Session<'a> {
+    pub(super) exp: &'a Experiment,
+    pub(super) cells: BTreeMap<String, Cell>,
+    pub(super) interrupt: &'a Interrupt,
+    pub(super) progress: Progress,
+    pub(super) seed: u64,
+    /// Steps of the mixed kernel per microsecond, for the workloads that ask for it.
+    pub(super) spin_per_us: Option<f64>,
+    /// Strategies that are out until the end of this session, and why.
+    pub(super) gone: BTreeMap<String, String>,
+    server: Option<Server>,
+    patience: Duration,
+}
+
+impl<'a> Session<'a> {
+    /// Prepares an experiment; starts the test server when its workload needs one.
+    pub(super) fn open(
+        exp: &'a Experiment,
+        seed: u64,
+        progress: Progress,
+        interrupt: &'a Interrupt,
+    ) -> Result<Self> {
+        let cells = exp.cells().into_iter().map(|cell| (cell.name.clone(), cell)).collect();
+        let server = match Workload::needs_server(&exp.workload.kind) {
+            true => Some(Server::start(interrupt)?),
+            false => None,
+        };
+        let patience = std::env::var(PATIENCE_VARIABLE).ok().and_then(|ms| ms.parse().ok());
+        Ok(Self {
+            exp,
+            cells,
+            interrupt,
+            progress,
+            seed,
+            spin_per_us: None,
+            gone: BTreeMap::new(),
+            server,
+            patience: patience.map_or(PATIENCE, Duration::from_millis),
+        })
+    }
+
+    /// Starts a fresh process for each of `names`; one that does not start is out.
+    pub(super) fn start(&mut self, names: &[String]) -> Helpers {
+        let mut helpers = Helpers::new();
+        for name in names {
+            if self.gone.contains_key(name) {
+                continue;
+            }
+            let padding = rand::random();
+            let started = match self.exp.strategies.external.get(name) {
+                Some(external) => Helper::external(name, external, padding),
+                None => Helper::built_in(name, padding),
+            };
+            match started {
+                Ok(helper) => drop(helpers.insert(name.clone(), helper)),
+                Err(error) => self.is_gone(name, format!("{error:#}")),
+            }
+        }
+        helpers
+    }
+
+    /// Ends a process round: all are told first, so that they leave side by side.
+    pub(super) fn close(mut helpers: Helpers) {
+        for helper in helpers.values_mut() {
+            helper.close();
+        }
+        for helper in helpers.into_values() {
+            helper.wait_closed();
+        }
+    }
+
+    /// Has `strategy` run `cell` `batch` times; `estimate` is what that should take.
+    pub(super) fn ask(
+        &mut self,
+        helpers: &mut Helpers,
+        strategy: &str,
+        cell: &str,
+        batch: u32,
+        warmup: bool,
+        estimate: Duration,
+    ) -> Result<Asked, Stop> {
+        if let Some(reason) = self.gone.get(strategy) {
+            return Ok(Asked::Failed(reason.clone()));
+        }
+        let request = self.request(strategy, cell, batch, warmup)?;
+        let Some(helper) = helpers.get_mut(strategy) else {
+            return Err(Stop::Failed(anyhow::anyhow!("no trial of {strategy} was started")));
+        };
+        let timeout = self.patience + estimate.saturating_mul(20);
+        let before = self.server.as_ref().and_then(Server::cpu_ns);
+        let outcome = helper.ask(request, timeout, self.interrupt);
+        let after = self.server.as_ref().and_then(Server::cpu_ns);
+        let spent = after.zip(before).map(|(after, before)| after.saturating_sub(before));
+        match outcome {
+            Ok(measured) => {
+                let server_cpu_ns = spent.map(|ns| ns / u64::from(batch.max(1)));
+                Ok(Asked::Done { measured, server_cpu_ns })
+            }
+            Err(AskError::Interrupted) => Err(Stop::Interrupted),
+            Err(AskError::Failed(reason)) => {
+                self.check_server()?;
+                Ok(Asked::Failed(reason))
+            }
+            Err(AskError::Gone(reason)) => {
+                self.check_server()?;
+                helpers.remove(strategy);
+                self.is_gone(strategy, format!("in cell {cell} it {reason}"));
+                Ok(Asked::Failed(reason))
+            }
+        }
+    }
+
+    fn request(&self, strategy: &str, cell: &str, batch: u32, warmup: bool) -> Result<Request> {
+        let cell = self.cell(cell)?;
+        Ok(Request {
+            schema: protocol::SCHEMA,
+            id: 0,
+            workload: self.exp.workload.kind.clone(),
+            params: cell.all.clone(),
+            tasks: cell.tasks,
+            batch,
+            seed: self.seed,
+            workers: self.exp.strategies.workers_of(strategy),
+            server: self.server.as_ref().map(Server::address),
+            spin_per_us: self.spin_per_us,
+            warmup,
+        })
+    }
+
+    /// The cell `name` of the experiment.
+    pub(super) fn cell(&self, name: &str) -> Result<&Cell> {
+        self.cells.get(name).with_context(|| format!("the experiment {} has no cell {name}", self.exp.name))
+    }
+
+    /// What one sequential run of `cell` may take, before anything was measured.
+    pub(super) fn first_estimate(&self, cell: &Cell) -> Duration {
+        let params = cell.all.iter().map(|(name, value)| (name.clone(), plain(value)));
+        crossover_workloads::estimate(&Spec {
+            kind: self.exp.workload.kind.clone(),
+            params: params.collect(),
+            tasks: cell.tasks,
+            seed: self.seed,
+            server: self.server.as_ref().map(Server::address),
+            spin_per_us: self.spin_per_us,
+        })
+    }
+
+    /// Whether a strategy is one of ours: what it tells of its times is measured by our own code.
+    pub(super) fn is_built_in(&self, name: &str) -> bool {
+        !self.exp.strategies.external.contains_key(name)
+            && strategy::BUILT_IN.iter().any(|info| info.name == name)
+    }
+
+    fn is_gone(&mut self, strategy: &str, reason: String) {
+        self.progress.say(&format!("{strategy} is out: {reason}"));
+        self.gone.insert(strategy.to_owned(), reason);
+    }
+
+    /// Without its server nothing of the experiment can be measured: that is no strategy's failure.
+    fn check_server(&mut self) -> Result<()> {
+        if self.server.as_mut().is_some_and(|server| !server.is_alive()) {
+            bail!("the test server has died; `crossover resume` starts another");
+        }
+        Ok(())
+    }
+}
+
+/// A parameter's value as the workloads take it.
+pub(crate) fn plain(value: &config::Value) -> Value {
+    match value {
+        config::Value::Int(n) => Value::Int(*n),
+        config::Value::Float(x) => Value::Float(*x),
+        config::Value::Text(text) => Value::Text(text.clone()),
+    }
+}
+
+/// How long something took, as nanoseconds.
+pub(super) fn elapsed_ns(start: Instant) -> u64 {
+    u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}

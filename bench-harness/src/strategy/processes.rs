@@ -1,0 +1,59 @@
+//! `processes`: a pool of worker processes that stays up; each task is one call over a socketpair.
+//!
+//! All calls are submitted at once and awaited in order; how many are under way is for the pool to say. A worker
+//! prepares a job's inputs at the first task that it gets of it and keeps them; what crosses per task is the
+//! specification and the digest.
+use crossover_runtime::process_pool::ProcessPool;
+use crossover_runtime::runtime::{Builder, Runtime};
+use crossover_workloads::{combine, run_in_worker};
+
+use super::{Job, Strategy, task_failed};
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Processes {
+    pool: ProcessPool,
+    /// Waits for the answers.
+    runtime: Runtime,
+}
+
+impl Processes {
+    pub(super) fn start(workers: u32) -> Result<Self, String> {
+        let pool = ProcessPool::builder()
+            .workers(workers as usize)
+            .build()
+            .map_err(|error| format!("cannot start a pool of {workers} processes: {error}"))?;
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| format!("cannot start the runtime that waits for the workers: {error}"))?;
+        runtime
+            .block_on(pool.warm_up())
+            .map_err(|error| format!("cannot start {workers} worker processes: {error}"))?;
+        Ok(Self { pool, runtime })
+    }
+}
+
+impl Strategy for Processes {
+    fn run(&mut self, job: &Job) -> Result<u64, String> {
+        let calls: Vec<_> = (0..job.workload.tasks())
+            .map(|task| (task, self.pool.call(run_in_worker, (job.spec.clone(), task))))
+            .collect();
+        self.runtime.block_on(async {
+            let mut folded = Ok(0);
+            for (task, call) in calls {
+                let digest = match call.await {
+                    Ok(Ok(digest)) => Ok(digest),
+                    Ok(Err(reason)) => Err(task_failed(task, reason)),
+                    Err(error) => Err(task_failed(task, error)),
+                };
+                folded = folded.and_then(|acc| Ok(combine(acc, task, digest?)));
+            }
+            folded
+        })
+    }
+
+    fn helpers(&self) -> Vec<u32> {
+        self.pool.worker_pids()
+    }
+}

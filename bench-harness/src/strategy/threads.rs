@@ -1,0 +1,85 @@
+//! `threads`: a pool of threads that stays up and takes tasks from one queue, blocking style.
+//!
+//! The queue and the way back are crossbeam's channels. The pool lives as long as the strategy: dropping it closes
+//! the queue, and the threads end after the task they are at.
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread::{self, JoinHandle};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossover_workloads::{Workload, combine};
+
+use super::{Job, Strategy, panic_message, task_failed};
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Threads {
+    /// `None` only while dropping.
+    queue: Option<Sender<Task>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// One task on its way to a thread.
+#[derive(Debug)]
+struct Task {
+    workload: Workload,
+    task: u32,
+    done: Sender<(u32, Result<u64, String>)>,
+}
+
+impl Threads {
+    pub(super) fn start(workers: u32) -> Result<Self, String> {
+        let (queue, tasks) = unbounded();
+        let mut pool = Self { queue: Some(queue), threads: Vec::with_capacity(workers as usize) };
+        for index in 0..workers {
+            let tasks = tasks.clone();
+            let thread = thread::Builder::new()
+                .name(format!("pool-{index}"))
+                .spawn(move || work(&tasks))
+                .map_err(|error| format!("cannot start thread {index} of {workers}: {error}"))?;
+            pool.threads.push(thread);
+        }
+        Ok(pool)
+    }
+}
+
+/// The life of a thread: task after task until the queue is closed.
+fn work(tasks: &Receiver<Task>) {
+    for Task { workload, task, done } in tasks {
+        let digest = match catch_unwind(AssertUnwindSafe(|| workload.run_blocking(task))) {
+            Ok(result) => result.map_err(|error| task_failed(task, error)),
+            Err(payload) => Err(task_failed(task, panic_message(&*payload))),
+        };
+        // Nobody waits any more only if the strategy is being dropped.
+        let _ = done.send((task, digest));
+    }
+}
+
+impl Strategy for Threads {
+    fn run(&mut self, job: &Job) -> Result<u64, String> {
+        let tasks = job.workload.tasks();
+        let (done, results) = unbounded();
+        let queue = self.queue.as_ref().ok_or("the pool is closed")?;
+        for task in 0..tasks {
+            let entry = Task { workload: job.workload.clone(), task, done: done.clone() };
+            queue.send(entry).map_err(|_| "no thread of the pool is alive")?;
+        }
+        drop(done);
+        let mut folded = Ok(0);
+        let mut finished = 0;
+        for (task, digest) in results {
+            finished += 1;
+            folded = folded.and_then(|acc| Ok(combine(acc, task, digest?)));
+        }
+        if finished == tasks { folded } else { Err(format!("{finished} of {tasks} tasks came back")) }
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.queue = None;
+        for thread in self.threads.drain(..) {
+            // A thread cannot panic: it catches what its tasks do.
+            let _ = thread.join();
+        }
+    }
+}

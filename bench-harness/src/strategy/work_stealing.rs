@@ -1,0 +1,27 @@
+//! `work-stealing`: async on all workers, every task spawned on the multi-thread runtime.
+use crossover_runtime::runtime::{Builder, Runtime};
+
+use super::{Job, Strategy, spawned};
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct WorkStealing {
+    runtime: Runtime,
+}
+
+impl WorkStealing {
+    pub(super) fn start(workers: u32) -> Result<Self, String> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(workers as usize)
+            .enable_all()
+            .build()
+            .map_err(|error| format!("cannot start a runtime of {workers} workers: {error}"))?;
+        Ok(Self { runtime })
+    }
+}
+
+impl Strategy for WorkStealing {
+    fn run(&mut self, job: &Job) -> Result<u64, String> {
+        spawned::run_all(&self.runtime, job, |workload, task| async move { workload.run_async(task).await })
+    }
+}

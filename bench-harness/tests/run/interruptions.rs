@@ -1,0 +1,149 @@
+//! Runs that are killed, interrupted or run out of disk, and how they go on.
+use std::fs;
+use std::process::Command;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::support::{Lab, assert_all_end, finish, helpers_of};
+
+fn signal(child: &std::process::Child, signal: Signal) {
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
+}
+
+/// The gate's requests: 2 in the pilot, then 2 × 2 in the first block, 2 in the second, and again.
+const IN_THE_PILOT: u32 = 1;
+const IN_THE_SECOND_BLOCK: u32 = 8;
+const IN_THE_SECOND_PROCESS_ROUND: u32 = 10;
+
+#[test]
+fn killed_in_the_middle_it_resumes_and_measures_each_planned_sample_once() {
+    for hang_at in [IN_THE_SECOND_BLOCK, IN_THE_SECOND_PROCESS_ROUND] {
+        let lab = Lab::new();
+        let mut run = lab.start_until_gate(hang_at);
+        let helpers = helpers_of(&run, 5);
+        signal(&run, Signal::SIGKILL);
+        run.wait().unwrap();
+        assert_all_end(&helpers);
+        let plan = fs::read(lab.path("out/plan.jsonl")).unwrap();
+        let before = fs::read(lab.path("out/samples.jsonl")).unwrap();
+        assert!(!before.is_empty());
+        lab.open_gate();
+        lab.run(&["resume", "out"]).assert_measured();
+        lab.assert_complete("out");
+        let after = fs::read(lab.path("out/samples.jsonl")).unwrap();
+        assert!(after.starts_with(&before), "the journal is only appended to");
+        assert_eq!(fs::read(lab.path("out/plan.jsonl")).unwrap(), plan);
+    }
+}
+
+#[test]
+fn killed_before_the_plan_it_plans_again() {
+    let lab = Lab::new();
+    let mut run = lab.start_until_gate(IN_THE_PILOT);
+    let helpers = helpers_of(&run, 5);
+    signal(&run, Signal::SIGKILL);
+    run.wait().unwrap();
+    assert_all_end(&helpers);
+    assert!(!lab.exists("out/plan.jsonl"));
+    lab.open_gate();
+    // Resumed from elsewhere: the gate's command still starts from the folder of the experiment's file.
+    let out = lab.path("out");
+    let other = Lab::new();
+    other.run(&["resume", &out.to_string_lossy()]).assert_measured();
+    lab.assert_complete("out");
+    assert!(lab.samples("out").iter().all(|sample| sample.ok));
+}
+
+#[test]
+fn ctrl_c_keeps_every_finished_sample_and_says_how_to_go_on() {
+    let lab = Lab::new();
+    let run = lab.start_until_gate(IN_THE_SECOND_BLOCK);
+    let helpers = helpers_of(&run, 5);
+    signal(&run, Signal::SIGINT);
+    let ended = finish(run);
+    assert_eq!(ended.code, Some(130), "{ended:#?}");
+    assert!(ended.stderr.contains("crossover resume out"), "{ended:#?}");
+    assert_all_end(&helpers);
+    let kept = lab.samples("out").len();
+    assert!(kept >= 6, "the first block and what was finished of the second: {kept}");
+    lab.open_gate();
+    lab.run(&["resume", "out"]).assert_measured();
+    lab.assert_complete("out");
+}
+
+#[test]
+fn ctrl_c_in_the_pilot_can_be_resumed() {
+    let lab = Lab::new();
+    let run = lab.start_until_gate(IN_THE_PILOT);
+    signal(&run, Signal::SIGINT);
+    let ended = finish(run);
+    assert_eq!(ended.code, Some(130), "{ended:#?}");
+    assert!(ended.stderr.contains("crossover resume out"), "{ended:#?}");
+    lab.open_gate();
+    lab.run(&["resume", "out"]).assert_measured();
+    lab.assert_complete("out");
+}
+
+#[test]
+fn a_folder_in_use_is_refused() {
+    let lab = Lab::new();
+    let mut run = lab.start_until_gate(IN_THE_SECOND_BLOCK);
+    lab.run(&["resume", "out"]).assert_refused("in use");
+    lab.run(&["run", "gated.toml", "--out", "out"]).assert_refused("in use");
+    signal(&run, Signal::SIGKILL);
+    run.wait().unwrap();
+    lab.open_gate();
+    lab.run(&["resume", "out"]).assert_measured();
+    lab.assert_complete("out");
+}
+
+#[test]
+fn a_torn_line_is_measured_again_and_a_complete_run_is_left_alone() {
+    let lab = Lab::new();
+    lab.experiment("tiny", r#""sequential", "threads""#, "");
+    lab.run(&["run", "tiny.toml", "--out", "out"]).assert_measured();
+    let journal = lab.path("out/samples.jsonl");
+    let whole = fs::read(&journal).unwrap();
+    fs::write(&journal, &whole[..whole.len() - 100]).unwrap();
+    let ended = lab.run(&["resume", "out"]);
+    ended.assert_measured();
+    lab.assert_complete("out");
+    let complete = fs::read(&journal).unwrap();
+    let last = lab.samples("out").len();
+    let again = lab.run(&["resume", "out"]);
+    assert_eq!(again.code, ended.code);
+    assert_eq!(fs::read(&journal).unwrap(), complete, "{last} samples were complete");
+}
+
+#[test]
+fn a_broken_line_in_the_middle_is_refused_and_nothing_is_lost() {
+    let lab = Lab::new();
+    lab.experiment("tiny", r#""sequential", "threads""#, "");
+    lab.run(&["run", "tiny.toml", "--out", "out"]).assert_measured();
+    let journal = lab.path("out/samples.jsonl");
+    let text = fs::read_to_string(&journal).unwrap();
+    let broken: Vec<&str> =
+        text.lines().enumerate().map(|(at, line)| if at == 2 { &line[..50] } else { line }).collect();
+    fs::write(&journal, broken.join("\n")).unwrap();
+    lab.run(&["resume", "out"]).assert_refused("samples.jsonl:3");
+    assert_eq!(fs::read_to_string(&journal).unwrap(), broken.join("\n"));
+}
+
+#[test]
+fn a_full_disk_keeps_what_was_written_and_names_the_file() {
+    let lab = Lab::new();
+    lab.experiment("tiny", r#""sequential", "threads", "thread-per-task""#, "");
+    // A file may grow to 6 KiB: enough for the plan (4 KiB), not for the samples (12 KiB).
+    let script = r#"ulimit -f 12 && exec "$CROSSOVER" run tiny.toml --out out"#;
+    let mut command = Command::new("sh");
+    command.args(["-c", script]).current_dir(lab.path("")).env("CROSSOVER", env!("CARGO_BIN_EXE_crossover"));
+    let ended = command.output().unwrap();
+    let stderr = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("samples.jsonl") && stderr.contains("too large"), "{stderr}");
+    let kept = lab.samples("out").len();
+    assert!(kept >= 6, "{kept} samples were kept");
+    lab.run(&["resume", "out"]).assert_measured();
+    lab.assert_complete("out");
+}
