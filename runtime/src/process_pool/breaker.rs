@@ -1,7 +1,7 @@
 //! When to start the next worker: at once, after a back-off, or not for a while (the breaker is open).
 //!
-//! Two things slow the pool down. A death that achieved nothing doubles a delay (10 ms to 5 s) until a worker
-//! serves a job again. [`DEATHS`] deaths before hello, within the window, open the breaker: no worker is started for
+//! Two things slow the pool down. A death that achieved nothing doubles a delay (10 ms to 5 s), until a worker
+//! serves a job again or none died for a while. [`DEATHS`] deaths before hello, within the window, open the breaker: no worker is started for
 //! [`PAUSE`]; then one probe is, and its hello closes the breaker while its death opens it again.
 
 use super::spawn::Exit;
@@ -66,8 +66,9 @@ pub(super) struct Breaker {
     window: Duration,
     /// Deaths before hello, oldest first.
     deaths: VecDeque<Instant>,
-    /// Deaths in a row that achieved nothing.
+    /// Deaths in a row that achieved nothing, and when the last was.
     fruitless: u32,
+    last_fruitless: Option<Instant>,
     /// No worker may be started before.
     not_before: Option<Instant>,
     /// Set while the breaker is open or half-open.
@@ -77,7 +78,14 @@ pub(super) struct Breaker {
 impl Breaker {
     pub(super) fn new(startup_timeout: Duration) -> Self {
         let window = WINDOW.max(startup_timeout.saturating_mul(DEATHS as u32 + 1));
-        Self { window, deaths: VecDeque::new(), fruitless: 0, not_before: None, open: None }
+        Self {
+            window,
+            deaths: VecDeque::new(),
+            fruitless: 0,
+            last_fruitless: None,
+            not_before: None,
+            open: None,
+        }
     }
 
     /// Whether a worker may be started now, `starting` being under way. A half-open breaker allows one.
@@ -130,6 +138,11 @@ impl Breaker {
     }
 
     fn back_off(&mut self, now: Instant) {
+        // Twice the longest delay without one: another story.
+        if self.last_fruitless.is_some_and(|last| now.duration_since(last) > LONGEST_DELAY * 2) {
+            self.fruitless = 0;
+        }
+        self.last_fruitless = Some(now);
         let delay = FIRST_DELAY.saturating_mul(1 << self.fruitless.min(16)).min(LONGEST_DELAY);
         self.fruitless += 1;
         self.not_before = now.checked_add(delay);
@@ -197,5 +210,10 @@ mod tests {
         assert_eq!(delays[39], LONGEST_DELAY);
         breaker.progress();
         assert!(breaker.allows(now, 0));
+        breaker.idle_death(now);
+        breaker.idle_death(now);
+        let later = now + LONGEST_DELAY * 3;
+        breaker.idle_death(later);
+        assert_eq!(breaker.next_start(later), Some(later + FIRST_DELAY), "old deaths do not count");
     }
 }

@@ -359,7 +359,7 @@ impl State {
     /// Puts a fresh process into its slot.
     pub(super) fn spawned(&mut self, slot: usize, process: Arc<Process>, now: Instant) {
         self.counters.spawned += 1;
-        self.slots[slot] = Some(Worker {
+        let mut worker = Worker {
             process,
             ready: false,
             ready_by: now.checked_add(self.options.startup_timeout),
@@ -368,7 +368,12 @@ impl State {
             served: 0,
             condemned: false,
             verdict: None,
-        });
+        };
+        // The lock was free during the spawn: a shutdown that began meanwhile has not seen this worker.
+        if !matches!(self.stage, Stage::Open | Stage::Draining(_)) {
+            worker.condemn(None);
+        }
+        self.slots[slot] = Some(worker);
     }
 
     /// A worker could not be started, or ended before hello.

@@ -18,6 +18,7 @@ use super::state::{JoinResult, Meeting};
 use super::{Id, JoinError, JoinHandle};
 use crate::error::discard_payload;
 use pin_project_lite::pin_project;
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -53,7 +54,12 @@ where
     S: Schedule,
 {
     let meeting = Arc::new(Meeting::new(Id::next()));
-    let body = Body { future: Some(future), meeting: Arc::clone(&meeting), scheduler: Arc::clone(scheduler) };
+    let body = Body {
+        future: ManuallyDrop::new(future),
+        alive: true,
+        meeting: Arc::clone(&meeting),
+        scheduler: Arc::clone(scheduler),
+    };
     let schedule = {
         let scheduler = Arc::clone(scheduler);
         move |runnable, info: async_task::ScheduleInfo| {
@@ -81,7 +87,10 @@ pin_project! {
         F::Output: Send,
     {
         #[pin]
-        future: Option<F>,
+        future: ManuallyDrop<F>,
+        // The future has not been dropped yet. A flag, because assigning `None` to an `Option<F>` would build one
+        // on the stack first, and futures can be larger than stacks.
+        alive: bool,
         meeting: Arc<Meeting<F::Output>>,
         scheduler: Arc<S>,
     }
@@ -92,8 +101,8 @@ pin_project! {
     {
         fn drop(this: Pin<&mut Self>) {
             let this = this.project();
-            if this.future.is_some() {
-                finish(this.future, this.meeting, this.scheduler.live(), None);
+            if *this.alive {
+                finish(this.future, this.alive, this.meeting, this.scheduler.live(), None);
             }
         }
     }
@@ -107,21 +116,23 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
+        if !*this.alive {
+            return Poll::Ready(());
+        }
         let id = this.meeting.id();
         let result = if this.meeting.cancel_requested() {
             None
         } else {
             let _running = super::RunningId::enter(id);
-            let future = this.future.as_mut();
-            let poll = || future.as_pin_mut().map(|future| future.poll(cx));
-            match catch_unwind(AssertUnwindSafe(poll)) {
-                Ok(Some(Poll::Pending)) => return Poll::Pending,
-                Ok(Some(Poll::Ready(output))) => Some(Ok(output)),
-                Ok(None) => return Poll::Ready(()),
+            // SAFETY: a projection to the only field of a pinned wrapper; nothing moves it before it is dropped.
+            let future = unsafe { this.future.as_mut().map_unchecked_mut(|slot| &mut **slot) };
+            match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
+                Ok(Poll::Pending) => return Poll::Pending,
+                Ok(Poll::Ready(output)) => Some(Ok(output)),
                 Err(payload) => Some(Err(JoinError::panic(id, payload))),
             }
         };
-        finish(this.future, this.meeting, this.scheduler.live(), result);
+        finish(this.future, this.alive, this.meeting, this.scheduler.live(), result);
         Poll::Ready(())
     }
 }
@@ -129,7 +140,8 @@ where
 /// Ends a task; `None` means it is cancelled. The first panic wins: that of the poll, else that of the future's
 /// drop, which then takes the place of an output.
 fn finish<F: Future>(
-    mut future: Pin<&mut Option<F>>,
+    future: Pin<&mut ManuallyDrop<F>>,
+    alive: &mut bool,
     meeting: &Meeting<F::Output>,
     live: &Live,
     result: Option<JoinResult<F::Output>>,
@@ -138,8 +150,7 @@ fn finish<F: Future>(
     let ending = if result.is_some() { Ending::Completed } else { Ending::Cancelled };
     let result = {
         let _running = super::RunningId::enter(id);
-        // Assigning `None` drops the future in place, and leaves `None` there even if that drop panics.
-        let dropped = catch_unwind(AssertUnwindSafe(|| future.set(None)));
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop_in_place(future, alive)));
         match (result, dropped) {
             (Some(result), Ok(())) => result,
             (None, Ok(())) => Err(JoinError::cancelled(id)),
@@ -158,4 +169,15 @@ fn finish<F: Future>(
     }
     let _running = super::RunningId::enter(id);
     meeting.complete(result);
+}
+
+/// Drops the future where it stands, once.
+fn drop_in_place<F>(future: Pin<&mut ManuallyDrop<F>>, alive: &mut bool) {
+    // Cleared first: a drop that panics is not tried again.
+    if std::mem::take(alive) {
+        // SAFETY: the future is dropped where it is pinned, and not moved.
+        let slot = unsafe { future.get_unchecked_mut() };
+        // SAFETY: `alive` was set, so it has not been dropped; now it is cleared, so nobody touches it again.
+        unsafe { ManuallyDrop::drop(slot) };
+    }
 }

@@ -1,11 +1,14 @@
 //! Bugs that runtimes of this kind really had, each as a test named by its ID.
 //!
-//! `w` wake-ups lost; `f` fairness; `p` panics, drops and handles; `s` shutdown. Each test runs under a watchdog:
-//! a hang is a failure after ten seconds, with a dump of the counters of the runtimes that the test watches.
+//! `w` wake-ups lost; `f` fairness; `p` panics, drops and handles; `s` shutdown; `io` descriptors and readiness;
+//! `time` timers. Each test runs under a watchdog: a hang is a failure after ten seconds, with a dump of the counters
+//! of the runtimes that the test watches.
 
 mod f;
+mod io;
 mod p;
 mod s;
+mod time;
 mod w;
 
 use crossover_runtime::runtime::{Builder, Runtime, RuntimeMetrics};
@@ -65,6 +68,16 @@ pub(crate) fn watchdog(body: impl FnOnce(&Watch) + Send + 'static) {
     if let Err(payload) = thread.join() {
         std::panic::resume_unwind(payload);
     }
+}
+
+/// Runs a scenario under the watchdog, on each flavour of the runtime.
+#[track_caller]
+pub(crate) fn on_both(scenario: fn(&Runtime)) {
+    watchdog(move |watch| {
+        for runtime in watch.both() {
+            scenario(&runtime);
+        }
+    });
 }
 
 /// Runs a test's body in a process of its own, for tests that count threads and descriptors. `name` is the test's

@@ -191,6 +191,22 @@ pub(crate) fn dropping_the_pool_kills_and_reaps_busy_workers() {
     assert_eq!(open_fds(), fds);
 }
 
+pub(crate) fn dropping_the_pool_while_a_worker_starts_leaves_nothing() {
+    let fds = open_fds();
+    for delay in 0..60 {
+        let pool = pool(1);
+        let call = pool.call(jobs::add, (1, 2));
+        // From before the spawn to after the hello: together these take one to two milliseconds.
+        jobs::busy(delay * 50);
+        drop(pool);
+        assert_eq!(zombies(), 0, "everything is reaped when the drop returns");
+        if let Err(error) = block_on(call) {
+            assert!(error.is_closed() || error.is_cancelled(), "{error}");
+        }
+        assert_eq!(open_fds(), fds);
+    }
+}
+
 /// The last handle goes where a waker runs: on the pool's own thread, which must not wait for itself.
 pub(crate) fn a_waker_may_drop_the_pool() {
     struct DropsThePool(Mutex<Option<ProcessPool>>, mpsc::Sender<()>);

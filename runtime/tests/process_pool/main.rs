@@ -56,6 +56,7 @@ const SCENARIOS: &[Scenario] = scenarios![
     lifecycle::close_finishes_what_was_taken_and_reaps_all,
     lifecycle::close_cuts_off_what_is_not_done_by_its_deadline,
     lifecycle::dropping_the_pool_kills_and_reaps_busy_workers,
+    lifecycle::dropping_the_pool_while_a_worker_starts_leaves_nothing,
     lifecycle::a_waker_may_drop_the_pool,
 ];
 

@@ -4,7 +4,10 @@ use crate::{
     jobs::{self, Stubborn},
     support::{err, ok, pool, warm_pool},
 };
-use crossover_runtime::process_pool::{CallError, CodecStage, ProcessPool, job};
+use crossover_runtime::{
+    process_pool::{CallError, CodecStage, ProcessPool, job},
+    runtime,
+};
 use futures::{executor::block_on, future::join_all};
 use serde_bytes::ByteBuf;
 use std::{
@@ -81,6 +84,13 @@ pub(crate) fn any_executor_will_do() {
     assert_eq!(park_on(pool.call(jobs::add, (1, 2))).unwrap(), 3);
     let tokio = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().expect("tokio");
     assert_eq!(tokio.block_on(tokio.spawn(pool.call(jobs::add, (3, 4)))).unwrap().unwrap(), 7);
+    for builder in [runtime::Builder::new_multi_thread(), runtime::Builder::new_current_thread()] {
+        let mut builder = builder;
+        let ours = builder.build().expect("a runtime");
+        let tasks: Vec<_> = (0..50).map(|n| ours.spawn(pool.call(jobs::add, (n, 1)))).collect();
+        let sum: u64 = ours.block_on(join_all(tasks)).into_iter().map(|sum| sum.unwrap().unwrap()).sum();
+        assert_eq!(sum, (1..=50).sum());
+    }
     let threads: Vec<_> = (0..4)
         .map(|n| {
             let pool = pool.clone();
