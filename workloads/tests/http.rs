@@ -127,6 +127,20 @@ fn the_async_client_survives_its_runtime() {
     assert_eq!(first, second);
 }
 
+/// A connection is of no use to another runtime while its own is not running.
+#[test]
+fn runtimes_do_not_share_connections() {
+    let server = start();
+    let workload = workload(server.address, 1, 0.0);
+    let resting = Builder::new_current_thread().enable_all().build().unwrap();
+    let other = runtime();
+    for _ in 0..3 {
+        resting.block_on(workload.run_async(0)).unwrap();
+        other.block_on(workload.run_async(0)).unwrap();
+    }
+    assert_eq!((server.stats.connections(), server.stats.requests()), (2, 6));
+}
+
 #[test]
 fn a_dropped_request_leaves_nothing_for_the_next_one() {
     let server = start();

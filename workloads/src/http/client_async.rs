@@ -4,8 +4,9 @@
 //! request costs no hop between tasks. An idle connection is polled by nobody; that the server has closed it is
 //! noticed at the next use, which then opens another one.
 //!
-//! The pool is a stack behind a lock that is held for a push or a pop only: the connection that was used last is used
-//! next.
+//! The pool is a stack behind a lock that is held for a push or a search only: the connection that was used last is
+//! used next. A connection belongs to the runtime that opened it, whose driver reports what arrives; another runtime
+//! opens its own, because nobody may be turning the first one's driver.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use crossover_runtime::net::TcpStream;
+use crossover_runtime::runtime::{self, Handle};
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::Request;
 use hyper::body::Bytes;
@@ -23,6 +25,7 @@ use super::{Answer, BODY_LIMIT, BUFFER_BYTES, Failure};
 
 /// Halves of the same connection: one takes requests, the other moves bytes when polled.
 struct Connection {
+    runtime: runtime::Id,
     sender: http1::SendRequest<Empty<Bytes>>,
     mover: http1::Connection<TcpStream, Empty<Bytes>>,
 }
@@ -48,13 +51,17 @@ impl Client {
     /// Sends a GET and reads the whole answer. No limit in time: the caller sets it.
     ///
     /// Cancel safety: a dropped future drops its connection; no later request sees half an answer.
+    ///
+    /// # Panics
+    /// Outside a runtime.
     pub(super) async fn get(&self, target: String) -> Result<Answer, Failure> {
+        let runtime = Handle::current().id();
         loop {
-            let idle = self.idle().pop();
+            let idle = self.take_idle(runtime);
             let reused = idle.is_some();
             let mut connection = match idle {
                 Some(connection) => connection,
-                None => self.connect().await.map_err(Failure::Transport)?,
+                None => self.connect(runtime).await.map_err(Failure::Transport)?,
             };
             match connection.exchange(self.request(&target)?).await {
                 Ok(answer) => {
@@ -71,7 +78,7 @@ impl Client {
         }
     }
 
-    async fn connect(&self) -> Result<Connection, String> {
+    async fn connect(&self, runtime: runtime::Id) -> Result<Connection, String> {
         let stream = TcpStream::connect(self.server).await.map_err(|e| e.to_string())?;
         stream.set_nodelay(true).map_err(|e| e.to_string())?;
         let (sender, mover) = http1::Builder::new()
@@ -79,7 +86,7 @@ impl Client {
             .handshake(stream)
             .await
             .map_err(|e| e.to_string())?;
-        Ok(Connection { sender, mover })
+        Ok(Connection { runtime, sender, mover })
     }
 
     fn request(&self, target: &str) -> Result<Request<Empty<Bytes>>, Failure> {
@@ -87,6 +94,13 @@ impl Client {
             .header(hyper::header::HOST, self.host.as_str())
             .body(Empty::new())
             .map_err(|e| Failure::Transport(e.to_string()))
+    }
+
+    /// The connection of this runtime that was used last: the last of all, unless runtimes share the client.
+    fn take_idle(&self, runtime: runtime::Id) -> Option<Connection> {
+        let mut idle = self.idle();
+        let place = idle.iter().rposition(|connection| connection.runtime == runtime)?;
+        Some(idle.remove(place))
     }
 
     /// The idle connections. A panic elsewhere cannot leave the stack half changed.
@@ -97,7 +111,7 @@ impl Client {
 
 impl Connection {
     async fn exchange(&mut self, request: Request<Empty<Bytes>>) -> Result<Answer, Failure> {
-        let Self { sender, mover } = self;
+        let Self { sender, mover, .. } = self;
         let exchange = pin!(async move {
             sender.ready().await.map_err(transport)?;
             let response = sender.send_request(request).await.map_err(transport)?;
