@@ -1,8 +1,26 @@
 //! hyper 1 on this runtime (feature `hyper`): its executor, its timer, and its I/O traits on our streams.
 //!
-//! ```ignore
-//! let (mut send, connection) = hyper::client::conn::http1::handshake(TcpStream::connect(addr).await?).await?;
-//! crossover_runtime::spawn(connection);
+//! ```no_run
+//! use crossover_runtime::{hyper_rt, net, spawn};
+//! use hyper::{body::Incoming, client::conn::http1, server, service::Service, Request, Response};
+//!
+//! # async fn run<S>(service: S) -> Result<(), Box<dyn std::error::Error>>
+//! # where
+//! #     S: Service<Request<Incoming>, Response = Response<String>, Error = std::io::Error> + Send + 'static,
+//! #     S::Future: Send,
+//! # {
+//! let listener = net::TcpListener::bind("127.0.0.1:0").await?;
+//! let stream = net::TcpStream::connect(listener.local_addr()?).await?;
+//! let (accepted, _) = listener.accept().await?;
+//! let mut http = server::conn::http1::Builder::new();
+//! http.timer(hyper_rt::Timer);
+//! spawn(http.serve_connection(accepted, service));
+//!
+//! let (mut sender, connection) = http1::handshake(stream).await?;
+//! spawn(connection);
+//! let response = sender.send_request(Request::get("/").header("host", "x").body(String::new())?).await?;
+//! # Ok(())
+//! # }
 //! ```
 
 use std::io::{self, IoSlice};

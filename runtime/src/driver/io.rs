@@ -102,6 +102,11 @@ impl Registry {
         }
     }
 
+    /// Whether no descriptor is registered.
+    pub(super) fn is_empty(&self) -> bool {
+        self.slots.lock().slab.is_empty()
+    }
+
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.slots.lock().slab.len()

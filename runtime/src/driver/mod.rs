@@ -68,20 +68,25 @@ impl Driver {
     ///
     /// May return early and without having done anything: look for work, then turn again.
     pub(crate) fn turn(&mut self, limit: Option<Duration>) -> std::io::Result<()> {
-        let shared = &*self.shared;
         let limit = match limit {
             Some(Duration::ZERO) => Limit::Poll,
             Some(limit) => Instant::now().checked_add(limit).map_or(Limit::Forever, Limit::Until),
             None => Limit::Forever,
         };
-        let limit = shared.timers.begin_wait(limit);
-        let waited = shared.poller.wait(&mut self.events, limit);
-        if waited.is_ok() {
-            shared.registry.dispatch(&self.events, &mut self.woken);
-        }
-        shared.timers.end_wait(Instant::now(), &mut self.woken);
+        let limit = self.shared.timers.begin_wait(limit);
+        // Busy workers look in every few dozen polls. Without a source there is nothing to fetch, and no reason for
+        // the system calls; a notification stays where it is, for the next turn that waits.
+        let waited =
+            if limit == Limit::Poll && self.shared.registry.is_empty() { Ok(()) } else { self.wait(limit) };
+        self.shared.timers.end_wait(Instant::now(), &mut self.woken);
         wake_all(&mut self.woken);
         waited
+    }
+
+    fn wait(&mut self, limit: Limit) -> std::io::Result<()> {
+        self.shared.poller.wait(&mut self.events, limit)?;
+        self.shared.registry.dispatch(&self.events, &mut self.woken);
+        Ok(())
     }
 }
 

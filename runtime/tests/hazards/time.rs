@@ -103,7 +103,7 @@ fn t4_short_sleeps_do_not_spin() {
         });
         let (cpu, wall) = (cpu_time() - cpu, begin.elapsed());
         assert!(wall >= Duration::from_millis(180));
-        assert!(cpu < wall, "{cpu:?} of CPU time in {wall:?} of sleeping");
+        assert!(cpu < wall / 2, "{cpu:?} of CPU time in {wall:?} of sleeping");
     });
 }
 
