@@ -3,5 +3,6 @@ mod calibration;
 mod crossings;
 mod folder;
 mod properties;
+mod speed;
 mod synthetic;
 mod verdicts;
