@@ -141,3 +141,21 @@ fn doctor_explains_and_exits_0() {
         .code(0)
         .stdout(contains("nothing was changed").and(contains("usable")));
 }
+
+#[test]
+fn what_cannot_be_run_leaves_no_folder_behind() {
+    let place = Place::new();
+    place.crossover(&["run", "nope", "--out", "out"]).code(2).stderr(contains("no such experiment"));
+    place
+        .crossover(&["run", "mixed", "--out", "out", "--set", "measure.rounds=0"])
+        .code(2)
+        .stderr(contains("--set"));
+    place.crossover(&["run", "mixed", "--out", "out", "--seed", "-1"]).code(2);
+    place
+        .crossover(&["run", "mixed", "mixed", "--out", "out"])
+        .code(2)
+        .stderr(contains("would share a folder"));
+    place.crossover(&["resume", "out"]).code(2).stderr(contains("out"));
+    place.crossover(&["report", "out"]).code(2).stderr(contains("out"));
+    assert_eq!(std::fs::read_dir(place.dir.path()).expect("the folder").count(), 0, "nothing was made");
+}

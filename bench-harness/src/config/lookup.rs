@@ -46,7 +46,7 @@ pub(super) fn find(word: &str) -> Result<Found, ConfigError> {
         .help("a file of your own: give its path, such as ./my.toml (crossover init my.toml writes one)"))
 }
 
-/// The names that [`find`] knows: built in, and in the folder.
+/// The names of experiments that can be loaded: built in, and in the folder.
 #[must_use]
 pub fn names() -> Vec<String> {
     let mut names: Vec<String> = experiments::ALL.iter().map(|(name, _)| (*name).to_owned()).collect();
