@@ -20,6 +20,7 @@ use super::{
     spawn::{self, Process, Token},
     state::{Outcome, State},
 };
+use crate::sync::prim::{Condvar, Mutex, MutexGuard};
 use rustix::{
     buffer::spare_capacity,
     event::{EventfdFlags, PollFd, PollFlags, eventfd, poll},
@@ -32,7 +33,7 @@ use std::{
     io,
     os::fd::{AsFd, OwnedFd},
     panic::{self, AssertUnwindSafe},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -82,9 +83,7 @@ impl Shared {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing foreign runs under the lock, so a poisoned one is a bug of the pool; the dispatcher's end then
-        // fails every call. Until that, refusing the lock would only add a second panic.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn release(&self, mut state: MutexGuard<'_, State>, nudge: bool) {
@@ -102,11 +101,16 @@ impl Shared {
 
     /// Waits until all workers are reaped; false when `limit` passes first.
     pub(super) fn wait_finished(&self, limit: Duration) -> bool {
-        let (state, _) = self
-            .finished
-            .wait_timeout_while(self.lock(), limit, |state| !state.is_finished())
-            .unwrap_or_else(PoisonError::into_inner);
-        state.is_finished()
+        let until = Instant::now() + limit;
+        let mut state = self.lock();
+        while !state.is_finished() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            (state, _) = self.finished.wait_timeout(state, left);
+        }
+        true
     }
 }
 

@@ -4,6 +4,8 @@
 //! Its entry belongs to its [`Call`](super::Call) from submission until the call takes the outcome or is
 //! dropped; only an entry whose call is gone is removed by the pool.
 //!
+//! `mod` holds calls and slots, `reports` what the dispatcher notices, `time` deadlines and the shutdown.
+//!
 //! Each worker has at most one job at a time, so a death can only ever fail that one. Frames are sent by whoever
 //! notices that a worker is free, callers included: that saves a hop through the dispatcher. What a
 //! send could not take is continued by the dispatcher, which alone reads sockets, spawns and reaps.
@@ -11,11 +13,14 @@
 //! Nothing foreign runs under the lock: wakers are collected in [`State::wakers`] and woken, and replaced ones
 //! dropped, after it is released.
 
+mod reports;
+mod time;
+
 use super::{
     CallError, CloseReport, OnDrop, Options, PoolMetrics, Rejection,
-    breaker::{Breaker, Cause},
+    breaker::Breaker,
     frame::{self, Payload},
-    spawn::{Exit, Process},
+    spawn::Process,
 };
 use rustix::{io::Errno, net::SendFlags};
 use slab::Slab;
@@ -25,6 +30,7 @@ use std::{
     task::Waker,
     time::{Duration, Instant},
 };
+use time::Stage;
 
 /// What came back for a job.
 pub(super) type Outcome = Result<Payload, CallError>;
@@ -83,23 +89,6 @@ pub(super) struct Worker {
     /// Why it was condemned, when its exit status will not tell.
     verdict: Option<String>,
 }
-
-/// How far the shutdown is. Only ever moves down this list.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Stage {
-    Open,
-    /// No new jobs; those taken are finished, until the deadline (`None`: however long it takes).
-    Draining(Option<Instant>),
-    /// Every worker was told to leave, and is killed at the instant.
-    Leaving(Instant),
-    /// Everything is killed.
-    Killing,
-    /// All workers are reaped.
-    Finished,
-}
-
-/// How long workers may take to leave after a shut frame before they are killed.
-const GRACE: Duration = Duration::from_millis(200);
 
 /// A job at the deaths of so many workers that had not started it is not given to another.
 const STRIKES: u8 = 2;
@@ -354,189 +343,6 @@ impl State {
         }
     }
 
-    // ---- what the dispatcher reports -------------------------------------------------------------------
-
-    /// Puts a fresh process into its slot.
-    pub(super) fn spawned(&mut self, slot: usize, process: Arc<Process>, now: Instant) {
-        self.counters.spawned += 1;
-        let mut worker = Worker {
-            process,
-            ready: false,
-            ready_by: now.checked_add(self.options.startup_timeout),
-            in_flight: None,
-            given: 0,
-            served: 0,
-            condemned: false,
-            verdict: None,
-        };
-        // The lock was free during the spawn: a shutdown that began meanwhile has not seen this worker.
-        if !matches!(self.stage, Stage::Open | Stage::Draining(_)) {
-            worker.condemn(None);
-        }
-        self.slots[slot] = Some(worker);
-    }
-
-    /// A worker could not be started, or ended before hello.
-    pub(super) fn start_failed(&mut self, now: Instant, cause: &Cause) {
-        if self.breaker.early_death(now, cause) {
-            self.desired = self.occupied();
-            if self.ready_workers() == 0 {
-                self.fail_queue(|| CallError::Spawn(cause.to_error()));
-            }
-        }
-        self.wakers.append(&mut self.watchers);
-    }
-
-    /// A worker said a proper hello.
-    pub(super) fn ready(&mut self, slot: usize, now: Instant) {
-        if let Some(worker) = &mut self.slots[slot]
-            && !worker.condemned
-        {
-            worker.ready = true;
-            self.breaker.worker_ready();
-            self.wakers.append(&mut self.watchers);
-            self.hand_over(now);
-        }
-    }
-
-    /// A worker answered job `id`. `outcome` is given the job's name. False when the worker has no such job.
-    pub(super) fn answered(
-        &mut self,
-        slot: usize,
-        id: u64,
-        now: Instant,
-        outcome: impl FnOnce(&'static str) -> Outcome,
-    ) -> bool {
-        let Some(worker) = &mut self.slots[slot] else { return false };
-        if worker.condemned {
-            return true;
-        }
-        let Some(in_flight) = worker.in_flight.take_if(|in_flight| in_flight.job.id == id) else {
-            return false;
-        };
-        worker.served += 1;
-        self.breaker.progress();
-        let outcome = outcome(self.jobs[in_flight.job.key].name);
-        self.finish(in_flight.job, outcome);
-        self.hand_over(now);
-        true
-    }
-
-    /// Kills a worker that cannot be used any more. It is reaped later, as any other.
-    pub(super) fn condemn(&mut self, slot: usize, verdict: Option<String>) {
-        if let Some(worker) = &mut self.slots[slot] {
-            worker.condemn(verdict);
-        }
-    }
-
-    /// A worker has ended and was reaped. `unread`: it left bytes on its socket unread, so it cannot have
-    /// started the job that was sent last.
-    pub(super) fn died(
-        &mut self,
-        slot: usize,
-        exit: Exit,
-        unread: bool,
-        mut stderr_tail: String,
-        now: Instant,
-    ) {
-        let Some(worker) = self.slots[slot].take() else { return };
-        self.counters.deaths += 1;
-        if let Some(verdict) = &worker.verdict {
-            stderr_tail.push_str(verdict);
-        }
-        if !worker.ready {
-            if self.stage == Stage::Open || matches!(self.stage, Stage::Draining(_)) {
-                self.start_failed(now, &Cause::early_death(exit, &stderr_tail));
-            }
-        } else if worker.given > 0 {
-            self.breaker.progress();
-        } else {
-            self.breaker.idle_death(now);
-        }
-        if let Some(in_flight) = worker.in_flight {
-            let started = !unread && in_flight.sent == in_flight.frame.len();
-            let death = CallError::WorkerDied {
-                job: self.jobs[in_flight.job.key].name,
-                signal: exit.signal,
-                code: exit.code,
-                stderr_tail,
-                jobs_served: worker.served,
-            };
-            if started {
-                self.finish(in_flight.job, Err(death));
-            } else {
-                self.put_back(in_flight, death);
-            }
-        }
-        self.hand_over(now);
-    }
-
-    // ---- time ------------------------------------------------------------------------------------------
-
-    /// Does what is due: deadlines of jobs and starts, the stages of a shutdown.
-    pub(super) fn tick(&mut self, now: Instant) {
-        for slot in 0..self.slots.len() {
-            self.expire(slot, now);
-        }
-        self.hand_over(now);
-        match self.stage {
-            Stage::Draining(Some(deadline)) if now >= deadline => self.kill_all(),
-            Stage::Draining(_) if self.is_drained() => {
-                self.dismiss();
-                self.stage = Stage::Leaving(now + GRACE);
-            }
-            Stage::Leaving(until) if now >= until => self.kill_all(),
-            _ => {}
-        }
-        if matches!(self.stage, Stage::Leaving(_) | Stage::Killing) && self.occupied() == 0 {
-            self.stage = Stage::Finished;
-            self.wakers.append(&mut self.watchers);
-        }
-    }
-
-    fn expire(&mut self, slot: usize, now: Instant) {
-        let Some(worker) = &mut self.slots[slot] else { return };
-        if worker.condemned {
-            return;
-        }
-        if !worker.ready && worker.ready_by.is_some_and(|by| now >= by) {
-            let limit = self.options.startup_timeout;
-            worker.condemn(Some(format!("\n(killed by the pool: it was not ready within {limit:?})")));
-        }
-        let late = |in_flight: &mut InFlight| in_flight.deadline.is_some_and(|deadline| now >= deadline);
-        if let Some(in_flight) = worker.in_flight.take_if(late) {
-            worker.condemn(None);
-            let Job { name, timeout, .. } = &self.jobs[in_flight.job.key];
-            let timeout = CallError::Timeout { job: name, after: timeout.unwrap_or_default() };
-            self.finish(in_flight.job, Err(timeout));
-        }
-    }
-
-    /// When [`tick`](Self::tick) has something to do next. Never later than that, but perhaps earlier: an instant
-    /// once armed is kept, so that a new call with the usual timeout need not wake the dispatcher.
-    pub(super) fn next_tick(&mut self, now: Instant) -> Option<Instant> {
-        let next = self.due(now);
-        let kept = self.armed.filter(|armed| *armed > now);
-        self.armed = match (next, kept) {
-            (Some(next), Some(kept)) => Some(next.min(kept)),
-            (next, kept) => next.or(kept),
-        };
-        self.armed
-    }
-
-    fn due(&self, now: Instant) -> Option<Instant> {
-        let workers = self.slots.iter().flatten().filter(|worker| !worker.condemned).filter_map(|worker| {
-            if worker.ready { worker.in_flight.as_ref()?.deadline } else { worker.ready_by }
-        });
-        let start = if self.wants_worker() { self.breaker.next_start(now) } else { None };
-        let stage = match self.stage {
-            Stage::Draining(deadline) => deadline,
-            Stage::Leaving(until) => Some(until),
-            Stage::Open | Stage::Killing | Stage::Finished => None,
-        };
-        workers.chain(start).chain(stage).min()
-    }
-
     // ---- slots -----------------------------------------------------------------------------------------
 
     /// The slot to start a worker in now, if one is wanted and may be started.
@@ -609,129 +415,6 @@ impl State {
             queued: self.queued,
             ..self.counters
         }
-    }
-
-    // ---- shutdown --------------------------------------------------------------------------------------
-
-    /// Takes no more calls; jobs taken are finished until `deadline` (`None`: however long that takes).
-    pub(super) fn drain_until(&mut self, deadline: Option<Instant>) {
-        match self.stage {
-            Stage::Open => self.stage = Stage::Draining(deadline),
-            Stage::Draining(Some(earlier)) if deadline.is_none_or(|deadline| earlier <= deadline) => {}
-            Stage::Draining(_) => self.stage = Stage::Draining(deadline),
-            Stage::Leaving(_) | Stage::Killing | Stage::Finished => {}
-        }
-    }
-
-    /// Ends every job and kills every worker, now.
-    pub(super) fn kill_all(&mut self) {
-        if matches!(self.stage, Stage::Killing | Stage::Finished) {
-            return;
-        }
-        self.stage = Stage::Killing;
-        self.fail_queue(|| CallError::Rejected(Rejection::Closed));
-        for slot in 0..self.slots.len() {
-            let Some(worker) = &mut self.slots[slot] else { continue };
-            // Also those that were only told to leave.
-            worker.condemned = true;
-            worker.process.kill();
-            if let Some(in_flight) = worker.in_flight.take() {
-                let job = self.jobs[in_flight.job.key].name;
-                self.report.cancelled += 1;
-                self.finish(in_flight.job, Err(CallError::Cancelled { job }));
-            }
-        }
-    }
-
-    /// Tells the idle workers of a drained pool to leave.
-    fn dismiss(&mut self) {
-        let header = frame::Header { kind: frame::Kind::Shut, flags: 0, job: 0, id: 0 };
-        let shut = frame::begin(header);
-        for worker in self.slots.iter_mut().flatten().filter(|worker| !worker.condemned) {
-            // Into an idle worker's empty socket. If it fails the worker is dead, or is killed after the grace.
-            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-            let _ = rustix::net::send(worker.process.socket(), &shut, flags);
-            // Ready or not, it gets no more jobs, and its end is no failure.
-            worker.condemned = true;
-        }
-    }
-
-    fn is_drained(&self) -> bool {
-        self.queued == 0 && self.slots.iter().flatten().all(|worker| worker.in_flight.is_none())
-    }
-
-    pub(super) fn is_finished(&self) -> bool {
-        self.stage == Stage::Finished
-    }
-
-    /// What the shutdown came to, once it is finished. Else `waker` is woken at the next change.
-    pub(super) fn poll_finished(&mut self, waker: &mut Option<Waker>) -> Option<CloseReport> {
-        if self.is_finished() {
-            return Some(self.report);
-        }
-        self.watch(waker);
-        None
-    }
-
-    /// Keeps a waker, once, until the next change.
-    fn watch(&mut self, waker: &mut Option<Waker>) {
-        let known = |waker: &Waker| self.watchers.iter().any(|other| other.will_wake(waker));
-        if let Some(waker) = waker.take_if(|waker| !known(waker)) {
-            self.watchers.push(waker);
-        }
-    }
-
-    fn fail_queue(&mut self, error: impl Fn() -> CallError) {
-        while let Some((job, _)) = self.pop() {
-            if self.stage != Stage::Open {
-                self.report.cancelled += 1;
-            }
-            self.finish(job, Err(error()));
-        }
-    }
-
-    /// The last resort when the dispatcher itself has failed: no future may hang.
-    pub(super) fn abort(&mut self) {
-        self.kill_all();
-        self.stage = Stage::Finished;
-        self.wakers.append(&mut self.watchers);
-    }
-
-    // ---- the dispatcher's sleep ------------------------------------------------------------------------
-
-    /// The dispatcher is about to wait for events.
-    pub(super) fn fall_asleep(&mut self) {
-        self.asleep = true;
-    }
-
-    /// The dispatcher is up.
-    pub(super) fn wake_up(&mut self) {
-        self.asleep = false;
-    }
-
-    /// Whether the dispatcher must be woken for what just changed. True once per sleep: wakes coalesce.
-    pub(super) fn must_nudge(&mut self, now: Instant) -> bool {
-        if !self.asleep {
-            return false;
-        }
-        let earlier = match (self.due(now), self.armed) {
-            (Some(due), Some(armed)) => due < armed,
-            (due, None) => due.is_some(),
-            (None, Some(_)) => false,
-        };
-        let partial = self
-            .slots
-            .iter()
-            .flatten()
-            .any(|worker| worker.in_flight.as_ref().is_some_and(InFlight::is_partial));
-        let needed = earlier
-            || partial
-            || self.slot_to_fill(now).is_some()
-            || (self.stage != Stage::Open && self.stage != Stage::Finished);
-        if needed {
-            self.asleep = false;
-        }
-        needed
     }
 
     /// The wakers to wake once the lock is released.
