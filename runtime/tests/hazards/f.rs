@@ -1,11 +1,14 @@
 //! Fairness: nobody waits for ever, however busy the others are.
 
 use crate::watchdog;
+use crossover_runtime::net::UnixStream;
 use crossover_runtime::task::yield_now;
-use crossover_runtime::{spawn, sync::channel};
+use crossover_runtime::{spawn, sync::channel, time};
+use futures::{AsyncReadExt, AsyncWriteExt};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
+use std::time::Duration;
 
 /// Two tasks wake each other without end; a third one's wait is bounded in polls.
 #[test]
@@ -75,6 +78,76 @@ fn f2_a_task_woken_by_a_worker_that_computes_on() {
                 waits.await.unwrap();
             }
         });
+    });
+}
+
+/// All tasks are always ready; a timer and a socket must fire within a bounded number of polls.
+#[test]
+fn f3_timers_and_sockets_beside_tasks_that_are_always_ready() {
+    const INTERVAL: u64 = 61;
+    watchdog(|watch| {
+        for rt in [watch.current(), watch.multi(1)] {
+            rt.block_on(async {
+                let stop = Arc::new(AtomicBool::new(false));
+                let polls = Arc::new(AtomicU64::new(0));
+                for _ in 0..3 {
+                    let (stop, polls) = (Arc::clone(&stop), Arc::clone(&polls));
+                    drop(spawn(async move {
+                        while !stop.load(Ordering::Relaxed) {
+                            polls.fetch_add(1, Ordering::Relaxed);
+                            yield_now().await;
+                        }
+                    }));
+                }
+                // The byte is there when the reader first waits for it: only the driver's latency remains.
+                let (mut near, mut far) = UnixStream::pair().unwrap();
+                let count = Arc::clone(&polls);
+                let socket = spawn(async move {
+                    let mut worst = 0;
+                    for _ in 0..20 {
+                        far.write_all(&[1]).await.unwrap();
+                        let before = count.load(Ordering::Relaxed);
+                        near.readable().await.unwrap();
+                        near.read_exact(&mut [0]).await.unwrap();
+                        worst = worst.max(count.load(Ordering::Relaxed) - before);
+                    }
+                    worst
+                });
+                let worst = socket.await.unwrap();
+                assert!(worst <= 4 * INTERVAL, "the socket waited for {worst} polls");
+                let timer = spawn(async {
+                    for _ in 0..20 {
+                        time::sleep(Duration::from_micros(500)).await;
+                    }
+                });
+                timer.await.unwrap();
+                stop.store(true, Ordering::Relaxed);
+            });
+        }
+    });
+}
+
+/// The worker that the driver woke blocks in its task; timers and sockets must fire on the other meanwhile.
+#[test]
+fn f4_the_driver_is_handed_on_before_the_task_runs() {
+    watchdog(|watch| {
+        let rt = watch.multi(2);
+        for round in 0..100_u32 {
+            let (sender, receiver) = mpsc::channel();
+            let blocks = rt.spawn(async move {
+                time::sleep(Duration::from_micros(300)).await;
+                // Until the other timer has fired, this worker is gone.
+                receiver.recv().unwrap();
+            });
+            let fires = rt.spawn(async move {
+                time::sleep(Duration::from_micros(300 + 20 * u64::from(round))).await;
+                sender.send(()).unwrap();
+            });
+            rt.block_on(async {
+                blocks.await.unwrap();
+                fires.await.unwrap();
+            });
+        }
     });
 }
 

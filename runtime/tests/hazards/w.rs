@@ -3,12 +3,41 @@
 use crate::{eventually, watchdog};
 use crossover_runtime::runtime::{Builder, Handle};
 use crossover_runtime::task::{self, JoinHandle, JoinSet, yield_now};
-use crossover_runtime::{spawn, spawn_blocking, sync::channel};
+use crossover_runtime::{spawn, spawn_blocking, sync::channel, time};
 use std::future::{pending, poll_fn};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, OnceLock, mpsc};
 use std::task::{Poll, Waker};
 use std::time::Duration;
+
+/// A worker is woken by the driver (not out of the list of sleepers), runs a task and sleeps again; then a task comes
+/// from outside. The list must neither have lost the worker nor hold it twice.
+#[test]
+fn w1_unpark_outside_the_idle_list() {
+    watchdog(|watch| {
+        for workers in [1, 2, 3] {
+            let rt = watch.multi(workers);
+            let stop = Arc::new(AtomicBool::new(false));
+            let ticking = {
+                let stop = Arc::clone(&stop);
+                rt.spawn(async move {
+                    while !stop.load(Ordering::Relaxed) {
+                        time::sleep(Duration::from_micros(150)).await;
+                    }
+                })
+            };
+            for n in 0..600_u64 {
+                assert_eq!(rt.block_on(rt.spawn(async move { n })).unwrap(), n);
+                if n % 3 == 0 {
+                    // Long enough for the workers to stop spinning now and then.
+                    std::thread::park_timeout(Duration::from_micros(n));
+                }
+            }
+            stop.store(true, Ordering::Relaxed);
+            rt.block_on(ticking).unwrap();
+        }
+    });
+}
 
 /// Bursts of blocking jobs from several threads, while the pool's threads go idle, time out and end.
 #[test]
