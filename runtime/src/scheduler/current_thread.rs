@@ -206,6 +206,8 @@ struct Running<'a> {
     local: Rc<Local>,
     core: Option<Core>,
     spin: Spin,
+    /// Polls since the last look at the driver.
+    polls: u32,
     busy_since: Instant,
     guard: Option<LocalGuard>,
 }
@@ -228,7 +230,15 @@ impl<'a> Running<'a> {
         let local = Rc::new(Local { shared: Arc::clone(shared), queue });
         let guard = LocalGuard::enter(super::Local::CurrentThread(Rc::clone(&local)));
         let busy_since = Instant::now();
-        Some(Running { shared, local, core: Some(core), spin: Spin::new(), busy_since, guard: Some(guard) })
+        Some(Running {
+            shared,
+            local,
+            core: Some(core),
+            spin: Spin::new(),
+            polls: 0,
+            busy_since,
+            guard: Some(guard),
+        })
     }
 
     fn run<F: Future>(
@@ -243,15 +253,24 @@ impl<'a> Running<'a> {
             {
                 return output;
             }
-            if self.run_some_tasks() {
-                self.turn(Some(Duration::ZERO));
-            } else {
+            // The main future counts like a task: it may be woken for ever, too.
+            self.count_poll();
+            if !self.run_some_tasks() && !self.has_work(main) {
                 self.wait(main);
             }
         }
     }
 
-    /// Runs tasks up to the next look at the driver; false: there are no more.
+    /// Looks at the driver after every `event_interval` polls.
+    fn count_poll(&mut self) {
+        self.polls += 1;
+        if self.polls >= self.shared.settings.event_interval {
+            self.polls = 0;
+            self.turn(Some(Duration::ZERO));
+        }
+    }
+
+    /// Runs tasks, as many as between two looks at the driver; false: there are no more.
     fn run_some_tasks(&mut self) -> bool {
         let shared = Arc::clone(self.shared);
         for _ in 0..shared.settings.event_interval {
@@ -268,6 +287,7 @@ impl<'a> Running<'a> {
             shared.metrics.polls.add(1);
             budget::limited(|| task.run());
             shared.local_len.store(local.queue.borrow().len(), Ordering::Relaxed);
+            self.count_poll();
         }
         true
     }

@@ -1,8 +1,8 @@
 //! Fairness: nobody waits for ever, however busy the others are.
 
-use crate::watchdog;
+use crate::{on_both, watchdog};
 use crossover_runtime::net::UnixStream;
-use crossover_runtime::task::yield_now;
+use crossover_runtime::task::{self, yield_now};
 use crossover_runtime::{spawn, sync::channel, time};
 use futures::{AsyncReadExt, AsyncWriteExt};
 use std::sync::Arc;
@@ -124,6 +124,27 @@ fn f3_timers_and_sockets_beside_tasks_that_are_always_ready() {
                 stop.store(true, Ordering::Relaxed);
             });
         }
+    });
+}
+
+/// A main future that is always woken, with no task beside it: its own timer must fire.
+#[test]
+fn f3_a_greedy_main_future_still_times_out() {
+    on_both(|rt| {
+        rt.block_on(async {
+            let greedy = async {
+                loop {
+                    task::consume_budget().await;
+                }
+            };
+            assert!(time::timeout(Duration::from_millis(2), greedy).await.is_err());
+            let yields = async {
+                loop {
+                    yield_now().await;
+                }
+            };
+            assert!(time::timeout(Duration::from_millis(2), yields).await.is_err());
+        });
     });
 }
 
