@@ -22,10 +22,7 @@ impl Progress {
     #[must_use]
     pub fn new(label: &str) -> Self {
         let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-        let style = ProgressStyle::with_template("{prefix} {msg} {wide_bar} {percent:>3} %  {eta} left");
-        if let Ok(style) = style {
-            bar.set_style(style);
-        }
+        set_template(&bar, "{prefix}: {msg}");
         bar.set_prefix(label.to_owned());
         let plain = bar.is_hidden();
         Self { bar, label: label.to_owned(), plain, done: Duration::ZERO, total: Duration::ZERO }
@@ -37,6 +34,7 @@ impl Progress {
         self.done = Duration::ZERO;
         self.bar.set_length(millis(total));
         self.bar.reset();
+        set_template(&self.bar, "{prefix}: {msg} {wide_bar:.dim} {percent:>3} %, {eta} left");
     }
 
     /// Something that was estimated at `estimate` is done.
@@ -47,7 +45,6 @@ impl Progress {
 
     /// A new stage begins.
     pub fn stage(&mut self, text: &str) {
-        self.bar.set_message(text.to_owned());
         if self.plain {
             let left = self.total.saturating_sub(self.done);
             if left.is_zero() {
@@ -55,6 +52,8 @@ impl Progress {
             } else {
                 eprintln!("{}: {text}, about {} left", self.label, rough(left));
             }
+        } else {
+            self.bar.set_message(text.to_owned());
         }
     }
 
@@ -68,6 +67,13 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
+    }
+}
+
+/// A template that does not parse would leave indicatif's own style, which says as much.
+fn set_template(bar: &ProgressBar, template: &str) {
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
     }
 }
 

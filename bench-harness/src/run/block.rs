@@ -169,7 +169,11 @@ impl Recorder<'_> {
         }
         let estimate = self.sample_cost(planned);
         if round.warm.insert((cell.clone(), strategy.clone())) {
-            match session.ask(&mut round.helpers, strategy, cell, *batch, true, estimate)? {
+            let asked = session.ask(&mut round.helpers, strategy, cell, *batch, true, estimate)?;
+            let cost = self.pilot.cell(cell)?.warmup_cost(strategy);
+            session.progress.advance(cost);
+            self.left = self.left.saturating_sub(cost);
+            match asked {
                 Asked::Done { measured, .. } => {
                     self.unsteady += u64::from(measured.answer.steady == Some(false));
                 }
