@@ -62,7 +62,13 @@ impl Begun {
             bail!("{} has no `run` or no `seed`: this run cannot go on", file.display());
         };
         let dir = text_of("config_dir").map_or_else(|| path.to_owned(), PathBuf::from);
-        let exp = Experiment::parse(&config, &folder.file(CONFIG).to_string_lossy(), &dir)?;
+        let mut exp = Experiment::parse(&config, &folder.file(CONFIG).to_string_lossy(), &dir)?;
+        if let Some(resolved) = folder.read(RESOLVED)? {
+            // "As many as there are cores" means the cores that there were when the run was planned.
+            let resolved = Experiment::parse(&resolved, &folder.file(RESOLVED).to_string_lossy(), &dir)?;
+            exp.strategies.workers = resolved.strategies.workers;
+            exp.strategies.overrides = resolved.strategies.overrides;
+        }
         Ok(Self { exp, run: run.to_owned(), seed, folder })
     }
 

@@ -56,6 +56,26 @@ fn killed_before_the_plan_it_plans_again() {
 }
 
 #[test]
+fn a_run_keeps_the_workers_that_it_was_planned_with() {
+    let lab = Lab::new();
+    let file = lab.gated(IN_THE_SECOND_BLOCK);
+    let text = fs::read_to_string(&file).unwrap().replace("workers = 2", "workers = \"cores\"");
+    let run = lab.start_until_the_gate_closes(&lab.write("gated.toml", &text));
+    signal(&run, Signal::SIGINT);
+    assert_eq!(finish(run).code, Some(130));
+    // The machine had 7 cores then.
+    let resolved = lab.path("out/config.resolved.toml");
+    let planned = fs::read_to_string(&resolved).unwrap();
+    let workers = planned.lines().find(|line| line.starts_with("workers = ")).unwrap();
+    fs::write(&resolved, planned.replace(workers, "workers = 7")).unwrap();
+    lab.open_gate();
+    lab.run(&["resume", "out"]).assert_measured();
+    lab.assert_complete("out");
+    let asked = fs::read_to_string(lab.path("workers")).unwrap();
+    assert!(asked.lines().last() == Some("7"), "{asked}");
+}
+
+#[test]
 fn ctrl_c_keeps_every_finished_sample_and_says_how_to_go_on() {
     let lab = Lab::new();
     let run = lab.start_until_gate(IN_THE_SECOND_BLOCK);

@@ -17,12 +17,14 @@ const LONG: Duration = Duration::from_secs(90);
 /// Passes requests on to a trial of ours; at the request whose number stands in `hang-at` it stops for good, after
 /// saying so. Numbers count over all processes of the run.
 const GATE: &str = r#"
-import os, subprocess, sys, threading
+import json, os, subprocess, sys, threading
 trial = subprocess.Popen([os.environ["CROSSOVER"], "trial", "sequential"],
                          stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 for line in sys.stdin.buffer:
     with open("asked", "a") as asked:
         asked.write("x")
+    with open("workers", "a") as workers:
+        workers.write("%d\n" % json.loads(line)["workers"])
     if os.path.exists("hang-at") and os.path.getsize("asked") == int(open("hang-at").read()):
         open("hanging", "w").close()
         threading.Event().wait()
@@ -113,7 +115,11 @@ max_foreign_cores = 1000.0
 
     /// Starts a gated run into the folder `out` and waits until the gate is closed.
     pub(crate) fn start_until_gate(&self, hang_at: u32) -> Child {
-        let file = self.gated(hang_at);
+        self.start_until_the_gate_closes(&self.gated(hang_at))
+    }
+
+    /// The same with the experiment in `file`.
+    pub(crate) fn start_until_the_gate_closes(&self, file: &Path) -> Child {
         let mut child = self.command(&["run", &file.to_string_lossy(), "--out", "out"]).spawn().unwrap();
         wait_until("the gate to close", || {
             assert!(child.try_wait().unwrap().is_none(), "the run ended before the gate closed");
@@ -188,7 +194,7 @@ pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_so() {
         assert!(start.elapsed() < LONG, "waited in vain for {what}");
-        std::thread::yield_now();
+        std::thread::park_timeout(Duration::from_millis(2));
     }
 }
 
