@@ -246,7 +246,7 @@ fn locate(
     let least = at.abs().max(1e-12) * 1e-6;
     let ci = [axis.value(low).min(at - least), axis.value(high).max(at + least)];
     let replicates = points.iter().map(|p| p.replicates.len()).min().unwrap_or(0);
-    let p_none = if replicates == 0 { 0.0 } else { 1.0 - found as f64 / replicates as f64 };
+    let p_none = if replicates == 0 { 0.0 } else { (replicates - found) as f64 / replicates as f64 };
     Some((at, ci, p_none))
 }
 

@@ -4,13 +4,17 @@
 use std::collections::BTreeMap;
 
 use crate::analysis::model::{Analysis, CellAnalysis};
-use crate::record::{Crossover, Verdict, VerdictKind};
+use crate::record::{Crossover, ParamValue, Verdict, VerdictKind};
 
 /// A crossing that this share of the replicates or more do not have stays out of the headline.
 const P_NONE_MAX: f64 = 0.05;
 
+/// By cell and strategy: the baseline's time divided by the strategy's, where it is proven faster by more than the
+/// margin.
+pub(crate) type Gains = Vec<Vec<Option<f64>>>;
+
 /// The headline of an analysis.
-pub(crate) fn headline(analysis: &Analysis) -> String {
+pub(crate) fn headline(analysis: &Analysis, gains: &Gains) -> String {
     let trust = &analysis.trust;
     if trust.samples == 0 {
         return "Nothing was measured yet".to_owned();
@@ -26,7 +30,7 @@ pub(crate) fn headline(analysis: &Analysis) -> String {
     let finding = match verdicts.as_slice() {
         [] => nothing_to_compare(analysis),
         [(cell, verdict)] => single(analysis, cell, verdict),
-        many => sweep(analysis, many),
+        many => sweep(analysis, gains, many),
     };
     let invalid: std::collections::BTreeSet<&str> =
         trust.mismatches.iter().map(|(c, _)| c.as_str()).collect();
@@ -63,7 +67,7 @@ fn single(analysis: &Analysis, cell: &CellAnalysis, verdict: &Verdict) -> String
     let Some((other, versus)) = other else {
         return format!("Undecided between {}: no round has both", list(&verdict.best));
     };
-    let ci = interval(analysis, versus.ci, "");
+    let ci = interval(analysis, versus.ci);
     let times = factor(versus.ratio);
     match verdict.verdict {
         VerdictKind::Wins => {
@@ -90,37 +94,86 @@ fn single(analysis: &Analysis, cell: &CellAnalysis, verdict: &Verdict) -> String
     }
 }
 
-/// Several cells: who wins how many, and where it changes.
-fn sweep(analysis: &Analysis, verdicts: &[(&CellAnalysis, &Verdict)]) -> String {
+/// Several cells: who wins most of them or beats the baseline, by how much, and from where on.
+fn sweep(analysis: &Analysis, gains: &Gains, verdicts: &[(&CellAnalysis, &Verdict)]) -> String {
     let total = verdicts.len();
-    let count = |kind: VerdictKind| verdicts.iter().filter(|(_, v)| v.verdict == kind).count();
     let mut wins: BTreeMap<&str, usize> = BTreeMap::new();
     for (_, verdict) in verdicts.iter().filter(|(_, v)| v.verdict == VerdictKind::Wins) {
         *wins.entry(verdict.winner.as_deref().unwrap_or_default()).or_default() += 1;
     }
     let crossing = crossing(analysis, &wins);
-    let most = wins.iter().max_by_key(|&(name, n)| (n, std::cmp::Reverse(name)));
-    let summary = match most {
-        Some((&name, &n)) => {
-            let all =
-                if n == total { format!("all {}", cells(total)) } else { format!("{n} of {}", cells(total)) };
-            let gain = largest_gain(analysis, verdicts, name);
-            format!("{name} {} {all}{gain}", verb(name, "win", "wins"))
-        }
-        None => unproven(
-            analysis,
-            total,
-            [VerdictKind::Tie, VerdictKind::Leans, VerdictKind::Undecided].map(count),
-        ),
-    };
-    match crossing {
+    if let (Some(crossing), [_, _], [_]) = (&crossing, &*analysis.strategies, &*analysis.axes) {
         // Two strategies along one line: the crossing is the whole story.
-        Some(crossing) if analysis.axes.len() == 1 && wins.len() <= 2 && analysis.strategies.len() == 2 => {
-            crossing
-        }
-        Some(crossing) => format!("{summary}; {crossing}"),
-        None => summary,
+        return crossing.clone();
     }
+    let most = wins.iter().max_by_key(|&(name, n)| (n, std::cmp::Reverse(name)));
+    let won = most.map(|(&name, &n)| {
+        let all =
+            if n == total { format!("all {}", cells(total)) } else { format!("{n} of {}", cells(total)) };
+        (format!("{name} {} {all}", verb(name, "win", "wins")), name, n)
+    });
+    let mut clauses = Vec::new();
+    match (won, beaten(analysis, gains)) {
+        (Some((text, name, n)), Some(beaten)) if 2 * n < total || name == analysis.baseline => {
+            clauses.extend([beaten, text]);
+        }
+        (None, Some(beaten)) => clauses.extend([beaten, "no strategy wins a cell alone".to_owned()]),
+        (Some((text, name, _)), _) => {
+            clauses.push(format!("{text}{}", largest_gain(analysis, verdicts, name)))
+        }
+        (None, None) => {
+            let count = |kind: VerdictKind| verdicts.iter().filter(|(_, v)| v.verdict == kind).count();
+            let kinds = [VerdictKind::Tie, VerdictKind::Leans, VerdictKind::Undecided];
+            clauses.push(unproven(analysis, total, kinds.map(count)));
+        }
+    }
+    clauses.extend(crossing);
+    clauses.join("; ")
+}
+
+/// Who is proven faster than the baseline, where, and by how much at most.
+fn beaten(analysis: &Analysis, gains: &Gains) -> Option<String> {
+    let faster = |cell: usize, s: usize| gains[cell][s].is_some();
+    let strategies = 0..analysis.strategies.len();
+    let cells_beaten: Vec<usize> =
+        (0..gains.len()).filter(|&c| strategies.clone().any(|s| faster(c, s))).collect();
+    let largest = gains.iter().flatten().flatten().copied().reduce(f64::max)?;
+    let often = |s: &usize| 2 * cells_beaten.iter().filter(|&&c| faster(c, *s)).count() > cells_beaten.len();
+    let names: Vec<usize> = strategies.filter(often).collect();
+    let most = |s: &usize| cells_beaten.iter().filter_map(|&c| gains[c][*s]).fold(0.0, f64::max);
+    let first = names.iter().copied().reduce(|a, b| if most(&b) > most(&a) { b } else { a });
+    let (who, plural) = match (first, names.len()) {
+        (None, _) => ("some of the others".to_owned(), true),
+        (Some(first), 1..=3) => {
+            let names: Vec<String> = names.iter().map(|&s| analysis.strategies[s].clone()).collect();
+            let plural = names.len() > 1 || is_plural(&analysis.strategies[first]);
+            (list(&names), plural)
+        }
+        (Some(first), n) => (format!("{} and {} others", analysis.strategies[first], n - 1), true),
+    };
+    let verb = if plural { "beat" } else { "beats" };
+    let place = place(analysis, &cells_beaten);
+    Some(format!("{who} {verb} {} {place}, by up to {}", analysis.baseline, factor(largest)))
+}
+
+/// The cells in words: all of them, from a value of one parameter on, or how many.
+fn place(analysis: &Analysis, chosen: &[usize]) -> String {
+    let judged = |c: &usize| analysis.cells[*c].verdict.is_some();
+    let total = (0..analysis.cells.len()).filter(judged).count();
+    if chosen.len() == total {
+        return format!("in all {}", cells(total));
+    }
+    for axis in analysis.axes.iter().filter(|axis| axis.is_numeric()) {
+        let x = |c: usize| analysis.cells[c].params.get(&axis.param).and_then(ParamValue::as_f64);
+        let Some(least) = chosen.iter().filter_map(|&c| x(c)).reduce(f64::min) else { continue };
+        if (0..analysis.cells.len())
+            .filter(judged)
+            .all(|c| chosen.contains(&c) == x(c).is_some_and(|x| x >= least))
+        {
+            return format!("from {} on", at(&axis.param, least).0);
+        }
+    }
+    format!("in {} of {}", chosen.len(), cells(total))
 }
 
 fn unproven(analysis: &Analysis, total: usize, [ties, leans, undecided]: [usize; 3]) -> String {
@@ -165,34 +218,63 @@ fn crossing(analysis: &Analysis, wins: &BTreeMap<&str, usize>) -> Option<String>
     let sure = analysis.crossovers.iter().filter(|c| c.at.is_some() && c.p_none < P_NONE_MAX);
     let best =
         sure.reduce(|a, b| if rank(&b).partial_cmp(&rank(&a)).is_some_and(|o| o.is_gt()) { b } else { a })?;
-    let (at, ci) = (best.at?, best.ci?);
-    let place = match split_unit(&best.param) {
-        (_, Some(unit)) => format!("{} {unit} of {}", number(at), best.param),
-        (name, None) => format!("{name} = {}", number(at)),
-    };
+    let (value, [low, high]) = (best.at?, best.ci?);
     let fixed = match best.fixed.is_empty() {
         true => String::new(),
         false => format!(" at {}", crate::record::cell_name(&best.fixed)),
     };
-    let beat = verb(&best.to, "beat", "beats");
-    Some(format!("{} {beat} {} from {place}{fixed} ({})", best.to, best.from, interval(analysis, ci, "")))
-}
-
-/// `cpu_us` is measured in µs; the name and its unit.
-fn split_unit(param: &str) -> (&str, Option<&'static str>) {
-    let units =
-        [("_us", "µs"), ("_ms", "ms"), ("_ns", "ns"), ("_s", "s"), ("_bytes", "bytes"), ("_kib", "KiB")];
-    units
-        .iter()
-        .find_map(|(suffix, unit)| param.strip_suffix(suffix).map(|name| (name, Some(*unit))))
-        .unwrap_or((param, None))
-}
-
-fn interval(analysis: &Analysis, [low, high]: [f64; 2], unit: &str) -> String {
+    let Crossover { param, from, to, .. } = best;
+    if low > 0.0 && high / low < 2.0 {
+        let (place, scale) = at(param, value);
+        let ci = interval(analysis, [low / scale, high / scale]);
+        return Some(format!("{to} {} {from} from {place}{fixed} ({ci})", verb(to, "beat", "beats")));
+    }
     let confidence = percent(analysis.confidence);
-    // As many digits as it takes to tell the ends apart.
-    let digits = (3..=6).find(|&d| rounded(low, d) != rounded(high, d)).unwrap_or(6);
-    format!("{confidence} CI {}–{}{unit}", rounded(low, digits), rounded(high, digits))
+    // "1.6 KiB and 2 MiB of input_bytes", "tasks = 3 and 8": the name once is enough.
+    let (low, high) = (at(param, low).0, at(param, high).0);
+    let low = low.strip_suffix(&format!(" of {param}")).unwrap_or(&low);
+    let high = high.strip_prefix(&format!("{param} = ")).unwrap_or(&high);
+    let overtake = verb(to, "overtake", "overtakes");
+    Some(format!("{to} {overtake} {from} between {low} and {high}{fixed} ({confidence} CI)"))
+}
+
+/// A value of a parameter in words, and what a number in its unit must be divided by: `cpu_us` 20.2 is "20.2 µs of
+/// cpu_us", `tasks` 8 is "tasks = 8".
+fn at(param: &str, value: f64) -> (String, f64) {
+    const TIMES: [(&str, f64); 4] = [("ns", 1.0), ("µs", 1e3), ("ms", 1e6), ("s", 1e9)];
+    const SIZES: [(&str, f64); 4] =
+        [("bytes", 1.0), ("KiB", 1024.0), ("MiB", 1048576.0), ("GiB", 1073741824.0)];
+    let suffixes = [
+        ("_ns", 1.0, TIMES),
+        ("_us", 1e3, TIMES),
+        ("_ms", 1e6, TIMES),
+        ("_s", 1e9, TIMES),
+        ("_bytes", 1.0, SIZES),
+        ("_kib", 1024.0, SIZES),
+    ];
+    let Some((_, base, units)) = suffixes.into_iter().find(|(suffix, ..)| param.ends_with(suffix)) else {
+        return (format!("{param} = {}", number(value)), 1.0);
+    };
+    let largest = units.into_iter().rev().find(|(_, size)| value.abs() * base >= *size);
+    // Zero, and what is smaller than the smallest unit, stays in the parameter's own.
+    let (unit, size) = largest.or(units.into_iter().find(|(_, size)| *size == base)).unwrap_or(units[0]);
+    (format!("{} {unit} of {param}", number(value * base / size)), size / base)
+}
+
+fn interval(analysis: &Analysis, [low, high]: [f64; 2]) -> String {
+    let confidence = percent(analysis.confidence);
+    // As many digits as it takes to tell the ends apart, and the same decimals at both.
+    let decimals = |digits: i32| digits - 1 - high.abs().max(1e-9).log10().floor() as i32;
+    let both = |digits: i32| {
+        let decimals = decimals(digits).clamp(0, 12) as usize;
+        (format!("{low:.decimals$}"), format!("{high:.decimals$}"))
+    };
+    let wide = high > 1e12 || (3..=6).all(|digits| both(digits).0 == both(digits).1);
+    let (low, high) = match (3..=6).map(both).find(|(low, high)| low != high) {
+        Some(ends) if !wide => ends,
+        _ => (number(low), number(high)),
+    };
+    format!("{confidence} CI {low}–{high}")
 }
 
 fn percent(share: f64) -> String {
@@ -237,7 +319,11 @@ fn cells(n: usize) -> String {
 
 /// "threads beat", "event-loop beats".
 fn verb<'a>(name: &str, plural: &'a str, singular: &'a str) -> &'a str {
-    if name.ends_with('s') && !name.ends_with("ss") { plural } else { singular }
+    if is_plural(name) { plural } else { singular }
+}
+
+fn is_plural(name: &str) -> bool {
+    name.ends_with('s') && !name.ends_with("ss")
 }
 
 fn others(names: &[String], without: &str) -> Vec<String> {
@@ -249,5 +335,48 @@ fn list(names: &[String]) -> String {
         [] => String::new(),
         [one] => one.clone(),
         [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_three_digits_and_no_idle_zeros() {
+        for (x, text) in [
+            (0.0, "0"),
+            (20.2349, "20.2"),
+            (3.0, "3"),
+            (0.0412345, "0.0412"),
+            (253259.0, "253259"),
+            (1e300, "1.00e300"),
+            (-2.5, "-2.5"),
+        ] {
+            assert_eq!(number(x), text);
+        }
+    }
+
+    #[test]
+    fn a_value_is_told_in_the_unit_that_fits() {
+        for (param, value, text) in [
+            ("cpu_us", 20.2, "20.2 µs of cpu_us"),
+            ("cpu_us", 12_345.0, "12.3 ms of cpu_us"),
+            ("delay_ms", 0.25, "250 µs of delay_ms"),
+            ("wait_us", 0.0, "0 µs of wait_us"),
+            ("input_bytes", 253_259.0, "247 KiB of input_bytes"),
+            ("tasks", 8.0, "tasks = 8"),
+        ] {
+            assert_eq!(at(param, value).0, text);
+        }
+        assert_eq!(at("cpu_us", 12_345.0).1, 1000.0);
+    }
+
+    #[test]
+    fn verbs_follow_the_name() {
+        assert_eq!(
+            ["threads", "work-stealing", "processes", "express"].map(is_plural),
+            [true, false, true, false]
+        );
     }
 }

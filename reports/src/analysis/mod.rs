@@ -70,6 +70,7 @@ pub fn analyse(folder: &Folder, options: &Options) -> Analysis {
         settings.margin,
         settings.confidence,
     );
+    let gains = gains(&pairs, &index.strategies, &baseline, index.cells.len(), settings.margin);
     let cells = index.cells.into_iter().zip(stats).zip(judged).map(|((cell, stats), judged)| CellAnalysis {
         cell: cell.name,
         params: cell.params,
@@ -98,8 +99,24 @@ pub fn analyse(folder: &Folder, options: &Options) -> Analysis {
         trust: integrity.trust,
         blocks: integrity.blocks,
     };
-    analysis.headline = headline::headline(&analysis);
+    analysis.headline = headline::headline(&analysis, &gains);
     analysis
+}
+
+/// What is proven against the baseline, by cell and strategy; see [`headline::Gains`].
+fn gains(
+    pairs: &pairs::Pairs,
+    strategies: &[String],
+    baseline: &str,
+    cells: usize,
+    margin: f64,
+) -> headline::Gains {
+    let reference = strategies.iter().position(|s| s == baseline);
+    let gain = |cell: usize, s: usize| {
+        let estimate = pairs.estimate(cell, s, reference?)?;
+        (verdict::relation(&estimate, margin) == verdict::Relation::Slower).then(|| estimate.centre.exp())
+    };
+    (0..cells).map(|cell| (0..strategies.len()).map(|s| gain(cell, s)).collect()).collect()
 }
 
 /// The configured baseline where it was measured, else `sequential`, else the first strategy.

@@ -240,3 +240,23 @@ fn many_cells_raise_the_bar_for_the_set_of_the_best() {
     let same = many.cells.iter().find(|c| c.params.is_empty()).unwrap().verdict.as_ref().unwrap();
     assert_eq!((same.verdict, same.best.len()), (VerdictKind::Tie, 3));
 }
+
+#[test]
+fn a_headline_tells_what_is_proven_where_nobody_wins_alone() {
+    let costs: [Contender; 4] = [
+        ("sequential", |n| 100.0 * n),
+        ("threads", |n| 100.0 + n / 10.0),
+        ("event-loop", |n| 100.1 + n / 10.0),
+        ("processes", |n| 1000.0 + n / 10.0),
+    ];
+    let headline = Synthetic::sweep(&[1.0, 8.0, 64.0], &costs).analyse(1).headline;
+    assert!(
+        headline.starts_with("threads and event-loop beat sequential from n = 8 on, by up to 6"),
+        "{headline}"
+    );
+    assert!(headline.contains("; no strategy wins a cell alone"), "{headline}");
+    let headline = Synthetic::sweep(&[4.0, 8.0, 64.0], &costs[..2]).analyse(1).headline;
+    assert!(headline.starts_with("threads win all 3 cells, up to 6"), "{headline}");
+    let headline = Synthetic::sweep(&[1.0, 2.0], &[costs[1], costs[2]]).analyse(1).headline;
+    assert_eq!(headline, "The fastest tie within 3 % in all 2 cells");
+}
