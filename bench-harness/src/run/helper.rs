@@ -4,7 +4,7 @@
 //! reads for us, so that the coordinator costs nothing while a trial measures, and all children come from
 //! the main thread, whose life the kernel ties theirs to. Nothing that a trial writes is kept without a bound.
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -45,6 +45,8 @@ pub enum AskError {
 #[derive(Debug)]
 pub struct Helper {
     child: Child,
+    /// Readable when the process has ended, even if something that it started keeps its pipes open.
+    ended: OwnedFd,
     /// `None` once it was closed.
     stdin: Option<ChildStdin>,
     stdout: ChildStdout,
@@ -93,8 +95,10 @@ impl Helper {
         for fd in [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()] {
             rustix::io::ioctl_fionbio(fd, true)?;
         }
+        let ended = pidfd_open(rustix::process::Pid::from_child(&child), PidfdFlags::empty())?;
         Ok(Self {
             child,
+            ended,
             stdin: Some(stdin),
             stdout,
             stderr: Some(stderr),
@@ -168,7 +172,9 @@ impl Helper {
             if ready.stderr {
                 self.drain_stderr();
             }
-            if ready.stdout && !self.receive() {
+            // What it wrote before its end counts.
+            let open = if ready.stdout { self.receive() } else { !ready.ended };
+            if !open {
                 return Err(self.how_it_ended(deadline));
             }
         }
@@ -179,6 +185,7 @@ impl Helper {
         let mut fds = vec![
             PollFd::from_borrowed_fd(interrupt, PollFlags::IN),
             PollFd::new(&self.stdout, PollFlags::IN),
+            PollFd::new(&self.ended, PollFlags::IN),
         ];
         let stderr_at = self.stderr.as_ref().map(|stderr| push(&mut fds, stderr.as_fd(), PollFlags::IN));
         let stdin = self.stdin.as_ref().filter(|_| sending);
@@ -190,6 +197,7 @@ impl Helper {
         let is_ready = |at: usize| !fds[at].revents().is_empty();
         Ok(Ready {
             stdout: is_ready(1),
+            ended: is_ready(2),
             stderr: stderr_at.is_some_and(is_ready),
             stdin: stdin_at.is_some_and(is_ready),
         })
@@ -335,6 +343,8 @@ struct Ready {
     stdin: bool,
     stdout: bool,
     stderr: bool,
+    /// The process has ended.
+    ended: bool,
 }
 
 /// Adds a descriptor and gives its index.

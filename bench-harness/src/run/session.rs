@@ -159,7 +159,8 @@ impl<'a> Session<'a> {
             Err(AskError::Gone(reason)) => {
                 self.check_server()?;
                 helpers.remove(strategy);
-                self.is_gone(strategy, format!("in cell {cell} it {reason}"));
+                let reason = format!("in cell {cell} it {reason}");
+                self.is_gone(strategy, reason.clone());
                 Ok(Asked::Failed(reason))
             }
         }

@@ -142,6 +142,17 @@ fn one_that_kills_itself_is_out_with_the_signals_number() {
 }
 
 #[test]
+fn one_that_dies_under_its_children_is_out_at_once() {
+    let lab = Lab::new();
+    // The guard is killed, the program with it; its child, out of everyone's reach, holds on to stdout.
+    let script = "sleep 10000 & echo $! > pid\nread -r line\nkill -KILL $PPID\nsleep 10000";
+    let ended = with_script(&lab, script);
+    let pid: i32 = fs::read_to_string(lab.path("pid")).unwrap().trim().parse().unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
+    assert_only_the_alien_failed(&lab, &ended, "killed by SIGKILL");
+}
+
+#[test]
 fn one_that_hangs_is_killed_with_everything_that_it_started() {
     let lab = Lab::new();
     let script = r#"
