@@ -16,7 +16,7 @@
 
 pub(crate) mod budget;
 pub(crate) mod current_thread;
-mod idle;
+pub(crate) mod idle;
 mod queue;
 pub(crate) mod worker;
 

@@ -1,0 +1,290 @@
+//! Model checks of the runtime's protocols under loom: every interleaving, and every outcome that the memory model
+//! allows, up to a bound on preemptions. A lost wake-up shows as a deadlock.
+//!
+//! ```text
+//! RUSTFLAGS="--cfg runtime_loom" cargo test -p crossover-runtime --release --lib models
+//! ```
+//!
+//! `Idle`, `Parker` and `Queue` are the real ones. What stands in for the rest: a counter, changed with relaxed
+//! read-modify-writes, for the queues of tasks (loom does not know crossbeam-deque); a locked flag for the driver.
+
+use crate::blocking::{Job, Queue, Submitted};
+use crate::park::Parker;
+use crate::scheduler::idle::Idle;
+use crate::sync::prim::{Condvar, Mutex};
+use loom::sync::Arc;
+use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use loom::thread;
+use std::time::Duration;
+
+fn model(preemptions: usize, f: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.check(f);
+}
+
+/// Two workers, and a queue that only counts.
+struct Workers {
+    idle: Idle,
+    parkers: [Parker; 2],
+    queued: AtomicUsize,
+    done: AtomicUsize,
+    total: usize,
+}
+
+impl Workers {
+    fn new(total: usize) -> Arc<Workers> {
+        Arc::new(Workers {
+            idle: Idle::new(2),
+            parkers: [Parker::new(), Parker::new()],
+            queued: AtomicUsize::new(0),
+            done: AtomicUsize::new(0),
+            total,
+        })
+    }
+
+    fn push(&self) {
+        self.queued.fetch_add(1, Ordering::Relaxed);
+        self.notify();
+    }
+
+    fn notify(&self) {
+        if let Some(worker) = self.idle.notify() {
+            self.parkers[worker].unpark(|| {});
+        }
+    }
+
+    fn take(&self) -> bool {
+        self.queued.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |queued| queued.checked_sub(1)).is_ok()
+    }
+
+    fn any_work(&self) -> bool {
+        self.queued.load(Ordering::Relaxed) > 0
+    }
+
+    fn is_over(&self) -> bool {
+        self.done.load(Ordering::Acquire) == self.total
+    }
+
+    /// What `scheduler/worker.rs` does with the idle protocol.
+    fn work(&self, worker: usize) {
+        let mut searching = false;
+        while !self.is_over() {
+            if !searching {
+                searching = self.idle.start_search();
+            }
+            if self.take() {
+                if std::mem::take(&mut searching) && self.idle.stop_search() && self.any_work() {
+                    self.notify();
+                }
+                // The last task ends the runtime, and unparks everyone past the list of sleepers.
+                if self.done.fetch_add(1, Ordering::AcqRel) + 1 == self.total {
+                    self.parkers.iter().for_each(|parker| parker.unpark(|| {}));
+                }
+                continue;
+            }
+            self.idle.fall_asleep(worker, std::mem::take(&mut searching));
+            if self.any_work() {
+                searching = true;
+                if !self.idle.leave(worker) {
+                    self.idle.insist_on_search();
+                }
+                continue;
+            }
+            if !self.is_over() {
+                self.parkers[worker].park();
+            }
+            searching = self.idle.leave(worker);
+        }
+    }
+}
+
+#[test]
+fn a_push_is_never_lost_on_two_workers() {
+    model(2, || {
+        let shared = Workers::new(2);
+        let threads = [0, 1].map(|worker| {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || shared.work(worker))
+        });
+        shared.push();
+        shared.push();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        assert!(!shared.any_work());
+    });
+}
+
+#[test]
+fn a_push_is_never_lost_on_a_single_worker() {
+    model(3, || {
+        let shared = Workers::new(2);
+        let worker = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || shared.work(0))
+        };
+        shared.push();
+        shared.push();
+        worker.join().unwrap();
+    });
+}
+
+/// One worker gives the driver back and then runs a task that waits for an event, while the other goes to sleep: the
+/// other must end up on the driver.
+#[test]
+fn the_driver_is_handed_on() {
+    model(3, || {
+        struct Shared {
+            idle: Idle,
+            parker: Parker,
+            driver: Mutex<()>,
+            served: Mutex<bool>,
+            signal: Condvar,
+        }
+        let shared = Arc::new(Shared {
+            idle: Idle::new(2),
+            parker: Parker::new(),
+            driver: Mutex::new(()),
+            served: Mutex::new(false),
+            signal: Condvar::new(),
+        });
+        let guard = shared.driver.try_lock().unwrap();
+        shared.idle.take_driver(0);
+        let other = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                loop {
+                    shared.idle.fall_asleep(1, false);
+                    if let Some(guard) = shared.driver.try_lock() {
+                        shared.idle.take_driver(1);
+                        *shared.served.lock() = true;
+                        shared.signal.notify_all();
+                        shared.idle.leave_driver();
+                        drop(guard);
+                        return;
+                    }
+                    shared.parker.park();
+                    if shared.idle.leave(1) {
+                        let _ = shared.idle.stop_search();
+                    }
+                }
+            })
+        };
+        shared.idle.leave_driver();
+        drop(guard);
+        if !shared.idle.driver_is_attended()
+            && let Some(worker) = shared.idle.notify()
+        {
+            assert_eq!(worker, 1);
+            shared.parker.unpark(|| {});
+        }
+        let mut served = shared.served.lock();
+        while !*served {
+            served = shared.signal.wait(served);
+        }
+        drop(served);
+        other.join().unwrap();
+    });
+}
+
+/// The token: an unpark before, while or after its owner parks, on the condition variable or on the driver.
+#[test]
+fn an_unpark_is_never_lost() {
+    model(3, || {
+        let parker = Arc::new(Parker::new());
+        let flag = Arc::new(AtomicBool::new(false));
+        // The driver's own sticky token.
+        let driver = Arc::new((Mutex::new(false), Condvar::new()));
+        let unparker = {
+            let (parker, flag, driver) = (Arc::clone(&parker), Arc::clone(&flag), Arc::clone(&driver));
+            thread::spawn(move || {
+                flag.store(true, Ordering::Relaxed);
+                parker.unpark(|| {
+                    *driver.0.lock() = true;
+                    driver.1.notify_all();
+                });
+            })
+        };
+        parker.park_turning(|| {
+            let mut ended = driver.0.lock();
+            while !*ended {
+                ended = driver.1.wait(ended);
+            }
+        });
+        assert!(flag.load(Ordering::Relaxed), "what was written before the unpark is seen after the park");
+        unparker.join().unwrap();
+    });
+}
+
+/// Counts how it ended.
+struct Counted(Arc<[AtomicUsize; 2]>);
+
+impl Job for Counted {
+    fn run(self: Box<Self>) {
+        self.0[0].fetch_add(1, Ordering::Relaxed);
+    }
+    fn refuse(self: Box<Self>, _: Option<std::io::Error>) {
+        self.0[1].fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn submit(queue: &Arc<Queue>, counts: &Arc<[AtomicUsize; 2]>) -> Option<thread::JoinHandle<()>> {
+    match queue.submit(Box::new(Counted(Arc::clone(counts)))) {
+        Submitted::Queued => None,
+        Submitted::Refused(job) => {
+            job.refuse(None);
+            None
+        }
+        Submitted::StartThread => {
+            let queue = Arc::clone(queue);
+            Some(thread::spawn(move || {
+                let mut first = true;
+                while let Some(job) = queue.next(std::mem::take(&mut first)) {
+                    job.run();
+                }
+                queue.thread_gone();
+            }))
+        }
+    }
+}
+
+fn blocking_pool(threads_max: usize, close_early: bool) {
+    model(2, move || {
+        let queue = Arc::new(Queue::new(threads_max, Duration::MAX));
+        let counts = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+        let other = {
+            let (queue, counts) = (Arc::clone(&queue), Arc::clone(&counts));
+            thread::spawn(move || submit(&queue, &counts))
+        };
+        let mut threads = vec![submit(&queue, &counts)];
+        if close_early {
+            queue.close().into_iter().for_each(|job| job.refuse(None));
+        }
+        threads.push(other.join().unwrap());
+        if !close_early {
+            // Without a lost wake-up every job is run, so this ends.
+            while counts[0].load(Ordering::Relaxed) < 2 {
+                thread::yield_now();
+            }
+            assert!(queue.close().is_empty());
+        }
+        assert_eq!(queue.wait_until_gone(None), 0);
+        threads.into_iter().flatten().for_each(|thread| thread.join().unwrap());
+        let [run, refused] = [&counts[0], &counts[1]].map(|count| count.load(Ordering::Relaxed));
+        assert_eq!(run + refused, 2, "each job is run or refused, once");
+    });
+}
+
+#[test]
+fn blocking_jobs_each_get_a_thread() {
+    blocking_pool(2, false);
+}
+
+#[test]
+fn blocking_jobs_share_a_thread() {
+    blocking_pool(1, false);
+}
+
+#[test]
+fn closing_the_blocking_pool_leaves_no_job_and_no_thread() {
+    blocking_pool(2, true);
+}
