@@ -14,12 +14,21 @@
 //! **Replicates** are widened to the estimate's calibrated half-width (`hierarchy`): their deviations are
 //! stretched up to threefold, and what is still missing is a normal deviation shared by the points of the line.
 //!
-//! **Between the points** the curve is unknown, and on a grid with a factor of three between points that matters more
-//! than noise: costs a + b·x bend g on a log scale, and linear interpolation in log x misses their crossing by
-//! up to 8 %, many times the interval that noise alone explains. Hence three curves go through the same
-//! points: linear in log x (right for power laws), the difference of the times linear in x (right for a + b·x),
-//! and a monotone cubic in log x that takes its slopes from the neighbours. `at` is the cubic's median, and the
-//! interval is the hull of the three, so that it says what the grid does not know; where the grid is refined they agree.
+//! **Between the points** the curve is unknown, and on a coarse grid that matters more than noise. Costs a + b·x bend g on
+//! a log scale: linear interpolation in log x misses their crossing by up to 8 % where the grid's factor is 3 and by
+//! 22 % where it is 6. Hence three curves go through the same points: linear in log x (exact for power laws), the
+//! difference of the times linear in x (exact for a + b·x), and a monotone cubic in log x that takes its slopes from
+//! the neighbours. `at` is the cubic's median and the interval is the hull of the three, so that it says what the grid
+//! does not know; where the grid is refined they agree. How often a 95 % interval covers a true crossing of costs
+//! a + b·x at 20, of 100 (the grids, shapes and noise of the calibration test):
+//!
+//! ```text
+//! grid factor   P×R   σ_u    σ_e    linear in log x   linear in x   cubic   hull
+//!         3     5×8   0.5 %  1 %          41               96         94     98
+//!         3     3×4   0.3 %  0.5 %        33               98         99     99
+//!       1.7     3×5   1 %    3 %          98               98         98     98
+//!         6     2×4   0      0.2 %         7              100         50    100
+//! ```
 use crate::analysis::bootstrap::quantile;
 use crate::analysis::curve::{self, Axis};
 use crate::analysis::hierarchy::tail;
