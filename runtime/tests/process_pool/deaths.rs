@@ -8,6 +8,7 @@ use crate::{
 use crossover_runtime::process_pool::CallError;
 use futures::{executor::block_on, future::join_all};
 use rustix::process::Signal;
+use serde_bytes::ByteBuf;
 use std::time::Duration;
 
 pub(crate) fn p01_sigkill_of_a_busy_worker_fails_only_its_job() {
@@ -73,6 +74,32 @@ pub(crate) fn p04_a_job_that_its_dead_worker_never_read_runs_elsewhere() {
     kill(worker, Signal::KILL);
     let other = ok(call);
     assert_ne!(other, worker);
+
+    // The same with a frame that only fits its socket in part.
+    kill(other, Signal::STOP);
+    let call = pool.call(jobs::echo, (ByteBuf::from(vec![7; 4 << 20]),));
+    kill(other, Signal::KILL);
+    assert!(ok(call).iter().all(|byte| *byte == 7));
+    assert_eq!(pool.metrics().failed, 0);
+}
+
+pub(crate) fn p04_a_job_on_the_way_to_two_workers_that_died_is_not_sent_to_a_third() {
+    let pool = warm_pool(2);
+    let workers = pool.worker_pids();
+    for worker in &workers {
+        kill(*worker, Signal::STOP);
+    }
+    // Slots are tried in order, so the job goes to the first, and from there to the second, which is idle too.
+    let call = pool.call(jobs::worker_pid, ());
+    kill(workers[0], Signal::KILL);
+    while pool.metrics().deaths == 0 {
+        std::thread::yield_now();
+    }
+    assert_eq!(pool.metrics().running, 1);
+    kill(workers[1], Signal::KILL);
+    let error = err(call);
+    assert_eq!(signal_of(&error), Some(9), "{error}");
+    assert_eq!(ok(pool.call(jobs::add, (1, 2))), 3);
 }
 
 pub(crate) fn p08_a_panic_is_reported_and_the_worker_lives() {

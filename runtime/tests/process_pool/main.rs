@@ -30,6 +30,7 @@ const SCENARIOS: &[Scenario] = scenarios![
     deaths::p01_sigkill_of_a_busy_worker_fails_only_its_job,
     deaths::p03_kills_at_random_instants_hang_nothing,
     deaths::p04_a_job_that_its_dead_worker_never_read_runs_elsewhere,
+    deaths::p04_a_job_on_the_way_to_two_workers_that_died_is_not_sent_to_a_third,
     values::p05_many_submits_before_the_first_poll_complete,
     values::p06_large_payloads_cross_both_ways_at_once,
     values::p07_values_that_do_not_encode_or_decode_fail_their_call_only,
