@@ -5,16 +5,25 @@
 //!
 //! ```text
 //! samples.jsonl, config.toml ─ load ─► Folder ─ analysis ─► Analysis ─► verdicts.json, crossovers.json
+//!                                                           └─ plot ─► plots/*.{svg,png} ─ html ─► report.html
+//!                                                           └─ markdown, terminal ─► summary.md, the screen
 //! ```
 //!
 //! A report is a pure function of the folder and the [`Options`]: the same folder and seed give the same bytes.
 pub mod analysis;
+pub mod html;
 pub mod load;
+pub mod markdown;
+pub mod plot;
 pub mod record;
 pub mod settings;
+pub mod terminal;
 
 mod error;
+mod facts;
 mod output;
+#[cfg(test)]
+mod synthetic;
 
 pub use error::ReportError;
 pub use output::{Outcome, report};

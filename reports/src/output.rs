@@ -10,7 +10,10 @@ use serde::Serialize;
 use crate::Options;
 use crate::analysis::{analyse, model::Analysis};
 use crate::error::ReportError;
+use crate::html::{self, Page};
 use crate::load::{Folder, Suite};
+use crate::markdown;
+use crate::plot::{self, Figure};
 use crate::record::Verdict;
 
 /// What a report found, and where it stands.
@@ -25,6 +28,12 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// The path of the page that shows everything.
+    #[must_use]
+    pub fn report_html(&self) -> PathBuf {
+        self.dir.join("report.html")
+    }
+
     /// The program's exit code: 3 where a checksum differs, else 4 where an experiment is contaminated beyond
     /// use, else 0.
     #[must_use]
@@ -41,8 +50,9 @@ impl Outcome {
 
 /// Analyses a run's folder, or a suite's folder with several runs, and writes the report into it.
 ///
-/// Writes `verdicts.json` and `crossovers.json` into every run's folder. Experiments of a suite that have no sample
-/// yet (an interrupted suite) are left out.
+/// Writes `verdicts.json`, `crossovers.json`, `summary.md`, `plots/` and `report.html` into every run's folder, and one
+/// `report.html` over all of them into a suite's. Experiments of a suite that have no sample yet (an interrupted
+/// suite) are left out.
 ///
 /// # Errors
 /// A file is missing, broken or cannot be written; see [`ReportError`]. Files written before the error stay.
@@ -57,17 +67,77 @@ pub fn report(dir: &Path, options: &Options) -> Result<Outcome, ReportError> {
             if begun.is_empty() { all.into_iter().take(1).collect() } else { begun }
         }
     };
-    let mut outcome = Outcome { analyses: Vec::new(), env: None, dir: dir.to_owned() };
-    for run in &folders {
-        let folder = Folder::read(run)?;
+    let mut runs = Vec::new();
+    for folder in &folders {
+        runs.push(Run::report(folder, options)?);
+    }
+    if folders.iter().all(|folder| folder != dir) {
+        let pages: Vec<Page<'_>> =
+            runs.iter().zip(&folders).map(|(run, folder)| run.page(inside(dir, folder))).collect();
+        write(
+            &dir.join("report.html"),
+            html::render("Crossover: when async, threads or processes win", &pages)?.as_bytes(),
+        )?;
+    }
+    let env = runs.iter().find_map(|run| run.env.clone());
+    Ok(Outcome { analyses: runs.into_iter().map(|run| run.analysis).collect(), env, dir: dir.to_owned() })
+}
+
+/// The name of a suite's run folder.
+fn inside<'a>(suite: &Path, folder: &'a Path) -> &'a str {
+    folder.strip_prefix(suite).ok().and_then(Path::to_str).unwrap_or_default()
+}
+
+/// One analysed run with its pictures.
+struct Run {
+    analysis: Analysis,
+    figures: Vec<Figure>,
+    env: Option<serde_json::Value>,
+}
+
+impl Run {
+    /// Analyses a run's folder and writes everything but what spans a suite.
+    fn report(dir: &Path, options: &Options) -> Result<Self, ReportError> {
+        let folder = Folder::read(dir)?;
         let analysis = analyse(&folder, options);
         let verdicts: Vec<&Verdict> = analysis.cells.iter().filter_map(|c| c.verdict.as_ref()).collect();
-        write(&run.join("verdicts.json"), &json_rows(&verdicts))?;
-        write(&run.join("crossovers.json"), &json_rows(&analysis.crossovers))?;
-        outcome.env = outcome.env.or(folder.env);
-        outcome.analyses.push(analysis);
+        write(&dir.join("verdicts.json"), &json_rows(&verdicts))?;
+        write(&dir.join("crossovers.json"), &json_rows(&analysis.crossovers))?;
+        let figures = plot::figures(&analysis);
+        write_figures(&dir.join("plots"), &figures)?;
+        write(&dir.join("summary.md"), markdown::render(&analysis, &figures).as_bytes())?;
+        let run = Self { analysis, figures, env: folder.env };
+        let title = format!("Crossover: {}", run.analysis.name);
+        write(&dir.join("report.html"), html::render(&title, &[run.page("")])?.as_bytes())?;
+        Ok(run)
     }
-    Ok(outcome)
+
+    /// What the page shows of this run, whose folder is `folder` as seen from the page.
+    fn page<'a>(&'a self, folder: &'a str) -> Page<'a> {
+        Page { analysis: &self.analysis, figures: &self.figures, env: self.env.as_ref(), folder }
+    }
+}
+
+/// Writes every picture as SVG and PNG. Pictures of an earlier report that are gone now are removed: a report must not
+/// stand beside pictures that contradict it.
+fn write_figures(dir: &Path, figures: &[Figure]) -> Result<(), ReportError> {
+    fs::create_dir_all(dir).map_err(|e| ReportError::io("create", dir, e))?;
+    let mut current = Vec::new();
+    for figure in figures {
+        for (extension, bytes) in [("svg", figure.svg("").into_bytes()), ("png", figure.png()?)] {
+            let path = dir.join(format!("{}.{extension}", figure.stem));
+            write(&path, &bytes)?;
+            current.push(path);
+        }
+    }
+    for entry in fs::read_dir(dir).map_err(|e| ReportError::io("list", dir, e))? {
+        let path = entry.map_err(|e| ReportError::io("list", dir, e))?.path();
+        let ours = path.file_name().and_then(|n| n.to_str()).is_some_and(plot::is_picture);
+        if ours && !current.contains(&path) {
+            fs::remove_file(&path).map_err(|e| ReportError::io("remove", &path, e))?;
+        }
+    }
+    Ok(())
 }
 
 /// A JSON array with one element per line.

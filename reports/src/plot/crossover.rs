@@ -1,0 +1,203 @@
+//! The crossover plot: wall time of one run per strategy along a swept parameter, with the crossings marked.
+use super::canvas::{HEIGHT, Scene};
+use super::font::{self, Weight};
+use super::lines::{self, Along, Callout, Chart, Dot, Series};
+use super::select::{self, Slice};
+use super::style::{self, Colour};
+use super::units::{Unit, amount, describe, label, show_param, times};
+use super::{Drawn, Table};
+use crate::analysis::model::{Analysis, StrategyStats};
+use crate::facts::{self, Call};
+use crate::record::{Crossover, ParamValue};
+
+/// Draws one slice.
+pub(crate) fn draw(analysis: &Analysis, slice: &Slice<'_>) -> Drawn {
+    let crossings = select::crossings(analysis, slice);
+    let title = headline(analysis, slice, &crossings);
+    let chart = Chart {
+        title: title.clone(),
+        subtitle: conditions(analysis, slice, "Wall time: median, with its interval"),
+        x_title: label(&slice.axis.param),
+        y_title: "wall time of one run".to_owned(),
+        along: along(slice),
+        y_unit: Unit::NS,
+        series: series(analysis, slice, &Unit::NS, |s| (s.wall_ns, s.wall_ci_ns)),
+        callouts: crossings.iter().filter_map(|c| callout(analysis, slice, c)).collect(),
+        refused: refused(slice),
+    };
+    let scene: Scene = lines::draw(&chart, HEIGHT);
+    let description = format!(
+        "Line plot of the wall time of one run over {} for {}. {}",
+        label(&slice.axis.param),
+        analysis.strategies.join(", "),
+        crossings.iter().map(|c| crossing_words(analysis, c)).collect::<Vec<_>>().join(" ")
+    );
+    let stem = ["crossover", &slice.axis.param, &select::stem(&slice.fixed)].join("_");
+    Drawn { stem, title, description, scene, table: table(analysis, slice, |s| (s.wall_ns, s.wall_ci_ns)) }
+}
+
+/// The positions of a slice's axis.
+pub(crate) fn along(slice: &Slice<'_>) -> Along {
+    if slice.axis.is_numeric() {
+        let unit = Unit::of(&slice.axis.param);
+        return Along::Numbers(slice.cells.iter().map(|(x, _)| *x).collect(), unit);
+    }
+    Along::Names(slice.axis.values.iter().map(|v| show_param(&slice.axis.param, v)).collect())
+}
+
+/// The figures of every strategy along a slice; a figure that is not positive has no place on the plot.
+pub(crate) fn series(
+    analysis: &Analysis,
+    slice: &Slice<'_>,
+    unit: &Unit,
+    figure: impl Fn(&StrategyStats) -> (f64, [f64; 2]),
+) -> Vec<Series> {
+    let styles = style::styles(&analysis.strategies);
+    let mut all = Vec::new();
+    for (index, name) in analysis.strategies.iter().enumerate() {
+        let dots: Vec<Dot> = slice
+            .cells
+            .iter()
+            .filter_map(|(x, cell)| {
+                let (y, ci) = figure(cell.stats.get(index)?.as_ref()?);
+                let tip = format!(
+                    "{name}, {}: {} ({} – {})",
+                    facts::cell_words(cell),
+                    unit.show(y),
+                    unit.show(ci[0]),
+                    unit.show(ci[1])
+                );
+                let ci = [ci[0].min(y).max(f64::MIN_POSITIVE), ci[1].max(y)];
+                (y.is_finite() && y > 0.0).then_some(Dot { x: *x, y, ci, tip })
+            })
+            .collect();
+        if !dots.is_empty() {
+            all.push(Series { label: name.clone(), style: styles[index], dots });
+        }
+    }
+    all
+}
+
+/// Places of a slice without a verdict.
+pub(crate) fn refused(slice: &Slice<'_>) -> Vec<(f64, String)> {
+    let why = |(x, cell): &(f64, &_)| match facts::call(cell) {
+        Call::Refused(reason) => Some((*x, reason.to_owned())),
+        _ => None,
+    };
+    slice.cells.iter().filter_map(why).collect()
+}
+
+/// The sentence of conditions under a headline.
+pub(crate) fn conditions(analysis: &Analysis, slice: &Slice<'_>, what: &str) -> String {
+    let mut parts = Vec::new();
+    if !slice.fixed.is_empty() {
+        parts.push(describe(&slice.fixed));
+    }
+    parts.extend(super::constants(analysis));
+    parts.push(super::rounds(analysis));
+    let mut text = format!(
+        "{}. {what} ({} %). Lower is better.",
+        parts.join(" · "),
+        super::units::significant(analysis.confidence * 100.0, 3)
+    );
+    if !refused(slice).is_empty() {
+        text.push_str(" A red × marks a value without a verdict.");
+    }
+    text
+}
+
+/// The finding of a slice.
+fn headline(analysis: &Analysis, slice: &Slice<'_>, crossings: &[&Crossover]) -> String {
+    let what = label(&slice.axis.param);
+    if let Some((crossing, at)) = crossings.first().and_then(|c| Some((c, c.at?))) {
+        return format!("{} overtakes {} at {}", crossing.to, crossing.from, amount(&slice.axis.param, at));
+    }
+    let calls: Vec<Call<'_>> = slice.cells.iter().map(|(_, cell)| facts::call(cell)).collect();
+    let winners: Vec<&str> =
+        calls.iter().filter_map(|c| if let Call::Wins(w) = c { Some(*w) } else { None }).collect();
+    let same = winners.windows(2).all(|pair| pair[0] == pair[1]);
+    match winners.first() {
+        Some(winner) if same && winners.len() == calls.len() => {
+            let most = slice.cells.iter().filter_map(|(_, c)| Some(facts::speed_up(analysis, c)?.ratio));
+            let most = most.fold(0.0, f64::max);
+            let by = if most > 1.0 {
+                format!(", up to {} faster than {}", times(most), analysis.baseline)
+            } else {
+                String::new()
+            };
+            format!("{winner} wins at every {what} measured{by}")
+        }
+        Some(winner) if same => {
+            format!(
+                "{winner} wins at {} of {} values of {what}, nobody else at any",
+                winners.len(),
+                calls.len()
+            )
+        }
+        Some(_) => format!("Several strategies win along {what}; no crossing of two is resolved"),
+        None if calls.iter().all(|c| matches!(c, Call::Refused(_))) => format!("No verdict along {what}"),
+        None if calls.iter().all(|c| matches!(c, Call::Tie(_))) => {
+            format!("A proven tie at every {what} measured")
+        }
+        None => format!("No strategy is proven fastest along {what}"),
+    }
+}
+
+/// The mark of a crossing.
+fn callout(analysis: &Analysis, slice: &Slice<'_>, crossing: &Crossover) -> Option<Callout> {
+    let at = crossing.at?;
+    let unit = Unit::of(&crossing.param);
+    let y = select::wall_at(analysis, slice, &crossing.to, at)
+        .or_else(|| select::wall_at(analysis, slice, &crossing.from, at))?;
+    let mut words = vec![format!("crossover {}", unit.show(at))];
+    if let Some([low, high]) = crossing.ci {
+        let confidence = super::units::significant(analysis.confidence * 100.0, 3);
+        words.push(format!("{confidence} % CI {} – {}", unit.show(low), unit.show(high)));
+    }
+    let name = |name: &str| font::shorten(name, 12.5, Weight::Regular, 130.0);
+    words.push(format!("{} → {}", name(&crossing.from), name(&crossing.to)));
+    if crossing.p_none >= 0.05 {
+        words.push(format!("in {:.0} % of resamples", (1.0 - crossing.p_none) * 100.0));
+    }
+    Some(Callout { at: (at, y), strip: crossing.ci.or(Some([at, at])), words, colour: Colour::Ink })
+}
+
+/// A crossing as a sentence.
+pub(crate) fn crossing_words(analysis: &Analysis, crossing: &Crossover) -> String {
+    let unit = Unit::of(&crossing.param);
+    let (from, to, param) = (&crossing.from, &crossing.to, label(&crossing.param));
+    let Some(at) = crossing.at else {
+        return format!("{from} and {to} do not cross within the range of {param}.");
+    };
+    let interval = crossing.ci.map_or_else(String::new, |[low, high]| {
+        let confidence = super::units::significant(analysis.confidence * 100.0, 3);
+        format!(" ({confidence} % interval {} to {})", unit.show(low), unit.show(high))
+    });
+    format!("{to} overtakes {from} at {}{interval}.", amount(&crossing.param, at))
+}
+
+/// The figures of a slice as a table: a row per cell, a column per strategy, and the call.
+pub(crate) fn table(
+    analysis: &Analysis,
+    slice: &Slice<'_>,
+    figure: impl Fn(&StrategyStats) -> (f64, [f64; 2]),
+) -> Table {
+    let mut header = vec![label(&slice.axis.param)];
+    header.extend(analysis.strategies.iter().cloned());
+    header.push("verdict".to_owned());
+    let rows = slice.cells.iter().map(|(_, cell)| {
+        let value = cell.params.get(&slice.axis.param).unwrap_or(&ParamValue::Int(0));
+        let mut row = vec![show_param(&slice.axis.param, value)];
+        row.extend(
+            cell.stats.iter().map(|stats| stats.as_ref().map_or("–".to_owned(), |s| figures(figure(s)))),
+        );
+        row.push(facts::call_words(&facts::call(cell)));
+        row
+    });
+    Table { rows: rows.collect(), header }
+}
+
+/// `1.25 ms (1.2 ms – 1.31 ms)`.
+pub(crate) fn figures((value, ci): (f64, [f64; 2])) -> String {
+    format!("{} ({} – {})", Unit::NS.show(value), Unit::NS.show(ci[0]), Unit::NS.show(ci[1]))
+}

@@ -1,0 +1,290 @@
+//! The report on a terminal: a headline and a table of winners per experiment, then the path of the page.
+//!
+//! A sweep over two parameters becomes a map, one over fewer or more a list. Nothing depends on colour, and no line is
+//! wider than asked for as long as one column fits.
+use std::path::Path;
+
+use comfy_table::{ContentArrangement, Table, presets};
+
+use crate::analysis::model::{Analysis, Axis, CellAnalysis};
+use crate::facts::{self, Call};
+use crate::output::Outcome;
+use crate::plot::style::short_name;
+use crate::plot::units::{Unit, label, show_param, times};
+use crate::record::ParamValue;
+
+/// The narrowest terminal that is laid out for.
+const NARROWEST: u16 = 40;
+/// The longest list of cells; longer ones end with a pointer to the report.
+const MOST_ROWS: usize = 40;
+
+/// The report of a run or a suite for a terminal of `width` columns.
+#[must_use]
+pub fn render(outcome: &Outcome, width: u16) -> String {
+    tables(&outcome.analyses, &outcome.report_html(), width)
+}
+
+/// As [`render`], from the parts.
+fn tables(analyses: &[Analysis], report: &Path, width: u16) -> String {
+    let width = width.max(NARROWEST);
+    let mut out = String::new();
+    for analysis in analyses {
+        experiment(&mut out, analysis, width);
+    }
+    out.push_str(&format!("Report: {}\n", report.display()));
+    out
+}
+
+fn experiment(out: &mut String, analysis: &Analysis, width: u16) {
+    paragraph(out, &format!("{}: {}", analysis.name, analysis.headline), width);
+    for warning in warnings(analysis) {
+        paragraph(out, &format!("!! {warning}"), width);
+    }
+    match analysis.axes.as_slice() {
+        [first, second] if analysis.cells.len() > 6 => {
+            // The longer axis runs to the right, as in the picture.
+            let across_first = first.values.len() >= second.values.len();
+            let (across, down) = if across_first { (first, second) } else { (second, first) };
+            map(out, analysis, (across, down), width);
+        }
+        _ => list(out, analysis, width),
+    }
+    out.push('\n');
+}
+
+fn warnings(analysis: &Analysis) -> Vec<String> {
+    let trust = &analysis.trust;
+    let mut lines = Vec::new();
+    if !trust.mismatches.is_empty() {
+        let mut who: Vec<&str> = trust.mismatches.iter().map(|(_, strategy)| strategy.as_str()).collect();
+        who.sort_unstable();
+        who.dedup();
+        let cells = trust.mismatches.len();
+        lines.push(format!("wrong checksum from {} in {cells} cells: they get no verdict", who.join(", ")));
+    }
+    if trust.contaminated {
+        lines.push(
+            "contaminated: other work kept the machine busy in every block; no verdict is given".to_owned(),
+        );
+    }
+    for (cell, strategy, reason) in trust.failures.iter().take(3) {
+        let cell = if cell.is_empty() { String::new() } else { format!(" in {cell}") };
+        lines.push(format!("{strategy} failed{cell}: {reason}"));
+    }
+    if trust.failures.len() > 3 {
+        lines.push(format!("{} more failures stand in the report", trust.failures.len() - 3));
+    }
+    lines
+}
+
+/// A row per cell.
+fn list(out: &mut String, analysis: &Analysis, width: u16) {
+    let mut table = new_table(width);
+    let mut header: Vec<String> = analysis.axes.iter().map(|axis| label(&axis.param)).collect();
+    let speed = format!("vs {}", analysis.baseline);
+    header.extend(["winner".to_owned(), speed, "CPU/task".to_owned()]);
+    table.set_header(header);
+    for cell in analysis.cells.iter().take(MOST_ROWS) {
+        let value =
+            |axis: &Axis| cell.params.get(&axis.param).map_or_else(String::new, |v| shown(&axis.param, v));
+        let mut row: Vec<String> = analysis.axes.iter().map(value).collect();
+        let mut words = clean(&facts::call_words(&facts::call(cell)));
+        if let Some(burn) = facts::burn(analysis, cell) {
+            words.push_str(&format!(", burns {} the CPU of {}", times(burn.ratio), clean(burn.runner_up)));
+        }
+        let fastest = cell.verdict.as_ref().and_then(|v| v.winner.as_deref());
+        let cost =
+            fastest.and_then(|name| facts::stats(analysis, cell, name)).filter(|s| s.cpu_per_task_ns > 0.0);
+        row.push(words);
+        row.push(facts::speed_up_words(analysis, cell).unwrap_or_else(|| "–".to_owned()));
+        row.push(cost.map_or_else(|| "–".to_owned(), |s| Unit::NS.show(s.cpu_per_task_ns)));
+        table.add_row(row);
+    }
+    print(out, &table);
+    if analysis.cells.len() > MOST_ROWS {
+        let more = analysis.cells.len() - MOST_ROWS;
+        paragraph(
+            out,
+            &format!("{more} more cells stand in the report. {}.", facts::tally(analysis).words()),
+            width,
+        );
+    }
+}
+
+/// The winner map in words, in as many pieces side by side as the width needs.
+fn map(out: &mut String, analysis: &Analysis, (across, down): (&Axis, &Axis), width: u16) {
+    let columns = across.values.len();
+    let rows: Vec<&ParamValue> =
+        if down.is_numeric() { down.values.iter().rev().collect() } else { down.values.iter().collect() };
+    let words: Vec<Vec<String>> = rows
+        .iter()
+        .map(|y| across.values.iter().map(|x| cell_sign(analysis, (across, x), (down, y))).collect())
+        .collect();
+    let head = rows.iter().map(|y| shown(&down.param, y).chars().count()).max().unwrap_or(0);
+    let head = head.max(label(&down.param).chars().count().min(12));
+    let widest = words.iter().flatten().map(|w| w.chars().count()).max().unwrap_or(1);
+    let widest =
+        widest.max(across.values.iter().map(|x| shown(&across.param, x).chars().count()).max().unwrap_or(1));
+    // Three characters of frame per column.
+    let fit = (usize::from(width).saturating_sub(head + 4) / (widest + 3)).clamp(1, columns.max(1));
+    paragraph(out, &format!("{} to the right, {} upwards", label(&across.param), label(&down.param)), width);
+    for start in (0..columns).step_by(fit) {
+        let end = (start + fit).min(columns);
+        let mut table = new_table(width);
+        let mut header = vec![String::new()];
+        header.extend(across.values[start..end].iter().map(|x| shown(&across.param, x)));
+        table.set_header(header);
+        for (y, signs) in rows.iter().zip(&words) {
+            let mut row = vec![shown(&down.param, y)];
+            row.extend(signs[start..end].iter().cloned());
+            table.add_row(row);
+        }
+        print(out, &table);
+    }
+    legend(out, analysis, width);
+}
+
+/// A cell of the map in a few characters.
+fn cell_sign(
+    analysis: &Analysis,
+    (across, x): (&Axis, &ParamValue),
+    (down, y): (&Axis, &ParamValue),
+) -> String {
+    let here = |cell: &&CellAnalysis| {
+        cell.params.get(&across.param) == Some(x) && cell.params.get(&down.param) == Some(y)
+    };
+    let Some(cell) = analysis.cells.iter().find(here) else { return String::new() };
+    let name = |full: &str| clean(short_name(full)).chars().take(12).collect::<String>();
+    let speed = facts::speed_up_words(analysis, cell).map_or_else(String::new, |s| format!(" {s}"));
+    let burn = if facts::burn(analysis, cell).is_some() { "*" } else { "" };
+    match facts::call(cell) {
+        Call::Wins(winner) => format!("{}{speed}{burn}", name(winner)),
+        Call::Tie(best) => {
+            let more = if best.len() > 2 { format!("+{}", best.len() - 2) } else { String::new() };
+            let pair: Vec<String> = best.iter().take(2).map(|n| name(n)).collect();
+            format!("{}{more}{speed}", pair.join("≈"))
+        }
+        Call::Leans(winner) => format!("~{}{speed}", name(winner)),
+        Call::Undecided(_) => "?".to_owned(),
+        Call::Refused(_) => "no verdict".to_owned(),
+    }
+}
+
+/// The signs and short names that occur in a map.
+fn legend(out: &mut String, analysis: &Analysis, width: u16) {
+    let calls: Vec<Call<'_>> = analysis.cells.iter().map(facts::call).collect();
+    let named = |name: &str| {
+        calls.iter().any(|call| match call {
+            Call::Wins(n) | Call::Leans(n) => *n == name,
+            Call::Tie(best) => best.iter().take(2).any(|n| *n == name),
+            Call::Undecided(_) | Call::Refused(_) => false,
+        })
+    };
+    let mut parts: Vec<String> = Vec::new();
+    for name in analysis.strategies.iter().filter(|name| named(name) && short_name(name) != name.as_str()) {
+        parts.push(format!("{} = {name}", short_name(name)));
+    }
+    let any = |sign: fn(&Call<'_>) -> bool| calls.iter().any(sign);
+    let burns = analysis.cells.iter().any(|cell| facts::burn(analysis, cell).is_some());
+    let signs = [
+        (any(|c| matches!(c, Call::Tie(_))), "A≈B proven tie"),
+        (any(|c| matches!(c, Call::Leans(_))), "~A leans"),
+        (any(|c| matches!(c, Call::Undecided(_))), "? undecided"),
+        (burns, "* burns at least twice the CPU of the runner-up"),
+    ];
+    parts.extend(signs.into_iter().filter(|(there, _)| *there).map(|(_, words)| words.to_owned()));
+    parts.push(format!("× over {}", analysis.baseline));
+    paragraph(out, &parts.join(" · "), width);
+}
+
+fn new_table(width: u16) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(presets::UTF8_FULL_CONDENSED)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(width);
+    table
+}
+
+fn print(out: &mut String, table: &Table) {
+    for line in table.lines() {
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+}
+
+fn shown(param: &str, value: &ParamValue) -> String {
+    clean(&show_param(param, value))
+}
+
+/// `text` without control characters, which could steer the terminal.
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// Words wrapped to `width`; a word that is longer is broken.
+fn paragraph(out: &mut String, text: &str, width: u16) {
+    let width = usize::from(width);
+    let mut used = 0;
+    for word in clean(text).split_whitespace() {
+        let letters: Vec<char> = word.chars().collect();
+        if used > 0 && used + 1 + letters.len() > width {
+            out.push('\n');
+            used = 0;
+        }
+        if used > 0 {
+            out.push(' ');
+            used += 1;
+        }
+        for letter in letters {
+            if used == width {
+                out.push('\n');
+                used = 0;
+            }
+            out.push(letter);
+            used += 1;
+        }
+    }
+    out.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::synthetic;
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal() {
+        for analysis in synthetic::nasty() {
+            for width in [60, 80, 120, 200] {
+                let text = tables(std::slice::from_ref(&analysis), Path::new("runs/x/report.html"), width);
+                for line in text.lines() {
+                    assert!(
+                        line.chars().count() <= usize::from(width),
+                        "{} at {width}: {line}",
+                        analysis.name
+                    );
+                }
+                assert!(text.ends_with("Report: runs/x/report.html\n"));
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_cannot_steer_the_terminal() {
+        let mut run = synthetic::one_axis();
+        run.name = "a\u{1b}[31mred\nname".to_owned();
+        let text = tables(&[run], Path::new("report.html"), 80);
+        assert!(!text.contains('\u{1b}') && text.starts_with("a [31mred name:"), "{text}");
+    }
+
+    #[test]
+    fn the_tables_look_as_they_should() {
+        let runs = [
+            synthetic::mixed(),
+            synthetic::one_axis(),
+            synthetic::experiment("one-cell", vec![], &synthetic::SUITE, &synthetic::mixed_cost),
+        ];
+        insta::assert_snapshot!(tables(&runs, Path::new("runs/tour/report.html"), 100));
+    }
+}
