@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use crossover_reports::load::Suite;
+use crossover_reports::terminal;
 use crossover_workloads::experiments;
 use serde_json::json;
 
@@ -28,6 +29,9 @@ use self::session::Stop;
 use crate::config::Experiment;
 use crate::interrupt::{self, Interrupt};
 use crate::text;
+
+/// Columns of the table where stdout is no terminal.
+const WIDTH: u16 = 100;
 
 /// How to run experiments.
 #[derive(Clone, Debug)]
@@ -102,12 +106,8 @@ pub fn resume(dir: &Path) -> Result<u8> {
 /// When the folder holds no run, or the report cannot be written.
 pub fn report(dir: &Path) -> Result<u8> {
     let outcome = crossover_reports::report(dir, &crossover_reports::Options::default())?;
-    let headlines = outcome.analyses.iter().map(|found| format!("{}: {}\n", found.name, found.headline));
-    text::print(&format!(
-        "{}report: {}\n",
-        headlines.collect::<String>(),
-        dir.join("report.html").display()
-    ))?;
+    let width = rustix::termios::tcgetwinsize(std::io::stdout()).map_or(0, |size| size.ws_col);
+    text::print(&terminal::render(&outcome, if width == 0 { WIDTH } else { width }))?;
     Ok(outcome.exit_code())
 }
 

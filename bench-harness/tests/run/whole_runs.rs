@@ -10,6 +10,9 @@ fn a_run_measures_what_it_planned_and_reports_it() {
     let ended = lab.run(&["run", "tiny.toml", "--out", "out", "--seed", "5"]);
     ended.assert_measured();
     assert!(ended.stdout.contains("report.html"), "{ended:#?}");
+    for name in ["report.html", "summary.md", "plots"] {
+        assert!(lab.path("out").join(name).exists(), "{name}");
+    }
     assert_eq!(lab.plan("out").len(), 2 * 5 * 2 * 2);
     lab.assert_complete("out");
     for sample in lab.samples("out") {
@@ -96,6 +99,7 @@ fn several_experiments_make_a_suite() {
     let suite: serde_json::Value =
         serde_json::from_slice(&fs::read(lab.path("out/suite.json")).unwrap()).unwrap();
     assert_eq!(suite["experiments"], serde_json::json!(["one", "two"]));
+    assert!(lab.path("out/report.html").is_file());
     // The second one loses a line; resuming the whole brings it back and leaves the first alone.
     let first = fs::read(lab.path("out/one/samples.jsonl")).unwrap();
     let second = fs::read_to_string(lab.path("out/two/samples.jsonl")).unwrap();
