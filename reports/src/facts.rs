@@ -171,6 +171,7 @@ impl Tally<'_> {
                 }
                 parts.push(text);
             }
+            None if self.refused == all => return format!("no verdict in any of {all} {cells}"),
             None => parts.push(format!("no clear win in {all} {cells}")),
         }
         let plural = |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });

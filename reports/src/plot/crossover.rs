@@ -110,6 +110,10 @@ pub(crate) fn conditions(analysis: &Analysis, slice: &Slice<'_>, what: &str) -> 
 fn headline(analysis: &Analysis, slice: &Slice<'_>, crossings: &[&Crossover]) -> String {
     let what = label(&slice.axis.param);
     if let Some((crossing, at)) = crossings.first().and_then(|c| Some((c, c.at?))) {
+        let times = swaps(analysis, slice, crossing);
+        if times > 1 {
+            return format!("{} and {} swap places {times} times along {what}", crossing.from, crossing.to);
+        }
         return format!("{} overtakes {} at {}", crossing.to, crossing.from, amount(&slice.axis.param, at));
     }
     let calls: Vec<Call<'_>> = slice.cells.iter().map(|(_, cell)| facts::call(cell)).collect();
@@ -141,6 +145,19 @@ fn headline(analysis: &Analysis, slice: &Slice<'_>, crossings: &[&Crossover]) ->
         }
         None => format!("No strategy is proven fastest along {what}"),
     }
+}
+
+/// How often the pair of `crossing` swaps places within the slice.
+fn swaps(analysis: &Analysis, slice: &Slice<'_>, crossing: &Crossover) -> usize {
+    let pair = |c: &Crossover| (c.from.clone().min(c.to.clone()), c.from.clone().max(c.to.clone()));
+    let here = |c: &&Crossover| {
+        c.at.is_some()
+            && c.p_none <= 0.5
+            && c.param == crossing.param
+            && c.fixed == slice.fixed
+            && pair(c) == pair(crossing)
+    };
+    analysis.crossovers.iter().filter(here).count()
 }
 
 /// The mark of a crossing.
