@@ -5,7 +5,7 @@ use crossover_runtime::process_pool::{Call, CallError, ProcessPool};
 use futures::executor::block_on;
 use rustix::{
     event::{PollFd, PollFlags, poll},
-    process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open},
+    process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal},
     time::Timespec,
 };
 use serde::de::DeserializeOwned;
@@ -185,8 +185,15 @@ pub(crate) fn kill(process: u32, signal: Signal) {
     kill_process(pid(process), signal).expect("the process lives");
 }
 
-/// A process that is watched until it ends.
+/// A process that is watched until it ends. It is killed with its watcher: a failed test leaves nothing running.
 pub(crate) struct Watched(OwnedFd);
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        // Fails when it has ended, as it should.
+        let _ = pidfd_send_signal(&self.0, Signal::KILL);
+    }
+}
 
 impl Watched {
     pub(crate) fn new(process: u32) -> Self {
