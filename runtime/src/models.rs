@@ -1,9 +1,7 @@
 //! Model checks of the runtime's protocols under loom: every interleaving, and every outcome that the memory model
 //! allows, up to a bound on preemptions. A lost wake-up shows as a deadlock.
 //!
-//! ```text
-//! RUSTFLAGS="--cfg runtime_loom" cargo test -p crossover-runtime --release --lib models
-//! ```
+//! `scripts/models.sh` runs them.
 //!
 //! `Idle`, `Parker` and `Queue` are the real ones. What stands in for the rest: a counter, changed with relaxed
 //! read-modify-writes, for the queues of tasks (loom does not know crossbeam-deque); a locked flag for the driver.
