@@ -1,7 +1,7 @@
 //! Pictures of an [`Analysis`]: crossover plots, the winner map, the cost plot and the run-order strip.
 //!
 //! Data's way: a module per picture (`crossover`, `winmap`, `cost`, `strip`) reads the analysis and fills a
-//! [`canvas::Scene`]; `svg` and `bitmap` print it. `select` decides what is worth a picture; `axes`, `lines`, `bars`
+//! `canvas::Scene`; `svg` and `bitmap` print it. `select` decides what is worth a picture; `axes`, `lines`, `bars`
 //! and `frame` hold what several pictures share, `style` the colours. Everything is a pure function of the analysis:
 //! no clock, no randomness, no files.
 use crate::analysis::model::Analysis;
