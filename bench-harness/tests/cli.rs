@@ -111,10 +111,14 @@ fn plan_takes_the_same_changes_as_run() {
             "--set",
             "workload.cpu_us=5",
             "--set",
+            "workload.wait_us=[0, 250, 1000]",
+            "--set",
+            "measure.processes=3",
+            "--set",
             "measure.rounds=2",
         ])
         .code(0)
-        .stdout(contains("5 cells × 7 strategies").and(contains("3 process rounds × 2 rounds")))
+        .stdout(contains("3 cells × 7 strategies").and(contains("3 process rounds × 2 rounds")))
         .stdout(contains("budget of 1m30s"));
     place.crossover(&["plan", "mixed", "./mixed.toml"]).code(2);
     place.crossover(&["plan", "mixed", "mixed"]).code(2).stderr(contains("would share a folder"));
