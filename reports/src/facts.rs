@@ -2,9 +2,9 @@
 //!
 //! Pictures, tables and prose all ask here, so that they cannot contradict each other. Nothing is computed from
 //! samples; everything follows from the [`Analysis`].
-use crate::analysis::model::{Analysis, CellAnalysis, StrategyStats};
-use crate::plot::units::{describe, times};
-use crate::record::{Verdict, VerdictKind, Versus};
+use crate::analysis::model::{Analysis, Axis, CellAnalysis, StrategyStats};
+use crate::plot::units::{Unit, amount, describe, label, times};
+use crate::record::{Crossover, ParamValue, Params, Verdict, VerdictKind, Versus};
 
 /// A win that burns at least this many times the CPU of the runner-up is marked.
 pub(crate) const BURN: f64 = 2.0;
@@ -65,13 +65,144 @@ pub(crate) fn speed_up<'a>(analysis: &Analysis, cell: &'a CellAnalysis) -> Optio
     cell.verdict.as_ref()?.versus.get(&analysis.baseline)
 }
 
-/// The speed-up as it stands in pictures: `23.9×`; the baseline's own is `1.0×`.
+/// The same where it is proven to be more than the margin.
+pub(crate) fn proven_speed_up<'a>(analysis: &Analysis, cell: &'a CellAnalysis) -> Option<&'a Versus> {
+    speed_up(analysis, cell).filter(|versus| versus.ci[0] > 1.0 + analysis.margin)
+}
+
+/// The speed-up as it stands in pictures: `23.9×`; the baseline's own is `1.0×`. An undecided cell has one only where
+/// it is proven.
 pub(crate) fn speed_up_words(analysis: &Analysis, cell: &CellAnalysis) -> Option<String> {
     let verdict = cell.verdict.as_ref()?;
+    if matches!(call(cell), Call::Undecided(_)) {
+        return proven_speed_up(analysis, cell).map(|versus| times(versus.ratio));
+    }
     if verdict.winner.as_deref() == Some(analysis.baseline.as_str()) {
         return Some(times(1.0));
     }
     speed_up(analysis, cell).map(|versus| times(versus.ratio))
+}
+
+/// Whether a crossing is in all but 5 % of the resamples; others stay out of headlines.
+pub(crate) fn is_sure(crossing: &Crossover) -> bool {
+    crossing.p_none < 0.05
+}
+
+/// The crossing that stands for a line of cells: of the strategies that overtake the baseline once and surely, the one
+/// that is fastest at the far end, or else has the largest proven gain there.
+pub(crate) fn hero<'a>(analysis: &'a Analysis, param: &str, fixed: &Params) -> Option<&'a Crossover> {
+    let here = || {
+        let along =
+            |c: &&Crossover| c.param == param && c.fixed == *fixed && c.at.is_some_and(f64::is_finite);
+        analysis.crossovers.iter().filter(along)
+    };
+    let on_line = |cell: &&CellAnalysis| {
+        let others = cell.params.iter().filter(|(name, _)| *name != param);
+        others.eq(fixed.iter())
+    };
+    let x = |cell: &CellAnalysis| cell.params.get(param).and_then(ParamValue::as_f64).unwrap_or(f64::MIN);
+    let far = analysis.cells.iter().filter(on_line).max_by(|a, b| x(a).total_cmp(&x(b)))?;
+    let fastest = far.verdict.as_ref().and_then(|v| v.winner.as_ref());
+    let gain = |c: &Crossover| {
+        let index = analysis.strategies.iter().position(|name| *name == c.to)?;
+        far.gains.get(index).copied().flatten()
+    };
+    let once = |c: &&Crossover| {
+        let same = |o: &&Crossover| (o.from == c.from && o.to == c.to) || (o.from == c.to && o.to == c.from);
+        here().filter(same).count() == 1
+    };
+    here()
+        .filter(|c| c.from == analysis.baseline && is_sure(c))
+        .filter(once)
+        .filter_map(|c| Some(((fastest == Some(&c.to), gain(c)?), c)))
+        .reduce(|a, b| if b.0 > a.0 { b } else { a })
+        .map(|(_, crossing)| crossing)
+}
+
+/// Whether a parameter counts things: whole numbers without a unit.
+fn is_count(analysis: &Analysis, param: &str) -> bool {
+    let whole = |axis: &Axis| axis.values.iter().all(|v| matches!(v, ParamValue::Int(_)));
+    Unit::of(param) == Unit::Plain && analysis.axes.iter().any(|axis| axis.param == param && whole(axis))
+}
+
+/// The first whole numbers at or above a crossing and the ends of its interval, where its parameter counts things.
+pub(crate) fn whole(analysis: &Analysis, crossing: &Crossover) -> Option<(f64, [f64; 2])> {
+    let at = crossing.at.filter(|_| is_count(analysis, &crossing.param))?;
+    // What a rounding error lies above a whole number is that number.
+    let up = |x: f64| (x - 1e-9).ceil();
+    Some((up(at), crossing.ci.map_or([up(at); 2], |ends| ends.map(up))))
+}
+
+/// Where a crossing of a parameter that counts things lies: `from 2 tasks on`, `from between 3 and 5 tasks on`.
+pub(crate) fn from_on(analysis: &Analysis, crossing: &Crossover) -> Option<String> {
+    let (at, [low, high]) = whole(analysis, crossing)?;
+    let name = label(&crossing.param);
+    let name = if at == 1.0 && low == high { name.strip_suffix('s').unwrap_or(&name) } else { &name };
+    let number = if low == high { format!("{at}") } else { format!("between {low} and {high}") };
+    Some(match is_plural(&crossing.param) {
+        true => format!("from {number} {name} on"),
+        false => format!("from {name} {number} on"),
+    })
+}
+
+/// Whether a name takes the plural: `threads`, but not `express`.
+pub(crate) fn is_plural(name: &str) -> bool {
+    name.ends_with('s') && !name.ends_with("ss")
+}
+
+/// The finding of some cells of a sweep: where most is undecided, what is proven against the baseline comes first.
+pub(crate) fn finding(analysis: &Analysis, cells: &[&CellAnalysis]) -> String {
+    let tally = tally_of(analysis, cells);
+    let most = tally.wins.first().map_or(0, |(_, count)| *count);
+    let gain = |cell: &CellAnalysis| proven_speed_up(analysis, cell).map(|versus| versus.ratio);
+    let beaten = cells.iter().filter(|cell| gain(cell).is_some()).count();
+    if beaten == 0 || 2 * most >= cells.len() || tally.undecided + tally.leans == 0 {
+        return tally.words();
+    }
+    let (place, chosen) = beaten_place(analysis, cells, beaten);
+    let largest = chosen.iter().filter_map(|cell| gain(cell)).fold(0.0, f64::max);
+    let is = if is_plural(&analysis.baseline) { "are" } else { "is" };
+    let mut words = format!("{} {is} beaten {place}, by up to {}", analysis.baseline, times(largest));
+    match tally.wins.first() {
+        Some((name, count)) => {
+            let win = if is_plural(name) { "win" } else { "wins" };
+            words.push_str(&format!("; {name} alone {win} {count} of {}", cells.len()));
+        }
+        None => words.push_str("; no strategy alone wins a cell"),
+    }
+    words
+}
+
+/// The cells in which the baseline is beaten in words, as those from a value of a parameter on where that says most
+/// of it, and these cells.
+fn beaten_place<'a>(
+    analysis: &Analysis,
+    cells: &[&'a CellAnalysis],
+    beaten: usize,
+) -> (String, Vec<&'a CellAnalysis>) {
+    if beaten == cells.len() {
+        return ("in every cell".to_owned(), cells.to_vec());
+    }
+    let on = |axis: &Axis| {
+        let x =
+            |cell: &CellAnalysis| cell.params.get(&axis.param).and_then(ParamValue::as_f64).unwrap_or(0.0);
+        let open = cells.iter().filter(|cell| proven_speed_up(analysis, cell).is_none());
+        let last = open.map(|cell| x(cell)).fold(f64::NEG_INFINITY, f64::max);
+        let above: Vec<&CellAnalysis> = cells.iter().copied().filter(|cell| x(cell) > last).collect();
+        let least = above.iter().map(|cell| x(cell)).fold(f64::INFINITY, f64::min);
+        let with = match last == 0.0 {
+            true => format!("with {} above 0", label(&axis.param)),
+            false => format!("from {} on", amount(&axis.param, least)),
+        };
+        (format!("in every cell {with}"), above)
+    };
+    let places = analysis.axes.iter().filter(|axis| axis.is_numeric()).map(on);
+    let best = places.reduce(|a, b| if b.1.len() > a.1.len() { b } else { a });
+    if let Some(best) = best.filter(|(_, above)| 2 * above.len() >= beaten) {
+        return best;
+    }
+    let chosen = cells.iter().copied().filter(|cell| proven_speed_up(analysis, cell).is_some());
+    (format!("in {beaten} of {} cells", cells.len()), chosen.collect())
 }
 
 /// The closest rival of the winner.
@@ -187,5 +318,86 @@ impl Tally<'_> {
             parts.push(others.join(", "));
         }
         parts.join("; ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::synthetic;
+
+    #[test]
+    fn an_undecided_cell_tells_a_speed_up_only_where_it_is_proven() {
+        let mut run = synthetic::mixed();
+        let at = run.cells.iter().position(|c| matches!(call(c), Call::Undecided(_))).unwrap();
+        assert!(speed_up_words(&run, &run.cells[at]).is_some());
+        let baseline = run.baseline.clone();
+        let versus = &mut run.cells[at].verdict.as_mut().unwrap().versus;
+        versus.get_mut(&baseline).unwrap().ci[0] = 1.02;
+        assert_eq!(speed_up_words(&run, &run.cells[at]), None);
+    }
+
+    #[test]
+    fn where_most_is_undecided_the_finding_is_about_the_baseline() {
+        let mut run = synthetic::mixed();
+        let wait = |cell: &CellAnalysis| cell.params["wait_us"].as_f64().unwrap();
+        for cell in &mut run.cells {
+            let waits = wait(cell) > 0.0;
+            let verdict = cell.verdict.as_mut().unwrap();
+            verdict.verdict = VerdictKind::Undecided;
+            if !waits {
+                verdict.versus.clear();
+            }
+        }
+        let finding = |run: &Analysis| finding(run, &run.cells.iter().collect::<Vec<_>>());
+        let words = finding(&run);
+        let starts = "sequential is beaten in every cell with wait per task above 0, by up to 24";
+        assert!(words.starts_with(starts) && words.ends_with("; no strategy alone wins a cell"), "{words}");
+        for verdict in run.cells.iter_mut().filter_map(|cell| cell.verdict.as_mut()) {
+            verdict.versus.clear();
+        }
+        assert!(!finding(&run).contains("beaten"), "nothing is claimed that is not proven");
+    }
+
+    fn counted(at: f64, ci: [f64; 2]) -> Option<String> {
+        let mut run = synthetic::mixed();
+        let mut crossing = run.crossovers.iter().find(|c| c.at.is_some()).unwrap().clone();
+        run.axes[0] =
+            Axis { param: "tasks".to_owned(), values: vec![ParamValue::Int(1), ParamValue::Int(8)] };
+        (crossing.param, crossing.at, crossing.ci) = ("tasks".to_owned(), Some(at), Some(ci));
+        from_on(&run, &crossing)
+    }
+
+    #[test]
+    fn a_crossing_between_whole_numbers_is_told_in_whole_numbers() {
+        assert_eq!(counted(1.03, [1.01, 1.05]).unwrap(), "from 2 tasks on");
+        assert_eq!(counted(2.0 + 1e-12, [1.5, 2.0]).unwrap(), "from 2 tasks on");
+        assert_eq!(counted(3.5, [2.2, 4.1]).unwrap(), "from between 3 and 5 tasks on");
+        let run = synthetic::mixed();
+        let timed = run.crossovers.iter().find(|c| c.at.is_some()).unwrap();
+        assert_eq!(from_on(&run, timed), None, "a time is no count");
+    }
+
+    #[test]
+    fn the_strategy_that_is_best_at_the_far_end_stands_for_a_line() {
+        let run = synthetic::mixed();
+        let mut lines = 0;
+        for crossing in run.crossovers.iter().filter(|c| c.at.is_some()) {
+            let Some(hero) = hero(&run, &crossing.param, &crossing.fixed) else { continue };
+            assert_eq!(hero.from, run.baseline);
+            let x = |cell: &&CellAnalysis| cell.params[&hero.param].as_f64().unwrap();
+            let on = |cell: &&CellAnalysis| hero.fixed.iter().all(|(k, v)| cell.params.get(k) == Some(v));
+            let far = run.cells.iter().filter(on).max_by(|a, b| x(a).total_cmp(&x(b))).unwrap();
+            let gain = |name: &str| far.gains[run.strategies.iter().position(|s| s == name).unwrap()];
+            assert!(gain(&hero.to).is_some(), "{} is proven faster", hero.to);
+            let rivals = run.crossovers.iter().filter(|c| {
+                c.at.is_some() && c.from == run.baseline && c.param == hero.param && c.fixed == hero.fixed
+            });
+            for rival in rivals.filter(|c| is_sure(c)) {
+                assert!(gain(&rival.to) <= gain(&hero.to), "{} and {}", rival.to, hero.to);
+            }
+            lines += 1;
+        }
+        assert!(lines > 0);
     }
 }

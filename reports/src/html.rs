@@ -89,6 +89,7 @@ struct Experiment {
     has_numeric_axis: bool,
     contaminated: bool,
     crossings: Grid,
+    other_crossings: Grid,
     no_crossings: Grid,
     prose: Vec<String>,
     trust: Vec<(String, String)>,
@@ -172,6 +173,8 @@ impl Experiment {
         let id = format!("x{}", index + 1);
         let (found, none): (Vec<&Crossover>, Vec<&Crossover>) =
             a.crossovers.iter().partition(|c| c.at.is_some());
+        let with_baseline = |c: &&Crossover| c.from == a.baseline || c.to == a.baseline;
+        let (mine, others): (Vec<&Crossover>, Vec<&Crossover>) = found.into_iter().partition(with_baseline);
         let alarms = alarms(a);
         Self {
             name: a.name.clone(),
@@ -188,7 +191,8 @@ impl Experiment {
             winners: a.cells.iter().map(|cell| winner(a, cell)).collect(),
             has_numeric_axis: a.axes.iter().any(|axis| axis.is_numeric() && axis.values.len() > 1),
             contaminated: a.trust.contaminated,
-            crossings: crossings(&found),
+            crossings: crossings(a, &mine),
+            other_crossings: crossings(a, &others),
             no_crossings: no_crossings(&none),
             prose: paragraphs(&a.prose),
             trust: trust(a),
@@ -330,8 +334,15 @@ fn with_interval(versus: &Versus) -> String {
     format!("{}× ({} – {})", two(versus.ratio), two(versus.ci[0]), two(versus.ci[1]))
 }
 
-fn crossings(rows: &[&Crossover]) -> Grid {
+fn crossings(a: &Analysis, rows: &[&Crossover]) -> Grid {
     let row = |c: &&Crossover| {
+        let counted = facts::whole(a, c);
+        // Of a count, only the whole numbers say something.
+        let span = |[low, high]: [f64; 2]| match () {
+            () if low > high => "–".to_owned(),
+            () if low == high => format!("{low}"),
+            () => format!("{low} – {high}"),
+        };
         let unit = Unit::of(&c.param);
         let range = |r: Option<[f64; 2]>| {
             r.map_or_else(
@@ -344,9 +355,15 @@ fn crossings(rows: &[&Crossover]) -> Grid {
             if c.fixed.is_empty() { "–".to_owned() } else { describe(&c.fixed) },
             c.from.clone(),
             c.to.clone(),
-            c.at.map_or_else(|| "–".to_owned(), |at| unit.show(at)),
-            range(c.ci),
-            range(c.indifference),
+            match counted {
+                Some((at, _)) => format!("from {at} on"),
+                None => c.at.map_or_else(|| "–".to_owned(), |at| unit.show(at)),
+            },
+            counted.map_or_else(|| range(c.ci), |(_, ends)| span(ends)),
+            match (counted, c.indifference) {
+                (Some(_), Some([low, high])) => span([low.ceil(), high.floor()]),
+                _ => range(c.indifference),
+            },
             percent(c.p_none),
         ]
     };

@@ -93,7 +93,9 @@ fn winner(analysis: &Analysis, cell: &CellAnalysis) -> Vec<String> {
 }
 
 fn crossings(out: &mut String, analysis: &Analysis) {
-    let found: Vec<&Crossover> = analysis.crossovers.iter().filter(|c| c.at.is_some()).collect();
+    let mut found: Vec<&Crossover> = analysis.crossovers.iter().filter(|c| c.at.is_some()).collect();
+    // Those with the baseline first.
+    found.sort_by_key(|c| c.from != analysis.baseline && c.to != analysis.baseline);
     if found.is_empty() {
         return;
     }

@@ -128,7 +128,12 @@ fn cell(params: Params, strategies: &[String], cost: &Cost) -> CellAnalysis {
         })
         .collect();
     let verdict = verdict(&params, strategies, &stats);
-    CellAnalysis { cell: cell_name(&params), params, tasks: 24, stats, verdict, no_verdict: None }
+    // The baseline is the first strategy, see `experiment`.
+    let reference = stats.first().and_then(Option::as_ref).map(|s| s.wall_ns);
+    let gain =
+        |s: &Option<StrategyStats>| Some(reference? / s.as_ref()?.wall_ns).filter(|gain| *gain > 1.045);
+    let gains = stats.iter().map(gain).collect();
+    CellAnalysis { cell: cell_name(&params), params, tasks: 24, stats, verdict, gains, no_verdict: None }
 }
 
 fn verdict(params: &Params, strategies: &[String], stats: &[Option<StrategyStats>]) -> Option<Verdict> {

@@ -165,7 +165,11 @@ fn cell_sign(
             format!("{}{more}{speed}", pair.join("≈"))
         }
         Call::Leans(winner) => format!("~{}{speed}", name(winner)),
-        Call::Undecided(_) => "?".to_owned(),
+        Call::Undecided(best) => {
+            let more = if best.len() > 2 { format!("+{}", best.len() - 2) } else { String::new() };
+            let pair: Vec<String> = best.iter().take(2).map(|n| name(n)).collect();
+            format!("? {}{more}{speed}", pair.join("/")).trim_end().to_owned()
+        }
         Call::Refused(_) => "no verdict".to_owned(),
     }
 }
@@ -176,8 +180,8 @@ fn legend(out: &mut String, analysis: &Analysis, width: u16) {
     let named = |name: &str| {
         calls.iter().any(|call| match call {
             Call::Wins(n) | Call::Leans(n) => *n == name,
-            Call::Tie(best) => best.iter().take(2).any(|n| *n == name),
-            Call::Undecided(_) | Call::Refused(_) => false,
+            Call::Tie(best) | Call::Undecided(best) => best.iter().take(2).any(|n| *n == name),
+            Call::Refused(_) => false,
         })
     };
     let mut parts: Vec<String> = Vec::new();
@@ -189,7 +193,7 @@ fn legend(out: &mut String, analysis: &Analysis, width: u16) {
     let signs = [
         (any(|c| matches!(c, Call::Tie(_))), "A≈B proven tie"),
         (any(|c| matches!(c, Call::Leans(_))), "~A leans"),
-        (any(|c| matches!(c, Call::Undecided(_))), "? undecided"),
+        (any(|c| matches!(c, Call::Undecided(_))), "? A/B undecided"),
         (burns, "* burns at least twice the CPU of the runner-up"),
     ];
     parts.extend(signs.into_iter().filter(|(there, _)| *there).map(|(_, words)| words.to_owned()));

@@ -4,17 +4,11 @@
 use std::collections::BTreeMap;
 
 use crate::analysis::model::{Analysis, CellAnalysis};
+use crate::facts::{self, is_plural};
 use crate::record::{Crossover, ParamValue, Verdict, VerdictKind};
 
-/// A crossing that this share of the replicates or more do not have stays out of the headline.
-const P_NONE_MAX: f64 = 0.05;
-
-/// By cell and strategy: the baseline's time divided by the strategy's, where it is proven faster by more than the
-/// margin.
-pub(crate) type Gains = Vec<Vec<Option<f64>>>;
-
 /// The headline of an analysis.
-pub(crate) fn headline(analysis: &Analysis, gains: &Gains) -> String {
+pub(crate) fn headline(analysis: &Analysis) -> String {
     let trust = &analysis.trust;
     if trust.samples == 0 {
         return "Nothing was measured yet".to_owned();
@@ -30,7 +24,7 @@ pub(crate) fn headline(analysis: &Analysis, gains: &Gains) -> String {
     let finding = match verdicts.as_slice() {
         [] => nothing_to_compare(analysis),
         [(cell, verdict)] => single(analysis, cell, verdict),
-        many => sweep(analysis, gains, many),
+        many => sweep(analysis, many),
     };
     let invalid: std::collections::BTreeSet<&str> =
         trust.mismatches.iter().map(|(c, _)| c.as_str()).collect();
@@ -95,7 +89,7 @@ fn single(analysis: &Analysis, cell: &CellAnalysis, verdict: &Verdict) -> String
 }
 
 /// Several cells: who wins most of them or beats the baseline, by how much, and from where on.
-fn sweep(analysis: &Analysis, gains: &Gains, verdicts: &[(&CellAnalysis, &Verdict)]) -> String {
+fn sweep(analysis: &Analysis, verdicts: &[(&CellAnalysis, &Verdict)]) -> String {
     let total = verdicts.len();
     let mut wins: BTreeMap<&str, usize> = BTreeMap::new();
     for (_, verdict) in verdicts.iter().filter(|(_, v)| v.verdict == VerdictKind::Wins) {
@@ -113,7 +107,7 @@ fn sweep(analysis: &Analysis, gains: &Gains, verdicts: &[(&CellAnalysis, &Verdic
         (format!("{name} {} {all}", verb(name, "win", "wins")), name, n)
     });
     let mut clauses = Vec::new();
-    match (won, beaten(analysis, gains)) {
+    match (won, beaten(analysis)) {
         (Some((text, name, n)), Some(beaten)) if 2 * n < total || name == analysis.baseline => {
             clauses.extend([beaten, text]);
         }
@@ -132,15 +126,16 @@ fn sweep(analysis: &Analysis, gains: &Gains, verdicts: &[(&CellAnalysis, &Verdic
 }
 
 /// Who is proven faster than the baseline, where, and by how much at most.
-fn beaten(analysis: &Analysis, gains: &Gains) -> Option<String> {
-    let faster = |cell: usize, s: usize| gains[cell][s].is_some();
+fn beaten(analysis: &Analysis) -> Option<String> {
+    let gain = |cell: usize, s: usize| analysis.cells[cell].gains.get(s).copied().flatten();
+    let faster = |cell: usize, s: usize| gain(cell, s).is_some();
     let strategies = 0..analysis.strategies.len();
     let cells_beaten: Vec<usize> =
-        (0..gains.len()).filter(|&c| strategies.clone().any(|s| faster(c, s))).collect();
-    let largest = gains.iter().flatten().flatten().copied().reduce(f64::max)?;
+        (0..analysis.cells.len()).filter(|&c| strategies.clone().any(|s| faster(c, s))).collect();
+    let largest = analysis.cells.iter().flat_map(|c| &c.gains).flatten().copied().reduce(f64::max)?;
     let often = |s: &usize| 2 * cells_beaten.iter().filter(|&&c| faster(c, *s)).count() > cells_beaten.len();
     let names: Vec<usize> = strategies.filter(often).collect();
-    let most = |s: &usize| cells_beaten.iter().filter_map(|&c| gains[c][*s]).fold(0.0, f64::max);
+    let most = |s: &usize| cells_beaten.iter().filter_map(|&c| gain(c, *s)).fold(0.0, f64::max);
     let first = names.iter().copied().reduce(|a, b| if most(&b) > most(&a) { b } else { a });
     let (who, plural) = match (first, names.len()) {
         (None, _) => ("some of the others".to_owned(), true),
@@ -207,7 +202,8 @@ fn largest_gain(analysis: &Analysis, verdicts: &[(&CellAnalysis, &Verdict)], nam
     }
 }
 
-/// The crossing most worth telling: it involves the baseline, then the strategies that win most cells, then it is sure.
+/// The crossing most worth telling: between strategies that win cells, then with the baseline, then the narrowest. Of
+/// those with the baseline along one line, only the one that stands for the line counts; the picture shows the same.
 fn crossing(analysis: &Analysis, wins: &BTreeMap<&str, usize>) -> Option<String> {
     let won = |name: &str| wins.get(name).copied().unwrap_or(0);
     let rank = |c: &&Crossover| {
@@ -215,7 +211,11 @@ fn crossing(analysis: &Analysis, wins: &BTreeMap<&str, usize>) -> Option<String>
         let involved = c.from == analysis.baseline || c.to == analysis.baseline;
         (won(&c.from).min(1) + won(&c.to).min(1), involved, won(&c.from) + won(&c.to), -width)
     };
-    let sure = analysis.crossovers.iter().filter(|c| c.at.is_some() && c.p_none < P_NONE_MAX);
+    let stands = |c: &&Crossover| {
+        let hero = if c.from == analysis.baseline { facts::hero(analysis, &c.param, &c.fixed) } else { None };
+        hero.is_none_or(|hero| hero == *c)
+    };
+    let sure = analysis.crossovers.iter().filter(|c| c.at.is_some() && facts::is_sure(c)).filter(stands);
     let best =
         sure.reduce(|a, b| if rank(&b).partial_cmp(&rank(&a)).is_some_and(|o| o.is_gt()) { b } else { a })?;
     let (value, [low, high]) = (best.at?, best.ci?);
@@ -224,22 +224,29 @@ fn crossing(analysis: &Analysis, wins: &BTreeMap<&str, usize>) -> Option<String>
         false => format!(" at {}", crate::record::cell_name(&best.fixed)),
     };
     let Crossover { param, from, to, .. } = best;
+    if let Some(place) = facts::from_on(analysis, best) {
+        let confidence = percent(analysis.confidence);
+        return Some(format!("{to} {} {from} {place}{fixed} ({confidence} CI)", verb(to, "beat", "beats")));
+    }
     if low > 0.0 && high / low < 2.0 {
         let (place, scale) = at(param, value);
         let ci = interval(analysis, [low / scale, high / scale]);
         return Some(format!("{to} {} {from} from {place}{fixed} ({ci})", verb(to, "beat", "beats")));
     }
     let confidence = percent(analysis.confidence);
-    // "1.6 KiB and 2 MiB of input_bytes", "tasks = 3 and 8": the name once is enough.
+    // "1.6 KiB and 2 MiB of input_bytes", "n = 3 and 8": the name once is enough.
     let (low, high) = (at(param, low).0, at(param, high).0);
-    let low = low.strip_suffix(&format!(" of {param}")).unwrap_or(&low);
+    let low = [format!(" of {param}"), format!(" {param}")]
+        .iter()
+        .find_map(|end| low.strip_suffix(end))
+        .unwrap_or(&low);
     let high = high.strip_prefix(&format!("{param} = ")).unwrap_or(&high);
     let overtake = verb(to, "overtake", "overtakes");
     Some(format!("{to} {overtake} {from} between {low} and {high}{fixed} ({confidence} CI)"))
 }
 
 /// A value of a parameter in words, and what a number in its unit must be divided by: `cpu_us` 20.2 is "20.2 µs of
-/// cpu_us", `tasks` 8 is "tasks = 8".
+/// cpu_us", `tasks` 8 is "8 tasks", `n` 8 is "n = 8".
 fn at(param: &str, value: f64) -> (String, f64) {
     const TIMES: [(&str, f64); 4] = [("ns", 1.0), ("µs", 1e3), ("ms", 1e6), ("s", 1e9)];
     const SIZES: [(&str, f64); 4] =
@@ -253,7 +260,11 @@ fn at(param: &str, value: f64) -> (String, f64) {
         ("_kib", 1024.0, SIZES),
     ];
     let Some((_, base, units)) = suffixes.into_iter().find(|(suffix, ..)| param.ends_with(suffix)) else {
-        return (format!("{param} = {}", number(value)), 1.0);
+        let words = match is_plural(param) && value != 1.0 {
+            true => format!("{} {param}", number(value)),
+            false => format!("{param} = {}", number(value)),
+        };
+        return (words, 1.0);
     };
     let largest = units.into_iter().rev().find(|(_, size)| value.abs() * base >= *size);
     // Zero, and what is smaller than the smallest unit, stays in the parameter's own.
@@ -322,10 +333,6 @@ fn verb<'a>(name: &str, plural: &'a str, singular: &'a str) -> &'a str {
     if is_plural(name) { plural } else { singular }
 }
 
-fn is_plural(name: &str) -> bool {
-    name.ends_with('s') && !name.ends_with("ss")
-}
-
 fn others(names: &[String], without: &str) -> Vec<String> {
     names.iter().filter(|n| *n != without).cloned().collect()
 }
@@ -365,7 +372,8 @@ mod tests {
             ("delay_ms", 0.25, "250 µs of delay_ms"),
             ("wait_us", 0.0, "0 µs of wait_us"),
             ("input_bytes", 253_259.0, "247 KiB of input_bytes"),
-            ("tasks", 8.0, "tasks = 8"),
+            ("tasks", 8.0, "8 tasks"),
+            ("depth", 8.0, "depth = 8"),
         ] {
             assert_eq!(at(param, value).0, text);
         }

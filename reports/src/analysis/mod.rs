@@ -71,12 +71,14 @@ pub fn analyse(folder: &Folder, options: &Options) -> Analysis {
         settings.confidence,
     );
     let gains = gains(&pairs, &index.strategies, &baseline, index.cells.len(), settings.margin);
-    let cells = index.cells.into_iter().zip(stats).zip(judged).map(|((cell, stats), judged)| CellAnalysis {
+    let parts = index.cells.into_iter().zip(stats).zip(judged).zip(gains);
+    let cells = parts.map(|(((cell, stats), judged), gains)| CellAnalysis {
         cell: cell.name,
         params: cell.params,
         tasks: cell.tasks,
         stats,
         verdict: judged.verdict,
+        gains,
         no_verdict: judged.reason,
     });
     let mut analysis = Analysis {
@@ -99,18 +101,18 @@ pub fn analyse(folder: &Folder, options: &Options) -> Analysis {
         trust: integrity.trust,
         blocks: integrity.blocks,
     };
-    analysis.headline = headline::headline(&analysis, &gains);
+    analysis.headline = headline::headline(&analysis);
     analysis
 }
 
-/// What is proven against the baseline, by cell and strategy; see [`headline::Gains`].
+/// What is proven against the baseline, by cell and strategy; see [`CellAnalysis::gains`].
 fn gains(
     pairs: &pairs::Pairs,
     strategies: &[String],
     baseline: &str,
     cells: usize,
     margin: f64,
-) -> headline::Gains {
+) -> Vec<Vec<Option<f64>>> {
     let reference = strategies.iter().position(|s| s == baseline);
     let gain = |cell: usize, s: usize| {
         let estimate = pairs.estimate(cell, s, reference?)?;

@@ -72,6 +72,9 @@ pub struct CellAnalysis {
     pub stats: Vec<Option<StrategyStats>>,
     /// The outcome; `None` where there may be none (checksum mismatch, contamination, too few rounds).
     pub verdict: Option<Verdict>,
+    /// By strategy, in the same order: the baseline's time divided by its own, where it is proven faster than the
+    /// baseline by more than the margin.
+    pub gains: Vec<Option<f64>>,
     /// Why there is no verdict, or why it can be no more than undecided (too few rounds).
     pub no_verdict: Option<String>,
 }

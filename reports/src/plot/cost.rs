@@ -125,5 +125,6 @@ fn headline(
     if ratio < 1.0 + analysis.margin {
         return format!("All strategies cost the same CPU time{}", at(cell));
     }
-    format!("{} costs the least CPU{}; {} takes {}", least.1, at(cell), most.1, times(ratio))
+    let take = if crate::facts::is_plural(&most.1) { "take" } else { "takes" };
+    format!("{} costs the least CPU{}; {} {take} {}", least.1, at(cell), most.1, times(ratio))
 }

@@ -114,7 +114,9 @@ fn headline(analysis: &Analysis, slice: &Slice<'_>, crossings: &[&Crossover]) ->
         if times > 1 {
             return format!("{} and {} swap places {times} times along {what}", crossing.from, crossing.to);
         }
-        return format!("{} overtakes {} at {}", crossing.to, crossing.from, amount(&slice.axis.param, at));
+        let place = facts::from_on(analysis, crossing)
+            .unwrap_or_else(|| format!("at {}", amount(&slice.axis.param, at)));
+        return format!("{} {} {} {place}", crossing.to, overtakes(&crossing.to), crossing.from);
     }
     let calls: Vec<Call<'_>> = slice.cells.iter().map(|(_, cell)| facts::call(cell)).collect();
     let winners: Vec<&str> =
@@ -166,9 +168,12 @@ fn callout(analysis: &Analysis, slice: &Slice<'_>, crossing: &Crossover) -> Opti
     let unit = Unit::of(&crossing.param);
     let y = select::wall_at(analysis, slice, &crossing.to, at)
         .or_else(|| select::wall_at(analysis, slice, &crossing.from, at))?;
-    let mut words = vec![format!("crossover {}", unit.show(at))];
-    if let Some([low, high]) = crossing.ci {
-        let confidence = super::units::significant(analysis.confidence * 100.0, 3);
+    let confidence = super::units::significant(analysis.confidence * 100.0, 3);
+    let counted = facts::from_on(analysis, crossing);
+    let mut words = vec![counted.clone().unwrap_or_else(|| format!("crossover {}", unit.show(at)))];
+    if counted.is_some() {
+        words.push(format!("{confidence} % confidence"));
+    } else if let Some([low, high]) = crossing.ci {
         words.push(format!("{confidence} % CI {} – {}", unit.show(low), unit.show(high)));
     }
     let name = |name: &str| font::shorten(name, 12.5, Weight::Regular, 130.0);
@@ -186,11 +191,20 @@ pub(crate) fn crossing_words(analysis: &Analysis, crossing: &Crossover) -> Strin
     let Some(at) = crossing.at else {
         return format!("{from} and {to} do not cross within the range of {param}.");
     };
+    let overtakes = overtakes(to);
+    let confidence = super::units::significant(analysis.confidence * 100.0, 3);
+    if let Some(place) = facts::from_on(analysis, crossing) {
+        return format!("{to} {overtakes} {from} {place} ({confidence} % confidence).");
+    }
     let interval = crossing.ci.map_or_else(String::new, |[low, high]| {
-        let confidence = super::units::significant(analysis.confidence * 100.0, 3);
         format!(" ({confidence} % interval {} to {})", unit.show(low), unit.show(high))
     });
-    format!("{to} overtakes {from} at {}{interval}.", amount(&crossing.param, at))
+    format!("{to} {overtakes} {from} at {}{interval}.", amount(&crossing.param, at))
+}
+
+/// "threads overtake", "event-loop overtakes".
+fn overtakes(name: &str) -> &'static str {
+    if facts::is_plural(name) { "overtake" } else { "overtakes" }
 }
 
 /// The figures of a slice as a table: a row per cell, a column per strategy, and the call.

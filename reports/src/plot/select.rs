@@ -115,18 +115,27 @@ fn overlap(a: Option<[f64; 2]>, b: Option<[f64; 2]>) -> bool {
 
 /// Score of a crossing at which the fastest strategy of all changes.
 const ON_ENVELOPE: f64 = 8.0;
+/// What is added for the crossing of [`facts::hero`]: more than any other can have.
+const STANDS_FOR_ALL: f64 = 16.0;
 
-/// The crossings between one core and several that are more likely there than not, with a score, best first.
+/// The crossing that stands for the slice, then those between one core and several that are more likely there than not,
+/// with a score, best first.
 ///
 /// Two parallel strategies of nearly the same speed cross wherever the noise takes them; a strategy of others may be of
 /// either kind, so it counts as both.
 fn ranked_crossings<'a>(analysis: &'a Analysis, slice: &Slice<'_>) -> Vec<(f64, &'a Crossover)> {
+    let hero = facts::hero(analysis, &slice.axis.param, &slice.fixed);
+    let stands = |c: &Crossover| hero == Some(c);
+    let kinds = |c: &Crossover| kind(analysis, &c.from).zip(kind(analysis, &c.to));
     let mut ranked: Vec<(f64, &Crossover)> = analysis
         .crossovers
         .iter()
         .filter(|c| c.param == slice.axis.param && c.fixed == slice.fixed && c.p_none <= 0.5)
-        .filter(|c| kind(analysis, &c.from).zip(kind(analysis, &c.to)).is_none_or(|(from, to)| from != to))
-        .filter_map(|c| Some((score(analysis, slice, c, c.at.filter(|x| x.is_finite())?)?, c)))
+        .filter(|c| stands(c) || kinds(c).is_none_or(|(from, to)| from != to))
+        .filter_map(|c| {
+            let score = score(analysis, slice, c, c.at.filter(|x| x.is_finite())?)?;
+            Some((if stands(c) { score + STANDS_FOR_ALL } else { score }, c))
+        })
         .collect();
     ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
     ranked

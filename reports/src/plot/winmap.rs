@@ -51,7 +51,7 @@ struct Map<'a> {
 
 impl Map<'_> {
     fn draw(&self) -> Drawn {
-        let title = facts::tally_of(self.analysis, self.cells).words();
+        let title = facts::finding(self.analysis, self.cells);
         let subtitle = self.subtitle();
         let mut scene = Scene::new(0.0);
         let top = frame::head(&mut scene, &title, &subtitle) + if self.up.is_some() { 34.0 } else { 14.0 };
@@ -82,7 +82,7 @@ impl Map<'_> {
         }
         parts.push(super::rounds(a));
         format!(
-            "{}. Cell: the winner and its speed-up over {}. Margin {} %, intervals {} %, adjusted for all cells.",
+            "{}. Cell: the fastest and its speed-up over {} (undecided: where proven). Margin {} %, intervals {} %, adjusted for all cells.",
             parts.join(" · "),
             a.baseline,
             significant(a.margin * 100.0, 3),
@@ -276,12 +276,16 @@ impl Painter<'_> {
             words(&call, self.short, room).0.into_iter().map(|line| (line, 13.0, true)).collect();
         match &call {
             Call::Undecided(best) => {
-                lines.push(("?".to_owned(), 17.0, true));
-                let names: Vec<&str> = best.iter().take(2).map(|n| style::short_name(n)).collect();
-                if best.len() > 1 && area.height() > 52.0 {
+                let tall = area.height() > 56.0;
+                let head =
+                    speed.as_ref().filter(|_| !tall).map_or("?".to_owned(), |speed| format!("? {speed}"));
+                lines.push((head, if tall { 16.0 } else { 13.0 }, true));
+                if best.len() > 1 {
+                    let names: Vec<&str> = best.iter().take(2).map(|n| style::short_name(n)).collect();
                     let more = if best.len() > 2 { format!(" +{}", best.len() - 2) } else { String::new() };
                     lines.push((format!("{}{more}", names.join(" / ")), 11.0, false));
                 }
+                lines.extend(speed.filter(|_| tall).map(|s| (s, 12.0, false)));
             }
             Call::Refused(_) => lines.push(("no verdict".to_owned(), 12.0, false)),
             _ => lines.extend(speed.map(|s| (s, 12.0, false))),
@@ -387,33 +391,40 @@ impl Painter<'_> {
             calls.iter().any(|call| match call {
                 Call::Wins(n) | Call::Leans(n) => *n == name,
                 Call::Tie(best) => best.iter().take(2).any(|n| *n == name),
-                Call::Undecided(_) | Call::Refused(_) => false,
+                Call::Undecided(best) => best.len() > 1 && best.iter().take(2).any(|n| *n == name),
+                Call::Refused(_) => false,
             })
         };
+        // Undecided cells hold short names always.
+        let undecided = calls.iter().any(|c| matches!(c, Call::Undecided(_)));
         let mut entries: Vec<(Key, String)> = Vec::new();
         for (name, style) in self.analysis.strategies.iter().zip(&self.styles) {
             if named(name) {
                 let short = style::short_name(name);
-                let words =
-                    if self.short && short != name { format!("{name} ({short})") } else { name.clone() };
+                let words = if (self.short || undecided) && short != name {
+                    format!("{name} ({short})")
+                } else {
+                    name.clone()
+                };
                 entries.push((Key::Strategy(*style), words));
             }
         }
         let outcomes = [
-            (Key::Tie, "proven tie", calls.iter().any(|c| matches!(c, Call::Tie(_)))),
+            (Key::Tie, "proven tie", calls.iter().filter(|c| matches!(c, Call::Tie(_))).count()),
             (
                 Key::Leans,
-                "leans: ahead, not by a proven margin",
-                calls.iter().any(|c| matches!(c, Call::Leans(_))),
+                "lean: ahead, not by a proven margin",
+                calls.iter().filter(|c| matches!(c, Call::Leans(_))).count(),
             ),
             (
                 Key::Undecided,
-                "undecided: more rounds needed",
-                calls.iter().any(|c| matches!(c, Call::Undecided(_))),
+                "undecided between the named",
+                calls.iter().filter(|c| matches!(c, Call::Undecided(_))).count(),
             ),
-            (Key::Refused, "no verdict", calls.iter().any(|c| matches!(c, Call::Refused(_)))),
+            (Key::Refused, "no verdict", calls.iter().filter(|c| matches!(c, Call::Refused(_))).count()),
         ];
-        entries.extend(outcomes.into_iter().filter(|o| o.2).map(|(key, words, _)| (key, words.to_owned())));
+        let there = outcomes.into_iter().filter(|(.., count)| *count > 0);
+        entries.extend(there.map(|(key, words, count)| (key, format!("{count} × {words}"))));
         let (mut x, mut y) = (MARGIN, top + 14.0);
         for (key, words) in entries {
             let words = font::shorten(&words, 12.5, Weight::Regular, 300.0);
