@@ -1,18 +1,25 @@
 //! Strategies that are programs of their own: good ones, and all the ways to be bad.
 use std::fs;
+use std::process::Child;
 
 use crossover_bench::probe;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 
-use crate::support::{Ended, Lab, assert_all_end, code_block};
+use crate::support::{Ended, Lab, assert_all_end, code_block, wait_until};
 
 /// Runs an experiment whose strategy `alien` is the shell script `script`, with little patience.
 fn with_script(lab: &Lab, script: &str) -> Ended {
+    crate::support::finish(start_with_script(lab, script, "1500"))
+}
+
+/// The same, with so many milliseconds of patience, and without waiting for its end.
+fn start_with_script(lab: &Lab, script: &str, patience: &str) -> Child {
     lab.write("alien.sh", script);
     let external = "[strategies.external.alien]\nrun = [\"sh\", \"alien.sh\"]";
     let file = lab.experiment("alien", r#""sequential", "alien", "threads""#, external);
     let arguments = ["run", &file.to_string_lossy(), "--out", "out"];
-    let child = lab.command(&arguments).env("CROSSOVER_TEST_PATIENCE_MS", "1500").spawn().unwrap();
-    crate::support::finish(child)
+    lab.command(&arguments).env("CROSSOVER_TEST_PATIENCE_MS", patience).spawn().unwrap()
 }
 
 /// The alien's samples all failed for a reason with `word` in it, which was said; everybody else's are good.
@@ -141,39 +148,77 @@ fn one_that_kills_itself_is_out_with_the_signals_number() {
     assert_only_the_alien_failed(&lab, &ended, "code 137");
 }
 
+/// A process group whose leader wrote its number into a file; killed in the end, however the test goes.
+struct Group<'a>(&'a Lab);
+
+impl Drop for Group<'_> {
+    fn drop(&mut self) {
+        let Ok(text) = fs::read_to_string(self.0.path("group")) else { return };
+        let Ok(group) = text.trim().parse() else { return };
+        // ESRCH: nothing is left of it.
+        let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+    }
+}
+
 #[test]
 fn one_that_dies_under_its_children_is_out_at_once() {
     let lab = Lab::new();
-    // The guard is killed, the program with it; its child, out of everyone's reach, holds on to stdout.
-    let script = "sleep 10000 & echo $! > pid\nread -r line\nkill -KILL $PPID\nsleep 10000";
+    let _group = Group(&lab);
+    // The guard is killed, the program with it; its child, out of everyone's reach, holds on to stdout. The shell
+    // waits for its own death in itself: another child could be started in the moment before.
+    let script = "echo $$ > group\nsleep 100 &\nread -r line\nkill -KILL $PPID\nread -r nothing";
     let ended = with_script(&lab, script);
-    let pid: i32 = fs::read_to_string(lab.path("pid")).unwrap().trim().parse().unwrap();
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
     assert_only_the_alien_failed(&lab, &ended, "killed by SIGKILL");
+}
+
+/// Hangs, and so do its children: one in its group, one in a session of its own. Their numbers are in `pids`.
+const CLINGS: &str = r#"
+trap '' TERM HUP INT
+sleep 100 & echo $! >> pids
+setsid sleep 100 & echo $! >> pids
+echo $$ >> pids
+read -r line
+sleep 100"#;
+
+/// What [`CLINGS`] wrote.
+fn clinging(lab: &Lab) -> Vec<u32> {
+    let pids = fs::read_to_string(lab.path("pids")).unwrap_or_default();
+    pids.lines().map(|line| line.parse().unwrap()).collect()
 }
 
 #[test]
 fn one_that_hangs_is_killed_with_everything_that_it_started() {
     let lab = Lab::new();
-    let script = r#"
-sleep 10000 & echo $! >> pids
-setsid sleep 10000 & echo $! >> pids
-trap '' TERM HUP INT
-echo $$ >> pids
-read -r line
-sleep 10000"#;
-    let ended = with_script(&lab, script);
+    let ended = with_script(&lab, CLINGS);
     assert_only_the_alien_failed(&lab, &ended, "no answer within");
-    let pids = fs::read_to_string(lab.path("pids")).unwrap();
-    let pids: Vec<u32> = pids.lines().map(|line| line.parse().unwrap()).collect();
+    let pids = clinging(&lab);
     assert_eq!(pids.len(), 3, "it was started once and then out");
     assert_all_end(&pids);
 }
 
 #[test]
+fn everything_that_it_started_ends_when_the_run_is_killed() {
+    for signal in [Signal::SIGKILL, Signal::SIGINT] {
+        let lab = Lab::new();
+        let mut run = start_with_script(&lab, CLINGS, "60000");
+        let shell = || clinging(&lab).get(2).copied();
+        // The last `sleep` is the third child of the shell.
+        wait_until("the program to hang", || {
+            assert!(run.try_wait().unwrap().is_none(), "the run ended first");
+            shell().is_some_and(|shell| probe::descendants(shell).len() == 3)
+        });
+        let mut pids = clinging(&lab);
+        pids.extend(probe::descendants(run.id()));
+        nix::sys::signal::kill(Pid::from_raw(run.id().try_into().unwrap()), signal).unwrap();
+        crate::support::finish(run);
+        assert_all_end(&pids);
+    }
+}
+
+#[test]
 fn one_that_leaves_children_behind_takes_them_along() {
     let lab = Lab::new();
-    let script = "sleep 10000 & echo $! > pid\nexec \"$CROSSOVER\" trial sequential";
+    let script = "sleep 100 & echo $! > pid\nexec \"$CROSSOVER\" trial sequential";
     let ended = with_script(&lab, script);
     ended.assert_measured();
     assert!(lab.samples("out").iter().all(|sample| sample.ok));

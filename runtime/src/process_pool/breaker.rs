@@ -1,8 +1,12 @@
 //! When to start the next worker: at once, after a back-off, or not for a while (the breaker is open).
 //!
 //! Two things slow the pool down. A death that achieved nothing doubles a delay (10 ms to 5 s), until a worker
-//! serves a job again or none died for a while. [`DEATHS`] deaths before hello, within the window, open the breaker: no worker is started for
-//! [`PAUSE`]; then one probe is, and its hello closes the breaker while its death opens it again.
+//! serves a job again or none died for a while. [`DEATHS`] deaths before hello, within the window, open the breaker:
+//! no worker is started for [`PAUSE`]; then one probe is, and its hello closes the breaker while its death opens it
+//! again.
+//!
+//! So do [`DEATHS`] workers in a row that said hello and were dead before a waiting job could be sent to them: such
+//! a job goes to the next worker each time, and would do so for ever.
 
 use super::spawn::Exit;
 use std::{
@@ -55,6 +59,17 @@ impl Cause {
         Self::new(io::ErrorKind::UnexpectedEof, text)
     }
 
+    /// A worker that ended after hello, before its first job could be sent.
+    pub(super) fn stillbirth(exit: Exit, stderr_tail: &str) -> Self {
+        use super::error::{Death, Tail};
+        let text = format!(
+            "worker after worker ended before a job could be sent to it; the last: {}{}",
+            Death(exit.signal, exit.code),
+            Tail(stderr_tail),
+        );
+        Self::new(io::ErrorKind::UnexpectedEof, text)
+    }
+
     pub(super) fn to_error(&self) -> io::Error {
         io::Error::new(self.kind, &*self.text)
     }
@@ -69,6 +84,8 @@ pub(super) struct Breaker {
     /// Deaths in a row that achieved nothing, and when the last was.
     fruitless: u32,
     last_fruitless: Option<Instant>,
+    /// Deaths in a row between hello and the first job, which was waiting.
+    stillborn: usize,
     /// No worker may be started before.
     not_before: Option<Instant>,
     /// Set while the breaker is open or half-open.
@@ -83,6 +100,7 @@ impl Breaker {
             deaths: VecDeque::new(),
             fruitless: 0,
             last_fruitless: None,
+            stillborn: 0,
             not_before: None,
             open: None,
         }
@@ -112,6 +130,7 @@ impl Breaker {
     /// A worker answered a job, or died under one: either way the pool got on.
     pub(super) fn progress(&mut self) {
         self.fruitless = 0;
+        self.stillborn = 0;
         if self.open.is_none() {
             self.not_before = None;
         }
@@ -132,9 +151,25 @@ impl Breaker {
             self.back_off(now);
             return false;
         }
+        self.trip(now, cause);
+        true
+    }
+
+    /// A worker said hello and died before the job that waited for it could be sent. True when that opens the
+    /// breaker.
+    pub(super) fn stillborn(&mut self, now: Instant, cause: &Cause) -> bool {
+        self.stillborn += 1;
+        if self.stillborn < DEATHS {
+            self.back_off(now);
+            return false;
+        }
+        self.trip(now, cause);
+        true
+    }
+
+    fn trip(&mut self, now: Instant, cause: &Cause) {
         self.not_before = now.checked_add(PAUSE);
         self.open = Some(cause.clone());
-        true
     }
 
     fn back_off(&mut self, now: Instant) {

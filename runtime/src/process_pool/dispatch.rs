@@ -20,6 +20,7 @@ use super::{
     spawn::{self, Process, Token},
     state::{Outcome, State},
 };
+use crate::error::{contain, discard_payload};
 use crate::sync::prim::{Condvar, Mutex, MutexGuard};
 use rustix::{
     buffer::spare_capacity,
@@ -95,7 +96,7 @@ impl Shared {
         }
         for waker in wakers {
             // Foreign code: its panic must not hit whoever happened to hold the lock.
-            let _ = panic::catch_unwind(AssertUnwindSafe(|| waker.wake()));
+            contain(|| waker.wake());
         }
     }
 
@@ -117,8 +118,9 @@ impl Shared {
 /// The dispatcher thread's body.
 pub(super) fn run(shared: &Arc<Shared>, token: Token) {
     let mut dispatcher = Dispatcher { shared, token, lines: Vec::new(), outgoing: Vec::new() };
-    if panic::catch_unwind(AssertUnwindSafe(|| dispatcher.run())).is_err() {
+    if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| dispatcher.run())) {
         shared.with_own(State::abort);
+        discard_payload(payload);
     }
     shared.finished.notify_all();
 }

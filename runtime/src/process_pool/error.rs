@@ -73,7 +73,8 @@ pub enum CallError {
         /// How many jobs the worker had answered before.
         jobs_served: u64,
     },
-    /// No worker could be started: the job did not run. The source tells why the last attempt failed.
+    /// No worker could be started, or none lived until the job could be sent: it did not run. The source tells how the
+    /// last attempt failed.
     #[error("cannot start a worker process: {0}")]
     Spawn(#[source] io::Error),
 }

@@ -26,7 +26,7 @@ use std::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::process::CommandExt,
     },
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     str::FromStr,
 };
 
@@ -57,6 +57,9 @@ impl FromStr for Token {
     }
 }
 
+/// Looks whether a child has ended: neither waits nor reaps.
+const PEEK: WaitIdOptions = WaitIdOptions::EXITED.union(WaitIdOptions::NOHANG).union(WaitIdOptions::NOWAIT);
+
 /// A worker process as the parent holds it. Dropping it closes the descriptors and nothing else: the process
 /// must have been reaped before.
 #[derive(Debug)]
@@ -82,36 +85,67 @@ pub(super) struct Exit {
 /// # Errors
 /// The socket pair, the spawn or the pidfd fails; no process is left behind.
 pub(super) fn spawn(token: Token) -> io::Result<Process> {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("crossover-worker").env(TOKEN_VARIABLE, token.to_string());
+    start(command)
+}
+
+/// Starts `command` with one end of a socket pair as its stdin.
+fn start(mut command: Command) -> io::Result<Process> {
     let (socket, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     set_nonblocking(socket.as_fd())?;
-    let mut child = Command::new("/proc/self/exe")
-        .arg0("crossover-worker")
-        .env(TOKEN_VARIABLE, token.to_string())
-        .stdin(Stdio::from(theirs))
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .spawn()
-        .map_err(|error| io::Error::new(error.kind(), format!("exec of /proc/self/exe: {error}")))?;
-    match adopt(&mut child) {
-        Ok((pid, pidfd, stderr)) => Ok(Process { pid, pidfd, socket, stderr }),
+    let mut child =
+        command.stdin(Stdio::from(theirs)).stderr(Stdio::piped()).process_group(0).spawn().map_err(
+            |error| {
+                let program = command.get_program().display();
+                io::Error::new(error.kind(), format!("exec of {program}: {error}"))
+            },
+        )?;
+    let pid = Pid::from_child(&child);
+    let pidfd = match watch(pid) {
+        Ok(pidfd) => pidfd,
         Err(error) => {
-            // Without a pidfd its end could not be observed. Nothing else has waited for the child, so these
-            // reach it and nobody else; that it is gone already is the only way they fail.
-            let _ = child.kill();
-            let _ = child.wait();
+            // Its end could not be observed, so it must go. The number is its own as long as it is our child;
+            // once it is not, there is nothing left to kill, and another process may have the number.
+            if !matches!(waitid(WaitId::Pid(pid), PEEK), Err(Errno::CHILD)) {
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+            return Err(error);
+        }
+    };
+    let stderr = child.stderr.take().map(OwnedFd::from).ok_or(io::ErrorKind::BrokenPipe.into());
+    match stderr.and_then(|stderr| set_nonblocking(stderr.as_fd()).map(|()| stderr)) {
+        Ok(stderr) => Ok(Process { pid, pidfd, socket, stderr }),
+        Err(error) => {
+            // ESRCH, ECHILD: it has ended, or was reaped, already.
+            let _ = pidfd_send_signal(&pidfd, Signal::KILL);
+            let _ = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
             Err(error)
         }
     }
 }
 
-/// Takes a pidfd on a fresh child, and its stderr.
-fn adopt(child: &mut Child) -> io::Result<(Pid, OwnedFd, OwnedFd)> {
-    let pid = Pid::from_child(child);
-    let pidfd = pidfd_open(pid, PidfdFlags::empty())
-        .map_err(|error| io::Error::new(error.kind(), format!("pidfd_open (needs Linux 5.4): {error}")))?;
-    let stderr = child.stderr.take().map(OwnedFd::from).ok_or(io::ErrorKind::BrokenPipe)?;
-    set_nonblocking(stderr.as_fd())?;
-    Ok((pid, pidfd, stderr))
+/// Takes a pidfd on a fresh child.
+///
+/// Where SIGCHLD is ignored, or somebody waits for every child, one that ended at once is reaped already, and its
+/// number may be another process's by now. So the pidfd is asked whether what it names is a child of ours; if
+/// not, it is let go of and nobody is killed.
+fn watch(pid: Pid) -> io::Result<OwnedFd> {
+    let reaped = || io::Error::other("the worker ended at once, and was reaped by somebody else");
+    let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(pidfd) => pidfd,
+        Err(Errno::SRCH) => return Err(reaped()),
+        Err(error) => {
+            let text = format!("pidfd_open (needs Linux 5.4): {error}");
+            return Err(io::Error::new(io::Error::from(error).kind(), text));
+        }
+    };
+    match waitid(WaitId::PidFd(pidfd.as_fd()), PEEK) {
+        Ok(_) => Ok(pidfd),
+        Err(Errno::CHILD) => Err(reaped()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 impl Process {
@@ -140,9 +174,8 @@ impl Process {
     /// Collects the exit status and kills what the worker left in its process group. Call it once the pidfd
     /// is readable; `None` when the process has not ended after all.
     pub(super) fn reap(&self) -> Option<Exit> {
-        let peek = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
         let status = loop {
-            match waitid(WaitId::PidFd(self.pidfd()), peek | WaitIdOptions::NOWAIT) {
+            match waitid(WaitId::PidFd(self.pidfd()), PEEK) {
                 Ok(Some(status)) => break status,
                 Ok(None) => return None,
                 Err(Errno::INTR) => {}
@@ -154,7 +187,8 @@ impl Process {
         // Not reaped yet: the zombie keeps the number, so the group is surely still this worker's. ESRCH
         // means that it was the last of its group, or never led one.
         let _ = kill_process_group(self.pid, Signal::KILL);
-        while let Err(Errno::INTR) = waitid(WaitId::PidFd(self.pidfd()), peek) {}
+        let take = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+        while let Err(Errno::INTR) = waitid(WaitId::PidFd(self.pidfd()), take) {}
         Some(Exit { signal: status.terminating_signal(), code: status.exit_status() })
     }
 
@@ -171,8 +205,33 @@ fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
 }
 
 #[cfg(test)]
+impl Process {
+    /// A process that has ended, not yet reaped, and never read its socket: what is sent to it fails.
+    pub(super) fn ended() -> Self {
+        let process = start(Command::new("true")).expect("`true` starts");
+        rustix::event::poll(&mut [PollFd::new(&process.pidfd, PollFlags::IN)], None).expect("its end");
+        process
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_that_is_not_our_child_is_not_adopted() {
+        // What a reused number would name. Were it killed, this test would end with its parent.
+        let stranger = rustix::process::getppid().expect("a parent");
+        assert!(watch(stranger).unwrap_err().to_string().contains("somebody else"));
+    }
+
+    #[test]
+    fn a_child_that_was_reaped_already_is_not_adopted() {
+        let mut child = Command::new("true").spawn().expect("`true` starts");
+        let pid = Pid::from_child(&child);
+        child.wait().expect("its end");
+        assert!(watch(pid).unwrap_err().to_string().contains("somebody else"));
+    }
 
     #[test]
     fn a_token_survives_the_environment() {

@@ -9,7 +9,7 @@ use crossover_runtime::process_pool::{OnDrop, ProcessPool};
 use futures::{executor::block_on, future::join_all};
 use rustix::process::{Signal, kill_process_group};
 use std::{
-    env, fs,
+    env, fs, panic,
     path::PathBuf,
     pin::Pin,
     process,
@@ -225,6 +225,31 @@ pub(crate) fn a_waker_may_drop_the_pool() {
     assert!(matches!(Pin::new(&mut call).poll(&mut Context::from_waker(&waker)), Poll::Pending));
     guest.release();
     woken.recv().expect("the waker ran to its end");
+    ok(call);
+}
+
+pub(crate) fn a_waker_whose_panic_cannot_be_dropped_hurts_nobody() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic::panic_any(Self);
+        }
+    }
+    struct Throws;
+    impl Wake for Throws {
+        fn wake(self: Arc<Self>) {
+            panic::panic_any(Bomb);
+        }
+    }
+    let pool = pool(1);
+    let gate = Gate::new();
+    let mut call = pool.call(jobs::gate, (gate.name(),));
+    let waker = Waker::from(Arc::new(Throws));
+    let guest = gate.guest();
+    assert!(matches!(Pin::new(&mut call).poll(&mut Context::from_waker(&waker)), Poll::Pending));
+    guest.release();
+    // Answered after the wake, by the same dispatcher.
+    assert_eq!(ok(pool.call(jobs::add, (1, 2))), 3);
     ok(call);
 }
 

@@ -59,6 +59,7 @@ const SCENARIOS: &[Scenario] = scenarios![
     lifecycle::dropping_the_pool_kills_and_reaps_busy_workers,
     lifecycle::dropping_the_pool_while_a_worker_starts_leaves_nothing,
     lifecycle::a_waker_may_drop_the_pool,
+    lifecycle::a_waker_whose_panic_cannot_be_dropped_hurts_nobody,
 ];
 
 fn main() {

@@ -14,6 +14,8 @@
 //! dropped, after it is released.
 
 mod reports;
+#[cfg(test)]
+mod tests;
 mod time;
 
 use super::{
@@ -57,7 +59,7 @@ struct Job {
     waker: Option<Waker>,
     timeout: Option<Duration>,
     on_drop: OnDrop,
-    /// Workers that died with this job on the way to them. It was not started, but it may be what kills them.
+    /// Workers that died with a part of this job sent. It was not started, but it may be what kills them.
     strikes: u8,
     /// The call is gone; the entry goes when the job ends.
     abandoned: bool,
@@ -82,6 +84,9 @@ pub(super) struct Worker {
     ready: bool,
     ready_by: Option<Instant>,
     in_flight: Option<InFlight>,
+    /// Jobs with smaller ids were submitted before this worker was started.
+    born: u64,
+    /// Jobs of which it was sent at least a byte, or may still be.
     given: u64,
     served: u64,
     /// Killed or found broken: it gets no more jobs, and what it still says is ignored.
@@ -306,23 +311,30 @@ impl State {
         }
     }
 
-    /// Queues a job again, first in line, that its worker had not started; unless it was on the way to too
-    /// many workers that died.
-    fn put_back(&mut self, in_flight: InFlight, death: CallError) {
+    /// A worker died with a part of a job sent that it had not started: the job is queued again, unless that was
+    /// so with too many workers.
+    fn strike(&mut self, in_flight: InFlight, death: CallError) {
+        let entry = &mut self.jobs[in_flight.job.key];
+        entry.strikes += 1;
+        if entry.strikes >= STRIKES {
+            self.finish(in_flight.job, Err(death));
+        } else {
+            self.put_back(in_flight);
+        }
+    }
+
+    /// Queues a job again, first in line, that its worker had not started. Of a worker that was dead before the
+    /// first byte the job is innocent; how often that may happen is up to the [`Breaker`].
+    fn put_back(&mut self, in_flight: InFlight) {
         let InFlight { job, frame, .. } = in_flight;
         let entry = &mut self.jobs[job.key];
         if entry.abandoned {
             self.jobs.remove(job.key);
             return;
         }
-        entry.strikes += 1;
-        if entry.strikes >= STRIKES {
-            self.finish(job, Err(death));
-        } else {
-            entry.phase = Phase::Queued(frame);
-            self.queue.push_front(job);
-            self.queued += 1;
-        }
+        entry.phase = Phase::Queued(frame);
+        self.queue.push_front(job);
+        self.queued += 1;
     }
 
     /// A job has ended: its call is told, or its entry removed when nobody wants to know.

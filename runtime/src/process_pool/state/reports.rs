@@ -19,6 +19,7 @@ impl State {
             ready: false,
             ready_by: now.checked_add(self.options.startup_timeout),
             in_flight: None,
+            born: self.next_id,
             given: 0,
             served: 0,
             condemned: false,
@@ -34,12 +35,17 @@ impl State {
     /// A worker could not be started, or ended before hello.
     pub(in crate::process_pool) fn start_failed(&mut self, now: Instant, cause: &Cause) {
         if self.breaker.early_death(now, cause) {
-            self.desired = self.occupied();
-            if self.ready_workers() == 0 {
-                self.fail_queue(|| CallError::Spawn(cause.to_error()));
-            }
+            self.breaker_opened(cause);
         }
         self.wakers.append(&mut self.watchers);
+    }
+
+    /// Nobody waits for workers that will not come: without one at hand, the queue fails.
+    fn breaker_opened(&mut self, cause: &Cause) {
+        self.desired = self.occupied();
+        if self.ready_workers() == 0 {
+            self.fail_queue(|| CallError::Spawn(cause.to_error()));
+        }
     }
 
     /// A worker said a proper hello.
@@ -94,19 +100,17 @@ impl State {
         mut stderr_tail: String,
         now: Instant,
     ) {
-        let Some(worker) = self.slots[slot].take() else { return };
+        let Some(mut worker) = self.slots[slot].take() else { return };
         self.counters.deaths += 1;
         if let Some(verdict) = &worker.verdict {
             stderr_tail.push_str(verdict);
         }
-        if !worker.ready {
-            if self.stage == Stage::Open || matches!(self.stage, Stage::Draining(_)) {
-                self.start_failed(now, &Cause::early_death(exit, &stderr_tail));
-            }
-        } else if worker.given > 0 {
-            self.breaker.progress();
-        } else {
-            self.breaker.idle_death(now);
+        let mut stillborn = false;
+        if let Some(in_flight) = worker.in_flight.take_if(|in_flight| in_flight.sent == 0) {
+            worker.given -= 1;
+            // One that was idle when the job came died for reasons of its own.
+            stillborn = worker.given == 0 && in_flight.job.id < worker.born;
+            self.put_back(in_flight);
         }
         if let Some(in_flight) = worker.in_flight {
             let started = !unread && in_flight.sent == in_flight.frame.len();
@@ -114,14 +118,29 @@ impl State {
                 job: self.jobs[in_flight.job.key].name,
                 signal: exit.signal,
                 code: exit.code,
-                stderr_tail,
+                stderr_tail: stderr_tail.clone(),
                 jobs_served: worker.served,
             };
             if started {
                 self.finish(in_flight.job, Err(death));
             } else {
-                self.put_back(in_flight, death);
+                self.strike(in_flight, death);
             }
+        }
+        if !worker.ready {
+            if self.stage == Stage::Open || matches!(self.stage, Stage::Draining(_)) {
+                self.start_failed(now, &Cause::early_death(exit, &stderr_tail));
+            }
+        } else if worker.given > 0 {
+            self.breaker.progress();
+        } else if stillborn {
+            let cause = Cause::stillbirth(exit, &stderr_tail);
+            if self.breaker.stillborn(now, &cause) {
+                self.breaker_opened(&cause);
+                self.wakers.append(&mut self.watchers);
+            }
+        } else {
+            self.breaker.idle_death(now);
         }
         self.hand_over(now);
     }
