@@ -10,14 +10,15 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum ReportError {
     /// A file could not be read or written.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {reason}", path.display())]
     Io {
         /// What was tried: `read`, `write`, …
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
+        /// The system's reason. It stands in the message and is therefore no `source`: a chain of causes would show it
+        /// twice.
+        reason: std::io::Error,
     },
     /// A line of `samples.jsonl` is not a sample.
     #[error("{}:{line}: {reason}", path.display())]
@@ -62,13 +63,27 @@ pub enum ReportError {
 }
 
 impl ReportError {
-    pub(crate) fn io(action: &'static str, path: &Path, source: std::io::Error) -> Self {
-        Self::Io { action, path: path.to_owned(), source }
+    pub(crate) fn io(action: &'static str, path: &Path, reason: std::io::Error) -> Self {
+        Self::Io { action, path: path.to_owned(), reason }
     }
 
     /// The program's exit code for this error: always 2, bad input.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         2
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::*;
+
+    #[test]
+    fn a_reason_is_told_once_alone_and_in_a_chain() {
+        let error = ReportError::io("read", Path::new("runs/x"), std::io::Error::other("out of luck"));
+        assert_eq!(error.to_string(), "cannot read runs/x: out of luck");
+        assert!(error.source().is_none(), "a chain would repeat it");
     }
 }

@@ -255,10 +255,8 @@ fn alarms(a: &Analysis) -> Vec<Alarm> {
     }
     if trust.contaminated {
         let text = format!(
-            "Other work kept up to {} cores of this machine busy, in every block more than the limit of {}. No verdict and no \
-             crossover is given. Stop the other work and run again.",
-            significant(trust.foreign_cores_max, 2),
-            significant(trust.foreign_cores_limit, 2)
+            "Every block was disturbed: {}. No verdict and no crossover is given. Run again on a machine that is quiet.",
+            trust.disturbance
         );
         alarms.push(alarm("Contaminated run.", text, Vec::new()));
     }
@@ -427,6 +425,12 @@ fn trust(a: &Analysis) -> Vec<(String, String)> {
             },
         ),
     ];
+    if t.duplicates > 0 {
+        pairs.push((
+            "Duplicates".to_owned(),
+            format!("{} samples stand twice in the file; each counts once", t.duplicates),
+        ));
+    }
     if let Some(share) = t.server_share_max {
         pairs.push(("Test server".to_owned(), format!("at most {} of one core", percent(share))));
     }

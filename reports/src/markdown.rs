@@ -55,9 +55,8 @@ fn warnings(analysis: &Analysis) -> Vec<String> {
         ));
     }
     if trust.contaminated {
-        lines.push(
-            "Contaminated: other work kept the machine busy in every block; no verdict is given.".to_owned(),
-        );
+        let why = escape(&trust.disturbance);
+        lines.push(format!("Contaminated: every block was disturbed ({why}); no verdict is given."));
     }
     if !trust.failures.is_empty() {
         lines.push(format!("{} measurements failed.", trust.failures.len()));

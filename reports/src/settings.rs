@@ -5,6 +5,7 @@
 //! yields a report. A key with a wrong type or an impossible value is an error, never a silent default.
 use std::path::Path;
 
+use toml::de::{DeTable, DeValue};
 use toml::{Table, Value};
 
 use crate::error::ReportError;
@@ -49,10 +50,14 @@ impl Settings {
             line: e.span().map(|span| line_of(text, span.start)),
             reason: e.message().to_owned(),
         })?;
-        let read = Reader { path };
+        let read = Reader { path, text };
         let schema = read.int(&root, "", "schema")?.unwrap_or(1);
         if schema > i64::from(crate::record::SCHEMA) {
-            return Err(read.error(format!("schema {schema} is newer than this program reads")));
+            return Err(read.error(
+                "",
+                "schema",
+                format!("schema {schema} is newer than this program reads"),
+            ));
         }
         let experiment = read.table(&root, "experiment")?;
         let workload = read.table(&root, "workload")?;
@@ -73,14 +78,21 @@ impl Settings {
             confidence: read.number(&analysis, "analysis", "confidence")?.unwrap_or(0.95),
             max_foreign_cores: read.number(&measure, "measure", "max_foreign_cores")?.unwrap_or(0.15),
         };
-        if !(0.0..=1.0).contains(&settings.margin) {
-            return Err(read.error("analysis.margin must lie between 0 and 1 (0.03 is 3 %)"));
+        // The same bounds as those of the harness, which reads a config before it measures.
+        if settings.margin.is_nan() || settings.margin <= 0.0 || settings.margin >= 1.0 {
+            let reason = "analysis.margin must lie between 0 and 1, the ends excluded (0.03 is 3 %)";
+            return Err(read.error("analysis", "margin", reason));
         }
         if !(0.5..=0.9999).contains(&settings.confidence) {
-            return Err(read.error("analysis.confidence must lie between 0.5 and 0.9999 (0.95 is usual)"));
+            let reason = "analysis.confidence must lie between 0.5 and 0.9999 (0.95 is usual)";
+            return Err(read.error("analysis", "confidence", reason));
         }
         if settings.max_foreign_cores.is_nan() || settings.max_foreign_cores < 0.0 {
-            return Err(read.error("measure.max_foreign_cores must not be negative"));
+            return Err(read.error(
+                "measure",
+                "max_foreign_cores",
+                "measure.max_foreign_cores must not be negative",
+            ));
         }
         Ok(settings)
     }
@@ -89,6 +101,18 @@ impl Settings {
 /// Line number, from 1, of a byte offset.
 fn line_of(text: &str, offset: usize) -> usize {
     1 + text.as_bytes().iter().take(offset).filter(|&&b| b == b'\n').count()
+}
+
+/// Line number, from 1, of `key` in `[section]` (empty: the root), else of the section.
+fn line_of_key(text: &str, section: &str, key: &str) -> Option<usize> {
+    let root = DeTable::parse(text).ok()?;
+    let outer = if section.is_empty() { key } else { section };
+    let (name, value) = root.get_ref().iter().find(|(name, _)| name.get_ref() == outer)?;
+    let inner = match value.get_ref() {
+        DeValue::Table(table) if !section.is_empty() => table.keys().find(|name| name.get_ref() == key),
+        _ => None,
+    };
+    Some(line_of(text, inner.unwrap_or(name).span().start))
 }
 
 type Constants = Vec<(String, ParamValue)>;
@@ -120,16 +144,18 @@ fn param(value: &Value) -> Option<ParamValue> {
 /// Typed access to keys, with errors that name them.
 struct Reader<'a> {
     path: &'a Path,
+    text: &'a str,
 }
 
 impl Reader<'_> {
-    fn error(&self, reason: impl Into<String>) -> ReportError {
-        ReportError::Config { path: self.path.to_owned(), line: None, reason: reason.into() }
+    fn error(&self, section: &str, key: &str, reason: impl Into<String>) -> ReportError {
+        let line = line_of_key(self.text, section, key);
+        ReportError::Config { path: self.path.to_owned(), line, reason: reason.into() }
     }
 
     fn wrong(&self, section: &str, key: &str, wanted: &str, found: &Value) -> ReportError {
         let dot = if section.is_empty() { "" } else { "." };
-        self.error(format!("{section}{dot}{key} must be {wanted}, not {}", found.type_str()))
+        self.error(section, key, format!("{section}{dot}{key} must be {wanted}, not {}", found.type_str()))
     }
 
     fn table(&self, root: &Table, key: &str) -> Result<Table, ReportError> {
@@ -224,6 +250,33 @@ mod tests {
         ] {
             let message = parse(text).unwrap_err().to_string();
             assert!(message.contains(key), "{message}");
+            let line = text.lines().count();
+            assert!(message.starts_with(&format!("config.toml:{line}: ")), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_found_however_its_table_is_written() {
+        for (text, line) in [
+            ("# margin = 3\n[workload]\nmargin = 1\n\n[analysis]\n# none\nmargin = 7", 7),
+            ("schema = 1\nanalysis = { confidence = 0.9, margin = 7 }", 2),
+            ("schema = 1\n\nanalysis.margin = 7", 3),
+            ("[analysis]\n\"margin\" = \"\"\"\nx\"\"\"", 2),
+        ] {
+            let message = parse(text).unwrap_err().to_string();
+            assert!(message.starts_with(&format!("config.toml:{line}: analysis.margin ")), "{message}");
+        }
+    }
+
+    #[test]
+    fn margin_and_confidence_have_the_bounds_of_the_harness() {
+        let accepts = |key: &str, value: &str| parse(&format!("[analysis]\n{key} = {value}")).is_ok();
+        for (key, good, bad) in [
+            ("margin", ["0.001", "0.999"], ["0", "1"]),
+            ("confidence", ["0.5", "0.9999"], ["0.49", "0.99999"]),
+        ] {
+            assert!(good.iter().all(|value| accepts(key, value)), "{key}");
+            assert!(!bad.iter().any(|value| accepts(key, value)), "{key}");
         }
     }
 }

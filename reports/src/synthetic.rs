@@ -304,6 +304,7 @@ pub(crate) fn nasty() -> Vec<Analysis> {
     contaminated.name = "contaminated".to_owned();
     contaminated.trust.contaminated = true;
     contaminated.trust.foreign_cores_max = 1.52;
+    contaminated.trust.disturbance = "more than 0.15 foreign cores, up to 1.52".to_owned();
     contaminated.trust.quarantined = 1200;
     contaminated.crossovers.clear();
     for block in &mut contaminated.blocks {

@@ -2,6 +2,7 @@
 //!
 //! A sweep over two parameters becomes a map, one over fewer or more a list. Nothing depends on colour, and no line is
 //! wider than asked for as long as one column fits.
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use comfy_table::{ContentArrangement, Table, presets};
@@ -17,6 +18,8 @@ use crate::record::ParamValue;
 const NARROWEST: u16 = 40;
 /// The longest list of cells; longer ones end with a pointer to the report.
 const MOST_ROWS: usize = 40;
+/// The most failures that are told one by one.
+const MOST_FAILURES: usize = 5;
 
 /// The report of a run or a suite for a terminal of `width` columns.
 #[must_use]
@@ -40,6 +43,7 @@ fn experiment(out: &mut String, analysis: &Analysis, width: u16) {
     for warning in warnings(analysis) {
         paragraph(out, &format!("!! {warning}"), width);
     }
+    failures(out, analysis, width);
     match analysis.axes.as_slice() {
         [first, second] if analysis.cells.len() > 6 => {
             // The longer axis runs to the right, as in the picture.
@@ -59,22 +63,51 @@ fn warnings(analysis: &Analysis) -> Vec<String> {
         let mut who: Vec<&str> = trust.mismatches.iter().map(|(_, strategy)| strategy.as_str()).collect();
         who.sort_unstable();
         who.dedup();
-        let cells = trust.mismatches.len();
-        lines.push(format!("wrong checksum from {} in {cells} cells: they get no verdict", who.join(", ")));
+        let cells: BTreeSet<&str> = trust.mismatches.iter().map(|(cell, _)| cell.as_str()).collect();
+        let place = match cells.len() {
+            1 => "1 cell: it gets".to_owned(),
+            n => format!("{n} cells: they get"),
+        };
+        lines.push(format!("wrong checksum from {} in {place} no verdict", who.join(", ")));
     }
     if trust.contaminated {
-        lines.push(
-            "contaminated: other work kept the machine busy in every block; no verdict is given".to_owned(),
-        );
+        lines.push(format!(
+            "contaminated: every block was disturbed ({}); no verdict is given",
+            trust.disturbance
+        ));
     }
-    for (cell, strategy, reason) in trust.failures.iter().take(3) {
-        let cell = if cell.is_empty() { String::new() } else { format!(" in {cell}") };
-        lines.push(format!("{strategy} failed{cell}: {reason}"));
-    }
-    if trust.failures.len() > 3 {
-        lines.push(format!("{} more failures stand in the report", trust.failures.len() - 3));
+    match trust.duplicates {
+        0 => {}
+        1 => lines.push("1 sample stands twice in samples.jsonl: it counts once".to_owned()),
+        n => lines.push(format!("{n} samples stand twice in samples.jsonl: each counts once")),
     }
     lines
+}
+
+/// A line per failure, cut to the width: a reason may be a whole page of a program's complaints.
+fn failures(out: &mut String, analysis: &Analysis, width: u16) {
+    let failures = &analysis.trust.failures;
+    for (cell, strategy, reason) in failures.iter().take(MOST_FAILURES) {
+        let cell = if cell.is_empty() { String::new() } else { format!(" in {cell}") };
+        let line = clean(&format!("!! {strategy} failed{cell}: {reason}"));
+        let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
+        out.push_str(&cut(&line, usize::from(width)));
+        out.push('\n');
+    }
+    if failures.len() > MOST_FAILURES {
+        let more = failures.len() - MOST_FAILURES;
+        paragraph(out, &format!("!! and {more} more failed; the reasons stand in the report"), width);
+    }
+}
+
+/// At most `width` characters of `text`; "…" stands for what is left out.
+fn cut(text: &str, width: usize) -> String {
+    if text.chars().nth(width).is_none() {
+        return text.to_owned();
+    }
+    let mut kept: String = text.chars().take(width.saturating_sub(1)).collect();
+    kept.push('…');
+    kept
 }
 
 /// A row per cell.
@@ -272,6 +305,33 @@ mod tests {
                 assert!(text.ends_with("Report: runs/x/report.html\n"));
             }
         }
+    }
+
+    #[test]
+    fn wrong_checksums_are_counted_by_cell() {
+        let mut run = synthetic::one_axis();
+        let wrong = |cell: &str, who: &str| (cell.to_owned(), who.to_owned());
+        run.trust.mismatches = vec![wrong("n=1", "b"), wrong("n=1", "c")];
+        let text = tables(std::slice::from_ref(&run), Path::new("r"), 100);
+        assert!(text.contains("wrong checksum from b, c in 1 cell: it gets no verdict"), "{text}");
+        run.trust.mismatches.push(wrong("n=2", "b"));
+        let text = tables(&[run], Path::new("r"), 100);
+        assert!(text.contains("wrong checksum from b, c in 2 cells: they get no verdict"), "{text}");
+    }
+
+    #[test]
+    fn failures_with_long_reasons_do_not_flood_the_terminal() {
+        let mut run = synthetic::one_axis();
+        let page = "Traceback:\n  a line\n\tanother\n".repeat(200);
+        let failure = |i: usize| (format!("n={i}"), "external".to_owned(), page.clone());
+        run.trust.failures = (0..12).map(failure).collect();
+        let text = tables(&[run], Path::new("r"), 60);
+        let told: Vec<&str> = text.lines().filter(|line| line.contains("external failed in")).collect();
+        assert_eq!(told.len(), MOST_FAILURES);
+        assert!(told.iter().all(|line| line.chars().count() == 60 && line.ends_with('…')), "{told:?}");
+        assert!(!text.contains("Traceback: a line another Traceback: a line another Traceback"), "{text}");
+        assert!(text.contains("!! and 7 more failed"), "{text}");
+        assert_eq!((cut("abc", 3).as_str(), cut("abcd", 3).as_str()), ("abc", "ab…"));
     }
 
     #[test]

@@ -127,7 +127,7 @@ pub(crate) fn find(
 ) -> Vec<Crossover> {
     let (xs, points): (Vec<f64>, Vec<&Point>) =
         line.points.iter().filter_map(|&(x, cell)| Some((x, points[cell].as_ref()?))).unzip();
-    if points.len() < 2 || !points.iter().any(|p| p.estimate.is_enough()) {
+    if points.len() < 2 {
         return Vec::new();
     }
     let axis = Axis::new(&xs);
@@ -142,6 +142,9 @@ pub(crate) fn find(
         p_none,
         indifference: indifference(&axis, &points, margin.ln_1p(), at.map(|x| axis.place(x))),
     };
+    // Too few rounds prove no point, so they end as a row without `at` like every other line that proves no crossing.
+    // Its `p_none` is the share of the replicates all the same, not 1: they are as wide as the model of so few rounds, and
+    // where the medians do change sides, 1 would deny it.
     let brackets = brackets(&points, confidence);
     if brackets.is_empty() {
         let total: f64 = points.iter().map(|p| p.estimate.centre).sum();

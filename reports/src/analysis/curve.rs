@@ -7,6 +7,9 @@ pub(crate) const KINDS: usize = 3;
 /// Index of the cubic among the roots.
 pub(crate) const CUBIC: usize = 2;
 
+/// A value within this relative distance of a grid point is that point.
+const SNAP: f64 = 1e-6;
+
 /// The grid of a line.
 #[derive(Clone, Debug)]
 pub(crate) struct Axis {
@@ -29,6 +32,11 @@ impl Axis {
 
     pub(crate) fn value(&self, place: f64) -> f64 {
         let x = if self.log { place.exp() } else { place };
+        // Logarithms, and the single precision of replicates, lose the last digits: 63.99999999999998 is 64.
+        let near = |grid: &&f64| (x - **grid).abs() <= SNAP * grid.abs();
+        if let Some(&exact) = self.xs.iter().find(near) {
+            return exact;
+        }
         // Rounding must not lead out of the grid.
         x.clamp(self.xs[0], self.xs[self.xs.len() - 1])
     }
@@ -105,6 +113,17 @@ mod tests {
         let segments = changes(&g, g[0].signum(), [0, xs.len() - 1]);
         assert_eq!(segments.len(), 1);
         roots(&axis, &g, &levels, segments[0]).map(|p| axis.value(p))
+    }
+
+    #[test]
+    fn a_grid_point_comes_back_as_it_was() {
+        let grid = [0.1, 0.3, 3.0, 10.0, 64.0, 1000.0, 1e6];
+        let axis = Axis::new(&grid);
+        for x in grid {
+            let place = axis.place(x);
+            assert_eq!([axis.value(place), axis.value(f64::from(place as f32))], [x, x]);
+        }
+        assert!((axis.value(65f64.ln()) - 65.0).abs() < 1e-9);
     }
 
     #[test]

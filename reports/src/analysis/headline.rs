@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 
 use crate::analysis::model::{Analysis, CellAnalysis};
+use crate::analysis::table::PROCESSES_MIN;
+use crate::analysis::verdict::ONE_PROCESS;
 use crate::facts::{self, is_plural};
 use crate::record::{Crossover, ParamValue, Verdict, VerdictKind};
 
@@ -14,10 +16,7 @@ pub(crate) fn headline(analysis: &Analysis) -> String {
         return "Nothing was measured yet".to_owned();
     }
     if trust.contaminated {
-        return format!(
-            "No verdict: every round is contaminated (more than {} foreign cores, up to {:.2})",
-            trust.foreign_cores_limit, trust.foreign_cores_max
-        );
+        return format!("No verdict: every round is contaminated ({})", trust.disturbance);
     }
     let verdicts: Vec<(&CellAnalysis, &Verdict)> =
         analysis.cells.iter().filter_map(|c| Some((c, c.verdict.as_ref()?))).collect();
@@ -177,7 +176,9 @@ fn unproven(analysis: &Analysis, total: usize, [ties, leans, undecided]: [usize;
         return format!("The fastest tie within {margin} in all {}", cells(total));
     }
     if undecided == total {
-        return format!("Undecided in all {}: more rounds are needed", cells(total));
+        let reason =
+            if analysis.process_rounds < PROCESSES_MIN { ONE_PROCESS } else { "more rounds are needed" };
+        return format!("Undecided in all {}: {reason}", cells(total));
     }
     let parts = [(ties, "proven ties"), (leans, "leaning"), (undecided, "undecided")];
     let parts: Vec<String> =

@@ -3,6 +3,7 @@
 //! - An attempt that was quarantined, or whose block had more foreign load than the limit, does not count; where
 //!   an attempt was repeated, the last one that counts is used.
 //! - A wrong checksum is wrong whatever the load was: it is looked for in every attempt, and it invalidates the cell.
+//! - A sample whose wall time is 0 is a failure, and so is one that is not `ok` though its checksum is right.
 //! - A strategy that failed in a cell loses this cell, also when other rounds went well: the rounds that survive a
 //!   failure are not a fair sample of it.
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -39,13 +40,23 @@ pub(crate) fn check(samples: &[Sample], index: &Index, baseline: &str, limit: f6
     let mut failures: BTreeMap<(usize, usize), String> = BTreeMap::new();
     let mut usable = Vec::new();
     let mut clean_cells = BTreeSet::new();
+    let mut duplicates = 0;
     for (&(cell, strategy, ..), tries) in &mut attempts {
-        tries.sort_by_key(|&i| samples[i].order);
+        // A sample that was written twice is one sample; the later copy that counts is the one.
+        tries.sort_by_key(|&i| (samples[i].order, clean(&samples[i])));
+        tries.dedup_by(|later, kept| {
+            let twice = samples[*later].order == samples[*kept].order;
+            if twice {
+                duplicates += 1;
+                *kept = *later;
+            }
+            twice
+        });
         let last_clean = tries.iter().rev().copied().find(|&i| clean(&samples[i]));
         let Some(decisive) = last_clean.or(tries.last().copied()) else { continue };
-        if !samples[decisive].ok && !mismatches.contains(&(cell, strategy)) {
+        if !judgeable(&samples[decisive]) && !mismatches.contains(&(cell, strategy)) {
             failures.entry((cell, strategy)).or_insert_with(|| reason(&samples[decisive]));
-        } else if last_clean.is_some() && samples[decisive].ok {
+        } else if last_clean.is_some() && judgeable(&samples[decisive]) {
             usable.push((cell, strategy, decisive));
         }
         if last_clean.is_some() {
@@ -53,7 +64,7 @@ pub(crate) fn check(samples: &[Sample], index: &Index, baseline: &str, limit: f6
         }
     }
     usable.retain(|&(cell, strategy, _)| !failures.contains_key(&(cell, strategy)));
-    let no_verdict = no_verdicts(index, &mismatches, &clean_cells, limit);
+    let no_verdict = no_verdicts(samples, index, &mismatches, &clean_cells, limit);
     let name =
         |cell: usize, strategy: usize| (index.cells[cell].name.clone(), index.strategies[strategy].clone());
     let blocks = blocks(samples, &attempts, limit);
@@ -78,16 +89,55 @@ pub(crate) fn check(samples: &[Sample], index: &Index, baseline: &str, limit: f6
             })
             .collect(),
         contaminated: !samples.is_empty() && clean_cells.is_empty(),
+        disturbance: disturbance(samples, limit),
+        duplicates,
         server_share_max: usable.iter().filter_map(|(.., i)| server_share(i)).reduce(f64::max),
     };
     Integrity { usable: usable.into_iter().map(|(.., i)| i).collect(), no_verdict, trust, blocks }
 }
 
+/// Whether a sample is a measurement at all: nothing takes no time.
+fn judgeable(sample: &Sample) -> bool {
+    sample.ok && sample.wall_ns > 0
+}
+
+/// Why a sample is none.
 fn reason(sample: &Sample) -> String {
-    sample.error.clone().unwrap_or_else(|| "it failed without a reason".to_owned())
+    let unsaid =
+        if sample.ok { "a wall time of 0 cannot be judged" } else { "the strategy reported failure" };
+    sample.error.clone().unwrap_or_else(|| unsaid.to_owned())
+}
+
+/// What disturbed those of `samples` that do not count: the two commonest kinds of reason, each with its worst foreign load
+/// or with the words that were recorded most often. Reasons that differ in their figures alone are of one kind.
+fn disturbance<'a>(samples: impl IntoIterator<Item = &'a Sample>, limit: f64) -> String {
+    let mut foreign = (0, 0.0_f64);
+    let mut kinds: BTreeMap<String, BTreeMap<&str, usize>> = BTreeMap::new();
+    for sample in samples {
+        if sample.foreign_cores > limit {
+            foreign = (foreign.0 + 1, foreign.1.max(sample.foreign_cores));
+        } else if let Some(text) = sample.quarantined.as_deref() {
+            let kind: String = text.chars().filter(|c| !c.is_ascii_digit()).collect();
+            *kinds.entry(kind).or_default().entry(text).or_default() += 1;
+        }
+    }
+    let mut reasons: Vec<(usize, String)> = kinds
+        .into_values()
+        .map(|texts| {
+            let commonest = texts.iter().max_by_key(|&(text, n)| (n, std::cmp::Reverse(text)));
+            (texts.values().sum(), commonest.map_or_else(String::new, |(text, _)| (*text).to_owned()))
+        })
+        .collect();
+    if foreign.0 > 0 {
+        reasons.push((foreign.0, format!("more than {limit} foreign cores, up to {:.2}", foreign.1)));
+    }
+    reasons.sort_by_key(|(n, _)| std::cmp::Reverse(*n));
+    let words: Vec<&str> = reasons.iter().take(2).map(|(_, text)| text.as_str()).collect();
+    words.join("; ")
 }
 
 fn no_verdicts(
+    samples: &[Sample],
     index: &Index,
     mismatches: &BTreeSet<(usize, usize)>,
     clean_cells: &BTreeSet<usize>,
@@ -96,13 +146,21 @@ fn no_verdicts(
     let wrong = |cell: usize| -> Vec<&str> {
         mismatches.range((cell, 0)..(cell + 1, 0)).map(|&(_, s)| index.strategies[s].as_str()).collect()
     };
+    let mut disturbed: Vec<Vec<&Sample>> = vec![Vec::new(); index.cells.len()];
+    for (sample, &(cell, _)) in samples.iter().zip(&index.places).filter(|(_, p)| !clean_cells.contains(&p.0))
+    {
+        disturbed[cell].push(sample);
+    }
     (0..index.cells.len())
         .map(|cell| {
             let wrong = wrong(cell);
             if !wrong.is_empty() {
                 Some(format!("checksum mismatch: {} computed something else", wrong.join(", ")))
             } else if !clean_cells.contains(&cell) {
-                Some(format!("contaminated: no round with at most {limit} foreign cores"))
+                Some(format!(
+                    "contaminated in every round: {}",
+                    disturbance(disturbed[cell].iter().copied(), limit)
+                ))
             } else {
                 None
             }
@@ -128,7 +186,8 @@ fn mismatches(samples: &[Sample], index: &Index, baseline: &str) -> BTreeSet<(us
                 Some(truth) if s.ok => s.checksum != truth,
                 // Failed without a result: a failure, not a mismatch.
                 _ if s.checksum.is_empty() => false,
-                Some(truth) => s.checksum != truth || s.error.is_none(),
+                Some(truth) => s.checksum != truth,
+                // Nothing here is right; a result that was refused without an error was not the oracle's.
                 None => s.error.is_none(),
             };
             if wrong {

@@ -117,6 +117,10 @@ pub struct Trust {
     pub failures: Vec<(String, String, String)>,
     /// Every block was contaminated: no verdict is given.
     pub contaminated: bool,
+    /// What disturbed the samples that do not count, the commonest reasons first; empty where nothing did.
+    pub disturbance: String,
+    /// Samples that stand in the file more than once, with the same `order`; only one of each is used.
+    pub duplicates: usize,
     /// Largest share of one core that the test server used, where there is one.
     pub server_share_max: Option<f64>,
 }

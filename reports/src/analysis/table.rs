@@ -143,7 +143,7 @@ impl<'a> Estimator<'a> {
     }
 }
 
-/// Wall time on the log scale; a time of zero counts as one nanosecond.
+/// Wall time on the log scale. Usable samples took some time; the floor keeps the logarithm finite whatever happens.
 pub(crate) fn log_wall(sample: &Sample) -> f64 {
     (sample.wall_ns.max(1) as f64).ln()
 }

@@ -21,6 +21,9 @@ use crate::analysis::pairs::Pairs;
 use crate::analysis::table::{Estimate, PAIRS_MIN, PROCESSES_MIN};
 use crate::record::{Verdict, VerdictKind, Versus};
 
+/// Why one process proves nothing, however many rounds it ran.
+pub(crate) const ONE_PROCESS: &str = "only one process round: at least two are needed";
+
 /// How a strategy compares with the candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Relation {
@@ -184,6 +187,9 @@ fn one(
         }),
         reason: short.map(|c| {
             let (pairs, processes) = c.estimate.map_or((0, 0), |e| (e.pairs, e.processes));
+            if processes == 1 {
+                return ONE_PROCESS.to_owned();
+            }
             format!(
                 "too few rounds: {pairs} pairs with {} from {processes} processes; a verdict needs {PAIRS_MIN} from {PROCESSES_MIN}",
                 strategies[c.other]

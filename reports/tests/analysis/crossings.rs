@@ -126,3 +126,19 @@ fn contaminated_or_too_short_runs_have_no_numeric_crossing() {
     assert!(sweep.clone().shape(1, 20).analyse(1).crossovers.iter().all(|c| c.at.is_none()));
     assert!(sweep.shape(3, 1).analyse(1).crossovers.iter().all(|c| c.at.is_none()));
 }
+
+#[test]
+fn one_process_round_yields_a_row_without_a_place_and_says_why() {
+    let sweep = |costs: &[Contender]| Synthetic::sweep(&grid(), costs).shape(1, 20).analyse(1);
+    let crossing = sweep(&[("a", |n| n), ("b", |n| 10.0 + n / 2.0)]);
+    let [c] = crossing.crossovers.as_slice() else { panic!("{:?}", crossing.crossovers) };
+    assert!(c.at.is_none() && c.ci.is_none() && c.p_none < 0.1, "the medians do change sides: {c:?}");
+    let never = sweep(&[("slow", |n| 3.0 * n), ("fast", |n| n)]);
+    let [c] = never.crossovers.as_slice() else { panic!("{:?}", never.crossovers) };
+    assert!(c.at.is_none() && c.from == "fast" && c.p_none > 0.9, "{c:?}");
+    assert!(
+        never.headline.ends_with("only one process round: at least two are needed"),
+        "{}",
+        never.headline
+    );
+}

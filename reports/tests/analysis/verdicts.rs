@@ -66,7 +66,8 @@ fn too_few_rounds_prove_nothing_however_clear_they_look() {
     ] {
         let analysis = pair.clone().shape(shape.0, shape.1).analyse(1);
         assert_eq!(kind(&analysis), expected, "{shape:?}");
-        let says_why = analysis.cells[0].no_verdict.as_deref().is_some_and(|r| r.contains("too few rounds"));
+        let why = if shape.0 == 1 { "only one process round" } else { "too few rounds" };
+        let says_why = analysis.cells[0].no_verdict.as_deref().is_some_and(|r| r.contains(why));
         assert_eq!(says_why, expected == VerdictKind::Undecided);
     }
 }
@@ -259,4 +260,64 @@ fn a_headline_tells_what_is_proven_where_nobody_wins_alone() {
     assert!(headline.starts_with("threads win all 3 cells, up to 6"), "{headline}");
     let headline = Synthetic::sweep(&[1.0, 2.0], &[costs[1], costs[2]]).analyse(1).headline;
     assert_eq!(headline, "The fastest tie within 3 % in all 2 cells");
+}
+
+#[test]
+fn contamination_is_told_by_what_was_recorded() {
+    let mut folder = two();
+    for (i, sample) in folder.samples.iter_mut().enumerate() {
+        sample.quarantined = Some(format!("the hypervisor took {}.0 % of the CPUs' time", 2 + i % 3));
+    }
+    let analysis = run(&folder);
+    let reason = analysis.cells[0].no_verdict.clone().unwrap();
+    for text in [&analysis.headline, &reason] {
+        assert!(text.contains("the hypervisor took 2.0 %") && !text.contains("foreign"), "{text}");
+    }
+    assert_eq!(analysis.headline.matches("hypervisor").count(), 1, "{}", analysis.headline);
+    for sample in folder.samples.iter_mut().take(5) {
+        sample.foreign_cores = 0.4;
+    }
+    let headline = run(&folder).headline;
+    assert!(headline.contains("hypervisor") && headline.contains("foreign cores, up to 0.40"), "{headline}");
+}
+
+#[test]
+fn a_wall_time_of_zero_is_a_failure() {
+    for zeros in [1, usize::MAX] {
+        let mut folder = two();
+        folder.samples.iter_mut().filter(|s| s.strategy == "threads").take(zeros).for_each(|s| s.wall_ns = 0);
+        let analysis = run(&folder);
+        let [(_, who, why)] = analysis.trust.failures.as_slice() else { panic!("{:?}", analysis.trust) };
+        assert_eq!((who.as_str(), why.as_str()), ("threads", "a wall time of 0 cannot be judged"));
+        assert!(analysis.cells[0].verdict.is_none() && analysis.trust.mismatches.is_empty());
+    }
+    let mut folder = two();
+    folder.samples.iter_mut().for_each(|s| s.wall_ns = 0);
+    let analysis = run(&folder);
+    assert!(analysis.cells[0].verdict.is_none(), "{:?}", analysis.cells[0].verdict);
+    assert_eq!(analysis.headline, "No verdict: no strategy has a usable sample");
+}
+
+#[test]
+fn a_reported_failure_with_the_right_checksum_is_no_mismatch() {
+    let mut folder = two();
+    folder.samples.iter_mut().filter(|s| s.strategy == "threads").for_each(|s| s.ok = false);
+    let analysis = run(&folder);
+    assert!(analysis.trust.mismatches.is_empty(), "{:?}", analysis.trust.mismatches);
+    assert_eq!(analysis.trust.failures[0].2, "the strategy reported failure");
+    let last = folder.samples.iter_mut().rfind(|s| s.strategy == "threads").unwrap();
+    last.checksum = "other".to_owned();
+    assert_eq!(run(&folder).trust.mismatches.len(), 1);
+}
+
+#[test]
+fn a_sample_that_stands_twice_counts_once() {
+    let mut folder = two();
+    let once = run(&folder);
+    let copies: Vec<_> = folder.samples[..3].to_vec();
+    folder.samples.extend(copies);
+    let twice = run(&folder);
+    assert_eq!((once.trust.duplicates, twice.trust.duplicates), (0, 3));
+    assert_eq!(once.cells[0].stats, twice.cells[0].stats);
+    assert_eq!(once.blocks, twice.blocks);
 }
