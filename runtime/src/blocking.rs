@@ -260,10 +260,12 @@ impl Pool {
         let key = handles.next;
         handles.next += 1;
         let thread = builder.spawn(move || {
+            // The first to be made, hence the last to go, and by an unwind too.
+            let _presence = PresentThread { pool: &pool, key };
             let entered = enter();
             pool.run_thread();
-            drop(entered);
-            pool.end_thread(key);
+            // A job may have leaked an `EnterGuard`, and then our link cannot be dropped in the proper order.
+            contain(|| drop(entered));
         })?;
         handles.running.insert(key, thread);
         Ok(())
@@ -273,7 +275,8 @@ impl Pool {
         run_hook(self.settings.on_start.as_ref());
         let mut first = true;
         while let Some(job) = self.queue.next(std::mem::take(&mut first)) {
-            job.run();
+            // A job contains its own panics; whatever escapes all the same must not cost the queue its count.
+            contain(|| job.run());
         }
         run_hook(self.settings.on_stop.as_ref());
     }
@@ -320,6 +323,18 @@ impl Pool {
 
     pub(crate) fn counts(&self) -> Counts {
         self.queue.counts()
+    }
+}
+
+/// A thread's mark of being there: a guard, so that no unwind can make the runtime's end wait for ever.
+struct PresentThread<'a> {
+    pool: &'a Pool,
+    key: u64,
+}
+
+impl Drop for PresentThread<'_> {
+    fn drop(&mut self) {
+        self.pool.end_thread(self.key);
     }
 }
 

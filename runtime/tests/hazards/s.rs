@@ -117,6 +117,17 @@ fn s1_a_task_that_never_awaits_meets_the_deadline_and_cleans_up_later() {
 }
 
 #[test]
+fn s1_a_job_that_leaks_its_guard_does_not_hang_the_drop() {
+    watchdog(|watch| {
+        for rt in watch.both() {
+            let job = rt.spawn_blocking(|| std::mem::forget(Handle::current().enter()));
+            rt.block_on(job).unwrap();
+            drop(rt);
+        }
+    });
+}
+
+#[test]
 fn s1_queued_jobs_are_cancelled_and_plain_drop_waits_for_the_running_one() {
     watchdog(|watch| {
         let rt = Builder::new_multi_thread().worker_threads(1).max_blocking_threads(1).build().unwrap();
