@@ -49,6 +49,9 @@ pub struct Runtime {
     ended: bool,
 }
 
+/// How long the workers have to end in peace, before sockets and timers report the end.
+const GRACE: Duration = Duration::from_millis(100);
+
 /// The threads of the multi-thread flavour.
 pub(crate) struct Workers {
     threads: Vec<thread::JoinHandle<()>>,
@@ -102,8 +105,14 @@ impl Workers {
     }
 
     /// Waits for the threads; returns how many are still at it at the deadline. Those are left to themselves.
-    pub(crate) fn wait(self, deadline: Option<Instant>) -> usize {
-        let left = self.presence.wait(deadline);
+    /// If it takes longer than [`GRACE`], `release` is called to free what a worker may be waiting for.
+    fn wait(self, deadline: Option<Instant>, release: impl FnOnce()) -> usize {
+        let grace = Instant::now() + GRACE;
+        let mut left = self.presence.wait(Some(deadline.map_or(grace, |deadline| deadline.min(grace))));
+        if left > 0 {
+            release();
+            left = self.presence.wait(deadline);
+        }
         if left == 0 {
             for thread in self.threads {
                 if let Err(payload) = thread.join() {
@@ -237,15 +246,19 @@ impl Runtime {
         let inner = &self.handle.inner;
         // What is dropped here may ask for its runtime.
         let link = self.handle.enter();
-        // 1. The blocking pool refuses: new jobs, and those in its queue.
-        inner.blocking.close();
-        // 2. The scheduler refuses, and each live task is asked to end. A current-thread runtime drops its tasks
-        //    and its driver here, on this thread.
+        // 1. The scheduler refuses, and each live task is asked to end; from now on none is polled any more. A
+        //    current-thread runtime drops its tasks and its driver here, on this thread.
         inner.scheduler.shut_down();
-        // 3. The workers drop the tasks and leave; the last one drops the driver.
-        let workers = self.workers.take().map_or(0, |workers| workers.wait(deadline));
-        // 4. Sockets and timers report the end, so that a blocking job that waits for one returns. After phase 3
-        //    the driver has done so itself, unless a worker is stuck.
+        // 2. The blocking pool refuses: new jobs, and those in its queue. Not earlier, or tasks that await such a job
+        //    would go on with its error.
+        inner.blocking.close();
+        // 3. The workers drop the tasks and leave; the last one drops the driver. One may be stuck in a task that
+        //    waits for another thread, and that for a socket or timer, which nobody serves any more: phase 4 then
+        //    comes before the end of this one.
+        let release = || inner.driver.shutdown();
+        let workers = self.workers.take().map_or(0, |workers| workers.wait(deadline, release));
+        // 4. Sockets and timers report the end, so that whoever waits for one in a blocking job, or on a thread of
+        //    its own, returns. After phase 3 the driver has done so itself, unless a worker is stuck.
         inner.driver.shutdown();
         // 5. The blocking jobs that run return.
         let jobs = inner.blocking.wait(deadline);

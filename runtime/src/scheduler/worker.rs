@@ -9,8 +9,14 @@
 //! Ownership: `Shared` is everyone's; `Local` belongs to its thread, and only its queue's stealer is shared; the
 //! driver belongs to whoever holds its lock, which is only ever tried, never waited for.
 //!
-//! Shutdown: `shut_down` closes the live list, cancels its tasks (which queues them) and raises the flag. Each
-//! worker then drops what it finds in the queues and leaves; the last one closes the injector and drops the driver.
+//! Shutdown, in `shut_down`:
+//! 1. `shutting_down` is raised. A worker looks at it after it has taken a task and before it polls it; so **nothing
+//!    that the shutdown makes ready is polled**: whoever takes such a task sees the flag, which was raised before.
+//! 2. The live list is closed and its tasks are cancelled, which queues them. Workers drop what they find.
+//! 3. `all_cancelled` is raised, and each worker, after a last look, leaves. The last one closes the injector and
+//!    drops the driver. Not earlier: a task that finds the injector closed is dropped inside of its waker's call, and
+//!    whoever wakes may hold a lock that the task's drop needs. From here on no live task is left to be woken.
+//!
 //! A worker that is stuck in a poll cleans up whenever that poll ends.
 
 use super::idle::Idle;
@@ -43,8 +49,12 @@ pub(crate) struct Shared {
     driver_handle: driver::Handle,
     live: Live,
     settings: Settings,
-    /// Raised once (Release), before every worker is unparked; read (Acquire) in each round.
+    /// Raised once (Release), before the first task is cancelled; read (Acquire) in each round, between taking a
+    /// task and polling it.
     shutting_down: AtomicBool,
+    /// Raised once (Release), after the last task is cancelled; read (Acquire) by workers that are about to leave,
+    /// which then find all cancelled tasks in the queues.
+    all_cancelled: AtomicBool,
     /// Workers that have not cleaned up yet. The last to leave (AcqRel) sees what the others left behind.
     present: AtomicUsize,
     metrics: Box<[CachePadded<WorkerMetrics>]>,
@@ -84,6 +94,7 @@ pub(crate) fn create(
         live: Live::new(workers),
         settings,
         shutting_down: AtomicBool::new(false),
+        all_cancelled: AtomicBool::new(false),
         present: AtomicUsize::new(workers),
         metrics: (0..workers).map(|_| CachePadded::default()).collect(),
     });
@@ -142,8 +153,10 @@ impl Shared {
 
     /// Refuses tasks, cancels the live ones, sends the workers home. Idempotent.
     pub(crate) fn shut_down(&self) {
-        self.live.close_and_cancel();
+        // First the flag: a task that is woken by the drop of another, or by its end, must find it raised.
         self.shutting_down.store(true, Ordering::Release);
+        self.live.close_and_cancel();
+        self.all_cancelled.store(true, Ordering::Release);
         (0..self.parkers.len()).for_each(|worker| self.unpark(worker));
     }
 
@@ -212,15 +225,20 @@ struct Worker<'a> {
 
 impl Worker<'_> {
     fn run(mut self) {
-        while !self.shared.is_shutting_down() {
+        loop {
             self.tick = self.tick.wrapping_add(1);
             if self.tick.is_multiple_of(self.shared.settings.event_interval) {
                 self.glance_at_driver();
             }
-            if let Some(task) = self.next().or_else(|| self.search()) {
-                self.poll(task);
-            } else {
-                self.sleep();
+            let task = self.next().or_else(|| self.search());
+            // Only now: a task may be here because the shutdown woke it, and must not go on.
+            if self.shared.is_shutting_down() {
+                drop(task);
+                break;
+            }
+            match task {
+                Some(task) => self.poll(task),
+                None => self.sleep(),
             }
         }
         self.leave();
@@ -373,10 +391,15 @@ impl Worker<'_> {
         self.spin.parked(self.busy_since.duration_since(start));
     }
 
-    /// Drops the tasks that are left; each was cancelled and queued by `shut_down`.
+    /// Drops the tasks that are left; each is cancelled and queued by `shut_down`.
     fn leave(mut self) {
         if std::mem::take(&mut self.searching) {
             let _ = self.shared.idle.stop_search();
+        }
+        while !self.shared.all_cancelled.load(Ordering::Acquire) {
+            self.drain();
+            // `shut_down` unparks everyone after it has raised the flag.
+            self.shared.parkers[self.local.index].park();
         }
         self.drain();
         if self.shared.present.fetch_sub(1, Ordering::AcqRel) == 1 {

@@ -2,15 +2,20 @@
 
 use crate::{alone, eventually, watchdog};
 use crossover_runtime::runtime::{Builder, Handle, Runtime};
+use crossover_runtime::sync::channel;
 use crossover_runtime::task::yield_now;
+use crossover_runtime::time::sleep;
 use crossover_runtime::{spawn, spawn_blocking};
 use std::cell::RefCell;
 use std::future::{pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
+
+const FOREVER: Duration = Duration::from_secs(1_000_000);
 
 fn threads() -> usize {
     std::fs::read_dir("/proc/self/task").unwrap().count()
@@ -122,6 +127,34 @@ fn s1_a_job_that_leaks_its_guard_does_not_hang_the_drop() {
         for rt in watch.both() {
             let job = rt.spawn_blocking(|| std::mem::forget(Handle::current().enter()));
             rt.block_on(job).unwrap();
+            drop(rt);
+        }
+    });
+}
+
+#[test]
+fn s1_a_task_that_waits_for_a_thread_that_waits_for_the_driver_does_not_hang_the_drop() {
+    watchdog(|watch| {
+        for job in [false, true] {
+            let rt = watch.multi(2);
+            let (started, has_started) = mpsc::channel();
+            let handle = rt.handle().clone();
+            drop(rt.spawn(async move {
+                let (sender, ended) = mpsc::channel::<()>();
+                let waits = move || {
+                    let _sender = sender;
+                    // The runtime's end makes this a panic, of which only the end counts here.
+                    let wait = AssertUnwindSafe(|| handle.block_on(async { sleep(FOREVER).await }));
+                    drop(catch_unwind(wait));
+                };
+                match job {
+                    true => drop(spawn_blocking(waits)),
+                    false => drop(std::thread::spawn(waits)),
+                }
+                started.send(()).unwrap();
+                let _ = ended.recv();
+            }));
+            has_started.recv().unwrap();
             drop(rt);
         }
     });
@@ -243,6 +276,84 @@ fn s2_storms_of_spawns_and_wakes_while_shutting_down() {
                 let started = started.load(Ordering::SeqCst);
                 eventually("all are dropped", || ended.load(Ordering::SeqCst) == started);
             }
+        }
+    });
+}
+
+/// Reports each poll at its end: before that, what happens meanwhile could be noticed by the same poll.
+async fn reporting<F: Future>(future: F, polled: mpsc::Sender<()>) -> F::Output {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        let state = future.as_mut().poll(cx);
+        let _ = polled.send(());
+        state
+    })
+    .await
+}
+
+#[test]
+fn s2_a_task_that_awaits_a_queued_job_does_not_go_on_at_shutdown() {
+    /// Part of a queued job: when that is refused, waits until the task has gone on (`Ok`) or was dropped.
+    struct Trap(mpsc::Receiver<()>, mpsc::Sender<bool>);
+    impl Drop for Trap {
+        fn drop(&mut self) {
+            self.1.send(self.0.recv().is_ok()).unwrap();
+        }
+    }
+    watchdog(|watch| {
+        let rt = Builder::new_multi_thread().worker_threads(2).max_blocking_threads(1).build().unwrap();
+        watch.add(&rt);
+        let (verdict, went_on) = mpsc::channel();
+        let (release, released) = mpsc::channel::<()>();
+        let (started, has_started) = mpsc::channel();
+        drop(rt.spawn_blocking(move || {
+            started.send(()).unwrap();
+            let _ = released.recv();
+        }));
+        has_started.recv().unwrap();
+        let awaited = rt.spawn_blocking(|| ());
+        let (go_on, goes_on) = mpsc::channel();
+        let (polled, is_polled) = mpsc::channel();
+        drop(rt.spawn(async move {
+            let _ = reporting(awaited, polled).await;
+            go_on.send(()).unwrap();
+        }));
+        is_polled.recv().unwrap();
+        let trap = Trap(goes_on, verdict);
+        drop(rt.spawn_blocking(move || drop((trap, release))));
+        drop(rt);
+        assert!(!went_on.recv().unwrap(), "the task went on after its job was refused");
+    });
+}
+
+#[test]
+fn s2_a_cancelled_task_does_not_make_others_go_on_at_shutdown() {
+    watchdog(|watch| {
+        for _ in 0..20 {
+            let rt = watch.multi(2);
+            let went_on = Arc::new(AtomicUsize::new(0));
+            let (polled, are_polled) = mpsc::channel();
+            // The earlier a task is cancelled, the more of those that wait for it are not yet.
+            for _ in 0..100 {
+                let (sender, receiver) = channel::unbounded::<()>();
+                let started = polled.clone();
+                drop(rt.spawn(async move {
+                    let _sender = sender;
+                    started.send(()).unwrap();
+                    pending::<()>().await;
+                }));
+                for _ in 0..15 {
+                    let (receiver, started) = (receiver.clone(), polled.clone());
+                    let went_on = Arc::clone(&went_on);
+                    drop(rt.spawn(async move {
+                        let _ = reporting(receiver.recv(), started).await;
+                        went_on.fetch_add(1, Ordering::SeqCst);
+                    }));
+                }
+            }
+            (0..1600).for_each(|_| are_polled.recv().unwrap());
+            drop(rt);
+            assert_eq!(went_on.load(Ordering::SeqCst), 0, "tasks went on when others were dropped");
         }
     });
 }
