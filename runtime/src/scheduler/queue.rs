@@ -25,8 +25,10 @@ const BATCH_MAX: usize = 128;
 #[derive(Debug, Default)]
 pub(crate) struct Injector {
     inner: Mutex<Inner>,
-    /// The queue's length: written under the lock, read without. Relaxed is enough: sleepers and notifiers order
-    /// it with the SeqCst fences of `idle.rs`, everyone else takes it for a hint.
+    /// The queue's length: written under the lock, read without. The Release stores of `push` and `grab` pair with
+    /// the Acquire load of `len`: who sees that a grab has taken tasks also sees those that it put into a local
+    /// queue before, so that a look at this queue and then at the local ones misses none on their way. That a
+    /// sleeper sees a task that was pushed and whose notifier missed it is up to the SeqCst fences of `idle.rs`.
     len: AtomicUsize,
 }
 
@@ -44,7 +46,7 @@ impl Injector {
             return Err(task);
         }
         inner.tasks.push_back(task);
-        self.len.store(inner.tasks.len(), Ordering::Relaxed);
+        self.len.store(inner.tasks.len(), Ordering::Release);
         Ok(())
     }
 
@@ -58,12 +60,12 @@ impl Injector {
         let more = (inner.tasks.len() / workers.max(1)).min(BATCH_MAX - 1);
         // `keep` is our own push onto a local queue: it runs nobody's code.
         inner.tasks.drain(..more).for_each(&mut keep);
-        self.len.store(inner.tasks.len(), Ordering::Relaxed);
+        self.len.store(inner.tasks.len(), Ordering::Release);
         Some(first)
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.len.load(Ordering::Relaxed)
+        self.len.load(Ordering::Acquire)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
