@@ -84,9 +84,10 @@ impl Driver {
     }
 
     fn wait(&mut self, limit: Limit) -> std::io::Result<()> {
-        self.shared.poller.wait(&mut self.events, limit)?;
+        let waited = self.shared.poller.wait(&mut self.events, limit);
+        // Also after an error, which may come when the events are fetched already: edges are not announced twice.
         self.shared.registry.dispatch(&self.events, &mut self.woken);
-        Ok(())
+        waited
     }
 }
 

@@ -118,7 +118,8 @@ impl Poller {
         self.0.delete(fd)
     }
 
-    /// Replaces the contents of `events`. Returns early, with none, after `notify`; goes on after a signal.
+    /// Replaces the contents of `events`. Returns early, with none, after `notify`; goes on after a signal. On an
+    /// error `events` holds what was fetched before it, perhaps nothing.
     pub(super) fn wait(&self, events: &mut Events, limit: Limit) -> io::Result<()> {
         events.0.clear();
         match limit {
