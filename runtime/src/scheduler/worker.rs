@@ -257,16 +257,22 @@ impl Worker<'_> {
     }
 
     fn poll(&mut self, task: Notified) {
-        let was_last = std::mem::take(&mut self.searching) && self.shared.idle.stop_search();
-        if std::mem::take(&mut self.has_turned) || was_last {
-            self.hand_on();
-        }
+        self.hand_duties_on();
         self.metrics.polls.add(1);
         budget::limited(|| task.run());
     }
 
-    /// Before this worker is busy with a task: someone else should take over what it leaves behind, the rest of
-    /// the work or the driver.
+    /// Before this worker runs foreign code, a task or a hook: hands on what it was counted on for, as a searcher or
+    /// after its turn of the driver.
+    fn hand_duties_on(&mut self) {
+        let was_last = std::mem::take(&mut self.searching) && self.shared.idle.stop_search();
+        if std::mem::take(&mut self.has_turned) || was_last {
+            self.hand_on();
+        }
+    }
+
+    /// Before this worker is busy: someone else should take over what it leaves behind, the rest of the work or the
+    /// driver.
     fn hand_on(&self) {
         if self.shared.any_work() || !self.shared.idle.driver_is_attended() {
             self.shared.notify();
@@ -366,9 +372,7 @@ impl Worker<'_> {
     /// is found by the next look at the queues.
     fn hook(&mut self, hook: Option<&super::Hook>) {
         if hook.is_some() {
-            if std::mem::take(&mut self.searching) && self.shared.idle.stop_search() {
-                self.hand_on();
-            }
+            self.hand_duties_on();
             run_hook(hook);
         }
     }
