@@ -112,7 +112,8 @@ impl Builder {
         self
     }
 
-    /// As [`thread_name`](Builder::thread_name), with a function that is called for each thread.
+    /// As [`thread_name`](Builder::thread_name), with a function that is called for each thread. Its panic goes through
+    /// [`build`](Builder::build), before anything is started; a blocking thread is nameless then.
     pub fn thread_name_fn(&mut self, name: impl Fn() -> String + Send + Sync + 'static) -> &mut Builder {
         self.thread_name = Arc::new(name);
         self
@@ -182,8 +183,16 @@ impl Builder {
     /// # Errors
     /// `InvalidInput` for an impossible setting, naming it; else what the system says when the driver or a thread
     /// cannot be made.
+    ///
+    /// # Panics
+    /// When the function of [`thread_name_fn`](Builder::thread_name_fn) does.
     pub fn build(&mut self) -> io::Result<Runtime> {
         let workers = self.check()?;
+        // The naming function is the user's and may panic: it is called while there is nothing to clean up yet.
+        let names: Vec<String> = match self.flavour {
+            Flavour::CurrentThread => Vec::new(),
+            Flavour::MultiThread => (0..workers).map(|_| (self.thread_name)().replace('\0', "")).collect(),
+        };
         let settings = Settings {
             event_interval: self.event_interval,
             global_queue_interval: self.global_queue_interval,
@@ -212,7 +221,7 @@ impl Builder {
         let id = RuntimeId::next();
         let mut runtime =
             Runtime::of(Inner { id, name: self.name.clone(), scheduler, blocking, driver: handle });
-        self.start_workers(seats, &mut runtime)?;
+        self.start_workers(seats, names, &mut runtime)?;
         Ok(runtime)
     }
 
@@ -241,15 +250,22 @@ impl Builder {
     }
 
     /// Starts a thread for each seat. On an error the caller drops the runtime, which ends those that run.
-    fn start_workers(&self, seats: Vec<worker::Seat>, runtime: &mut Runtime) -> io::Result<()> {
+    fn start_workers(
+        &self,
+        seats: Vec<worker::Seat>,
+        names: Vec<String>,
+        runtime: &mut Runtime,
+    ) -> io::Result<()> {
         let presence = Arc::new(Presence::new(seats.len()));
         let mut threads = Vec::with_capacity(seats.len());
         let mut failure = None;
-        for seat in seats {
+        for (seat, name) in seats.into_iter().zip(names) {
             // The seat goes through a slot, so that it is still here if its thread cannot be started.
             let slot = Arc::new(std::sync::Mutex::new(Some(seat)));
             let started = match &failure {
-                None => self.start_worker(Arc::clone(&slot), runtime.handle().clone(), presence.guard()),
+                None => {
+                    self.start_worker(name, Arc::clone(&slot), runtime.handle().clone(), presence.guard())
+                }
                 Some(_) => {
                     drop(presence.guard());
                     Err(io::Error::other("an earlier thread failed"))
@@ -271,11 +287,12 @@ impl Builder {
 
     fn start_worker(
         &self,
+        name: String,
         slot: Arc<std::sync::Mutex<Option<worker::Seat>>>,
         handle: Handle,
         present: Present,
     ) -> io::Result<thread::JoinHandle<()>> {
-        let mut builder = thread::Builder::new().name((self.thread_name)().replace('\0', ""));
+        let mut builder = thread::Builder::new().name(name);
         if let Some(bytes) = self.stack_size {
             builder = builder.stack_size(bytes);
         }
