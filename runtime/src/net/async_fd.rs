@@ -133,7 +133,7 @@ impl<'a, T: AsFd> AsyncFdReadyGuard<'a, T> {
     ) -> Result<io::Result<R>, TryIoError> {
         match attempt(self.fd) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.clear_ready();
+                self.clear(Ready::EMPTY);
                 Err(TryIoError(()))
             }
             result => Ok(result),
@@ -141,9 +141,16 @@ impl<'a, T: AsFd> AsyncFdReadyGuard<'a, T> {
     }
 
     /// Takes the readiness back, unless the system has announced another since the guard was made. Only right after
-    /// an attempt that would have blocked: the system does not announce twice what is there.
+    /// an attempt that would have blocked: the system does not announce twice what is there. That a side is closed
+    /// stays set, since it will never be announced again.
     pub fn clear_ready(&mut self) {
-        if let Some(event) = self.event.take() {
+        self.clear(Ready::READ_CLOSED | Ready::WRITE_CLOSED);
+    }
+
+    /// Takes the readiness back, but for `kept`.
+    fn clear(&mut self, kept: Ready) {
+        if let Some(mut event) = self.event.take() {
+            event.ready = event.ready - kept;
             self.fd.inner.clear(event);
         }
     }
