@@ -2,7 +2,10 @@
 //!
 //! `EMFILE` and its kin are returned to the caller, who may want to close something. But the connection stays in the
 //! kernel's queue and the listener stays ready, so that the usual loop around `accept` would spin: after such an
-//! error the next attempt is put off by `PAUSE`, which makes at most 50 attempts per second.
+//! error the next attempt is put off by `PAUSE`, which makes at most 50 attempts per second, however many tasks
+//! accept: each looks for a pause under the lock that it holds during its attempt.
+//!
+//! Lock order: `pause` is a leaf; `accept(2)` on a non-blocking listener is all that happens under it.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -41,11 +44,17 @@ impl<L: AsFd> Acceptor<L> {
 
     /// Any number of tasks may wait here.
     pub(super) async fn accept<R>(&self, mut accept: impl FnMut(&L) -> io::Result<R>) -> io::Result<R> {
-        let until = self.pause.lock().until;
-        if let Some(mut timer) = until.map(|until| self.timer(until)) {
-            poll_fn(|cx| timer.poll(cx)).await?;
+        loop {
+            let until = self.pause.lock().until;
+            if let Some(mut timer) = until.map(|until| self.timer(until)) {
+                poll_fn(|cx| timer.poll(cx)).await?;
+            }
+            if let Some(accepted) =
+                self.inner.async_io(Interest::READABLE, || self.attempt(&mut accept)).await?
+            {
+                return Ok(accepted);
+            }
         }
-        self.note(self.inner.async_io(Interest::READABLE, || accept(self.inner.get())).await)
     }
 
     /// The task that polled last is the one that is woken.
@@ -54,9 +63,13 @@ impl<L: AsFd> Acceptor<L> {
         cx: &mut Context<'_>,
         mut accept: impl FnMut(&L) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
-        ready!(self.poll_pause(cx))?;
-        let result = ready!(self.inner.poll_io(cx, Direction::Read, || accept(self.inner.get())));
-        Poll::Ready(self.note(result))
+        loop {
+            ready!(self.poll_pause(cx))?;
+            let attempt = || self.attempt(&mut accept);
+            if let Some(accepted) = ready!(self.inner.poll_io(cx, Direction::Read, attempt))? {
+                return Poll::Ready(Ok(accepted));
+            }
+        }
     }
 
     fn poll_pause(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -81,13 +94,18 @@ impl<L: AsFd> Acceptor<L> {
         Timer::new(self.inner.driver().clone(), until)
     }
 
-    fn note<R>(&self, result: io::Result<R>) -> io::Result<R> {
-        let until = match &result {
+    /// One attempt; `None`: there is a pause, which another task's attempt has begun.
+    fn attempt<R>(&self, accept: &mut impl FnMut(&L) -> io::Result<R>) -> io::Result<Option<R>> {
+        let mut pause = self.pause.lock();
+        if pause.until.is_some_and(|until| Instant::now() < until) {
+            return Ok(None);
+        }
+        let result = accept(self.inner.get());
+        pause.until = match &result {
             Err(error) if is_out_of_resources(error) => Instant::now().checked_add(PAUSE),
             _ => None,
         };
-        self.pause.lock().until = until;
-        result
+        result.map(Some)
     }
 }
 

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use crossover_runtime::net::{TcpListener, TcpStream, UnixStream};
+use crossover_runtime::net::{AsyncFd, TcpListener, TcpStream, UnixStream};
 use crossover_runtime::runtime::is_rt_shutdown_err;
 use crossover_runtime::time::timeout;
 use crossover_runtime::{runtime::Runtime, spawn};
@@ -136,6 +136,24 @@ fn i2_many_tasks_accept_from_one_listener() {
     });
 }
 
+/// A closed side is announced once: taking the readiness back by hand must not lose it.
+#[test]
+fn i2_clear_ready_keeps_what_is_closed() {
+    on_both(|runtime| {
+        runtime.block_on(async {
+            let (ours, theirs) = std::os::unix::net::UnixStream::pair().expect("pair");
+            ours.set_nonblocking(true).expect("non-blocking");
+            let fd = AsyncFd::new(ours).expect("registers");
+            drop(theirs);
+            for _ in 0..2 {
+                let mut guard = fd.readable().await.expect("readable");
+                assert!(guard.ready().is_read_closed());
+                guard.clear_ready();
+            }
+        });
+    });
+}
+
 /// Accepting while the process is out of descriptors, in the loop that everybody writes: on an error, go on. Each
 /// error is returned, the loop does not spin, and the connections that waited are served in the end.
 #[test]
@@ -175,6 +193,19 @@ async fn accept_without_descriptors() {
         let allowed = 1 + begin.elapsed().as_millis() / 20;
         assert!((1..=allowed).contains(&errors), "{errors} attempts, allowed are {allowed}");
     }
+    // However many tasks accept, the attempts of one listener are as few.
+    let begin = Instant::now();
+    let accept_in_a_loop = async || {
+        let mut errors = 0;
+        while begin.elapsed() < Duration::from_millis(500) {
+            listener.accept().await.expect_err("no descriptor is left");
+            errors += 1;
+        }
+        errors
+    };
+    let errors: u128 = futures::future::join_all((0..8).map(|_| accept_in_a_loop())).await.iter().sum();
+    let allowed = 1 + begin.elapsed().as_millis() / 20;
+    assert!((1..=allowed).contains(&errors), "{errors} attempts of 8 tasks, allowed are {allowed}");
     drop(hoard);
     for _ in &clients {
         timeout(Duration::from_secs(5), listener.accept()).await.expect("recovers").expect("accept");
