@@ -320,6 +320,19 @@ mod tests {
     }
 
     #[test]
+    fn contamination_names_the_reason_that_was_recorded() {
+        let mut run = synthetic::one_axis();
+        run.trust.contaminated = true;
+        run.trust.disturbance = "the hypervisor took 4.0 % of the CPUs' time".to_owned();
+        let text = tables(&[run], Path::new("r"), 200);
+        assert!(
+            text.contains("!! contaminated: every block was disturbed (the hypervisor took 4.0 %"),
+            "{text}"
+        );
+        assert!(!text.contains("other work"), "{text}");
+    }
+
+    #[test]
     fn failures_with_long_reasons_do_not_flood_the_terminal() {
         let mut run = synthetic::one_axis();
         let page = "Traceback:\n  a line\n\tanother\n".repeat(200);
