@@ -38,7 +38,7 @@ sha256sum "$work/killed/report.html" "$work/killed/verdicts.json" "$work/killed/
 sha256sum --quiet --check "$work/before"
 
 echo "-- bad input is refused with exit 2"
-printf 'schema = 1\n[workload]\nkind = "mixd"\n' >"$work/bad.toml"
+sed 's/^kind = "mixed"/kind = "mixd"/' workloads/experiments/mixed.toml >"$work/bad.toml"
 status=0
 "$crossover" run "$work/bad.toml" 2>"$work/bad.log" || status=$?
 [ "$status" = 2 ] || fail "a bad file ended with $status, not 2"
