@@ -100,25 +100,31 @@ fn yield_many(c: &mut Criterion) {
     let rt = ours();
     group.bench_function("crossover", |b| {
         b.iter(|| {
-            rt.block_on(join_all((0..100).map(|_| {
-                crossover_runtime::spawn(async {
-                    for _ in 0..YIELDS {
-                        crossover_runtime::task::yield_now().await;
-                    }
-                })
-            })))
+            rt.block_on(async {
+                join_all((0..100).map(|_| {
+                    crossover_runtime::spawn(async {
+                        for _ in 0..YIELDS {
+                            crossover_runtime::task::yield_now().await;
+                        }
+                    })
+                }))
+                .await
+            })
         })
     });
     let rt = tokios();
     group.bench_function("tokio", |b| {
         b.iter(|| {
-            rt.block_on(join_all((0..100).map(|_| {
-                tokio::spawn(async {
-                    for _ in 0..YIELDS {
-                        tokio::task::yield_now().await;
-                    }
-                })
-            })))
+            rt.block_on(async {
+                join_all((0..100).map(|_| {
+                    tokio::spawn(async {
+                        for _ in 0..YIELDS {
+                            tokio::task::yield_now().await;
+                        }
+                    })
+                }))
+                .await
+            })
         })
     });
     group.finish();
@@ -185,15 +191,22 @@ fn sleep_many(c: &mut Criterion) {
     let rt = ours();
     group.bench_function("crossover", |b| {
         b.iter(|| {
-            rt.block_on(join_all(
-                (0..TASKS).map(|_| crossover_runtime::spawn(crossover_runtime::time::sleep(NAP))),
-            ))
+            rt.block_on(async {
+                join_all(
+                    (0..TASKS).map(|_| {
+                        crossover_runtime::spawn(async { crossover_runtime::time::sleep(NAP).await })
+                    }),
+                )
+                .await
+            })
         })
     });
     let rt = tokios();
     group.bench_function("tokio", |b| {
         b.iter(|| {
-            rt.block_on(join_all((0..TASKS).map(|_| tokio::spawn(async { tokio::time::sleep(NAP).await }))))
+            rt.block_on(async {
+                join_all((0..TASKS).map(|_| tokio::spawn(async { tokio::time::sleep(NAP).await }))).await
+            })
         })
     });
     group.finish();
