@@ -146,7 +146,7 @@ fn dispatch(command: Command) -> Result<u8> {
         }
         Command::Resume { dir } => run::resume(&dir),
         Command::Report { dir } => run::report(&dir),
-        Command::Serve { address, parent } => server::serve(address, parent).map(|()| 0),
+        Command::Serve { address, parent } => server::serve(address, parent),
         Command::Plan(selection) => {
             let plans: Vec<String> = selection.load()?.iter().map(plan::render).collect();
             say(&plans.join("\n"))

@@ -4,7 +4,8 @@
 //! with children of its own that ignores every custom. So between the two stands this process, which starts
 //! the program in a process group of its own and owns that group:
 //!
-//! - The program inherits the guard's stdin, stdout and stderr: requests and answers do not pass through us.
+//! - The program inherits the guard's stdin, stdout and stderr: requests and answers do not pass through us. The guard
+//!   lets go of stdout, so that the coordinator sees its end when the program closes it.
 //! - The guard polls its stdin for nothing but the hang-up. All writers gone means that the coordinator closed the
 //!   pipe or died: the program has half a second to leave by itself, then its group is killed.
 //! - `SIGTERM` to the guard (a time-out, say) kills the group at once.
@@ -55,6 +56,9 @@ fn guard(argv: &[String]) -> io::Result<Option<ExitStatus>> {
     };
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let mut child = spawn(program, arguments)?;
+    // Not closed but replaced, so that no file that is opened later becomes our stdout.
+    let nothing = std::fs::File::options().write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdout(&nothing)?;
     let pid = Pid::from_child(&child);
     let outcome = watch(pid, &mut child);
     kill_rest(pid);

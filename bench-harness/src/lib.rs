@@ -12,6 +12,7 @@ pub mod init;
 pub mod interrupt;
 pub mod journal;
 pub mod list;
+pub mod notes;
 pub mod plan;
 pub mod probe;
 pub mod progress;

@@ -14,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Cell, Experiment, Measure, Value, duration};
-use crate::{strategy, text};
+use crate::{notes, strategy, text};
 
 /// One planned sample: a line of `plan.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -204,6 +204,9 @@ pub fn render(exp: &Experiment) -> String {
             )
         }
     };
+    for note in notes::notes(exp) {
+        out += &format!("note: {note}\n");
+    }
     out += "\nstrategies and what limits them\n";
     out += &limits_table(exp);
     out += "\nestimated time of a sample\n";

@@ -4,6 +4,7 @@
 //! Unknown keys are ignored both ways, so that version 1 can grow.
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -91,7 +92,7 @@ impl Answer {
 /// What a good answer says, once it has been checked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Measured {
-    /// Wall time of one run, at least 1 ns.
+    /// Wall time of one run, as told; [`check_time`] says whether it can be.
     pub wall_ns: u64,
     /// Checksum of one run's results.
     pub checksum: String,
@@ -125,7 +126,7 @@ pub fn read_answer(line: &[u8], id: u64) -> Result<Measured, AnswerError> {
     }
     if !answer.ok {
         let reason = answer.error.unwrap_or_else(|| "failed without an `error`".to_owned());
-        return Err(AnswerError::Failed(clip(&reason, 2000)));
+        return Err(AnswerError::Failed(one_line(&reason)));
     }
     let Some(wall_ns) = answer.wall_ns else {
         return Err(AnswerError::Broken(format!("answered without `wall_ns`: {}", excerpt(line))));
@@ -133,7 +134,24 @@ pub fn read_answer(line: &[u8], id: u64) -> Result<Measured, AnswerError> {
     let Some(checksum) = answer.checksum.clone() else {
         return Err(AnswerError::Broken(format!("answered without `checksum`: {}", excerpt(line))));
     };
-    Ok(Measured { wall_ns: wall_ns.max(1), checksum: clip(&checksum, 100), answer })
+    Ok(Measured { wall_ns, checksum: clip(&checksum, 100), answer })
+}
+
+/// Whether `batch` runs of `wall_ns` each can have happened within a request that took `elapsed`.
+///
+/// Clocks may differ by a hundredth and a millisecond: that much a coarse clock of another language is off.
+///
+/// # Errors
+/// A sentence that names both times.
+pub fn check_time(wall_ns: u64, batch: u32, elapsed: Duration) -> Result<(), String> {
+    let told = u128::from(wall_ns) * u128::from(batch);
+    let took = elapsed.as_nanos();
+    if wall_ns > 0 && told <= took + took / 100 + 1_000_000 {
+        return Ok(());
+    }
+    Err(format!(
+        "told an impossible time: wall_ns {wall_ns} × batch {batch} = {told} ns, but the request took {took} ns"
+    ))
 }
 
 /// Why an answer is of no use.
@@ -159,6 +177,23 @@ pub fn clip(text: &str, chars: usize) -> String {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }
+}
+
+/// The longest reason that a sample's `error` tells, in characters.
+pub const REASON_CHARS: usize = 300;
+
+/// A reason on one line without control characters, of at most [`REASON_CHARS`].
+#[must_use]
+pub fn one_line(reason: &str) -> String {
+    let lines: Vec<&str> = reason.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let text: String = lines
+        .join(" | ")
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(REASON_CHARS + 1)
+        .collect();
+    // One character is for the mark.
+    if text.chars().nth(REASON_CHARS).is_some() { clip(&text, REASON_CHARS - 1) } else { text }
 }
 
 /// Takes whole lines out of a stream that arrives in pieces.
@@ -227,6 +262,31 @@ mod tests {
         }
         let failed = read_answer(br#"{"id":3,"ok":false,"error":"no such kernel"}"#, 3);
         assert_eq!(failed, Err(AnswerError::Failed("no such kernel".to_owned())));
+    }
+
+    #[test]
+    fn a_time_must_fit_into_the_request() {
+        let ms = Duration::from_millis;
+        for (wall_ns, batch, elapsed) in [(1, 1, ms(0)), (10_000_000, 10, ms(100)), (500_000, 2, ms(0))] {
+            assert_eq!(check_time(wall_ns, batch, elapsed), Ok(()));
+        }
+        for (wall_ns, batch, elapsed, words) in [
+            (0, 5, ms(2), ["wall_ns 0 × batch 5", "took 2000000 ns"]),
+            (10_400_000, 10, ms(100), ["104000000 ns", "took 100000000 ns"]),
+            (u64::MAX, u32::MAX, ms(1), ["18446744073709551615 × batch 4294967295", "took 1000000 ns"]),
+        ] {
+            let reason = check_time(wall_ns, batch, elapsed).unwrap_err();
+            assert!(words.iter().all(|word| reason.contains(word)), "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_reason_is_one_short_line() {
+        assert_eq!(one_line("  out of luck\n"), "out of luck");
+        assert_eq!(one_line("a\r\n\n\tb\x1bc"), "a | b c");
+        assert_eq!(one_line(&"ü".repeat(300)), "ü".repeat(300));
+        let long = one_line(&"ü\n".repeat(5000));
+        assert!(long.chars().count() == 300 && long.ends_with('…') && !long.contains('\n'), "{long}");
     }
 
     #[test]

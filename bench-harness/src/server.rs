@@ -14,6 +14,7 @@ use crossover_workloads::server;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::interrupt::Interrupt;
+use crate::notes;
 use crate::probe;
 use crate::trial;
 
@@ -23,12 +24,24 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 /// What its first line starts with; the address follows.
 const LISTENING: &str = "listening on ";
 
+/// Exit code of a server that had no file left for a connection.
+const NO_FILES: u8 = 24;
+
+/// Why a server has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Death {
+    /// For ten seconds no connection could be accepted, because no more files could be opened.
+    NoFiles,
+    /// Anything else.
+    Other,
+}
+
 /// `crossover serve`: answers requests on `listen` until it is killed. With the process id of its parent it dies
-/// with it.
+/// with it. The value is the process's exit code.
 ///
 /// # Errors
-/// When it cannot listen there.
-pub fn serve(listen: SocketAddr, parent: Option<u32>) -> Result<()> {
+/// When it cannot listen there, or can no longer.
+pub fn serve(listen: SocketAddr, parent: Option<u32>) -> Result<u8> {
     if let Some(parent) = parent {
         trial::die_with(parent).map_err(anyhow::Error::msg)?;
     }
@@ -40,7 +53,17 @@ pub fn serve(listen: SocketAddr, parent: Option<u32>) -> Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{LISTENING}{address}").and_then(|()| out.flush()).context("cannot tell the address")?;
     drop(out);
-    runtime.block_on(server::serve(listener)).with_context(|| format!("the server on {address} stopped"))
+    match runtime.block_on(server::serve(listener)) {
+        Err(error) if is_out_of_files(&error) => {
+            eprintln!("the server on {address} stopped: {error}: {}", notes::more_files());
+            Ok(NO_FILES)
+        }
+        ended => ended.map(|()| 0).with_context(|| format!("the server on {address} stopped")),
+    }
+}
+
+fn is_out_of_files(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error())
 }
 
 /// A server that this run has started. Dropping it stops it.
@@ -91,9 +114,13 @@ impl Server {
         probe::cpu_ns(self.child.id())
     }
 
-    /// Whether it still runs.
-    pub fn is_alive(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
+    /// Why it has ended; `None` while it runs.
+    pub fn death(&mut self) -> Option<Death> {
+        match self.child.try_wait() {
+            Ok(None) => None,
+            Ok(Some(status)) if status.code() == Some(NO_FILES.into()) => Some(Death::NoFiles),
+            _ => Some(Death::Other),
+        }
     }
 }
 

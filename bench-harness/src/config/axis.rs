@@ -71,20 +71,25 @@ fn value(reader: Reader<'_>, key: &str, node: &Node, info: &ParamInfo) -> Result
 
 /// Checks that a number is finite, whole where it has to be, and within the parameter's limits.
 fn within(reader: Reader<'_>, key: &str, node: &Node, info: &ParamInfo, x: f64) -> Result<(), ConfigError> {
+    // A whole number is compared and shown as it is: not every one has an `f64` of its own.
+    let shown = if let Kind::Int(n) = node.kind { n.to_string() } else { x.to_string() };
     let fault = match info.value {
         _ if !x.is_finite() => Some("is impossible: must be a finite number".to_owned()),
         ParamKind::Int { .. } if x.fract() != 0.0 => Some("is impossible: must be a whole number".to_owned()),
-        ParamKind::Int { min, max } => bounds(x, min as f64, max as f64),
+        ParamKind::Int { min, max } => match node.kind {
+            Kind::Int(n) => bounds(n, min, max),
+            _ => bounds(x, min as f64, max as f64),
+        },
         ParamKind::Float { min, max } => bounds(x, min, max),
         ParamKind::Choice(_) => None,
     };
     match fault {
         None => Ok(()),
-        Some(fault) => Err(reader.error(node, key, format!("{x} {fault}")).help(about(info))),
+        Some(fault) => Err(reader.error(node, key, format!("{shown} {fault}")).help(about(info))),
     }
 }
 
-fn bounds(x: f64, min: f64, max: f64) -> Option<String> {
+fn bounds<T: PartialOrd + std::fmt::Display>(x: T, min: T, max: T) -> Option<String> {
     if x < min {
         Some(format!("is impossible: must be at least {min}"))
     } else if x > max {

@@ -156,7 +156,8 @@ pub struct AnalysisOptions {
     pub confidence: f64,
     /// The strategy that speed-ups refer to; one of `include`.
     pub baseline: String,
-    /// Whether the grid may be refined around a crossover.
+    /// Whether more points around a crossover are wanted. This version measures the grid as written and says so
+    /// ([`crate::notes`]).
     pub refine_crossover: bool,
 }
 

@@ -331,19 +331,20 @@ fn analysis(
 ) -> Result<AnalysisOptions, ConfigError> {
     let keys = ["margin", "confidence", "baseline", "refine_crossover"];
     let section = Section::open(reader, "analysis", node, &keys)?;
-    let within = |key: &str, default: f64, low: f64, high: f64| {
+    let checked = |key: &str, default: f64, fits: fn(f64) -> bool, rule: &str| {
         let x = section.number_or(key, default)?;
         match section.get(key) {
-            Some(node) if x <= low || x >= high => {
-                let message =
-                    format!("{x} is impossible: must lie between {low} and {high}, the ends excluded");
-                Err(reader.error(node, &section.key(key), message))
+            Some(node) if !fits(x) => {
+                Err(reader.error(node, &section.key(key), format!("{x} is impossible: {rule}")))
             }
             _ => Ok(x),
         }
     };
-    let margin = within("margin", 0.03, 0.0, 1.0)?;
-    let confidence = within("confidence", 0.95, 0.5, 1.0)?;
+    let rule = "must lie between 0 and 1, the ends excluded (0.03 is 3 %)";
+    let margin = checked("margin", 0.03, |x| x > 0.0 && x < 1.0, rule)?;
+    // What the report takes: further out, no number of samples would bear the intervals.
+    let rule = "must lie between 0.5 and 0.9999 (0.95 is usual)";
+    let confidence = checked("confidence", 0.95, |x| (0.5..=0.9999).contains(&x), rule)?;
     let include = &strategies.include;
     let baseline = match section.get("baseline") {
         None => include

@@ -63,7 +63,7 @@ const BAD: &[(usize, &str, &[&str])] = &[
     (6, "tasks = ", &["t.toml:6:", "tasks", "not valid TOML"]),
     (6, "tasks = 4\ntasks = 5", &["t.toml:7:1: workload.tasks", "duplicate key"]),
     (6, "tasks = [[[[", &["t.toml:", "not valid TOML"]),
-    (6, "tasks = 99999999999999999999", &["t.toml:6:9", "tasks", "64 bits"]),
+    (6, "tasks = 99999999999999999999", &["t.toml:6:9: workload.tasks: ", "64 bits"]),
     // unknown keys and names
     (1, "schema = 1\ntypo = 2", &["t.toml:2:1: typo", "unknown key", "known keys: schema"]),
     (6, "taks = 4", &["t.toml:6:1: workload.taks", "did you mean `tasks`", "known keys: kind, tasks"]),
@@ -97,6 +97,7 @@ const BAD: &[(usize, &str, &[&str])] = &[
     (6, "tasks = -3", &["t.toml:6:9", "-3 is impossible"]),
     (6, "tasks = 2.5", &["t.toml:6:9", "whole"]),
     (6, "tasks = 1000000000", &["t.toml:6:9", "at most"]),
+    (6, "tasks = 9223372036854775807", &["t.toml:6:9: workload.tasks: 9223372036854775807 is too large"]),
     (7, "cpu_us = nan", &["t.toml:7:10: workload.cpu_us", "NaN", "finite"]),
     (7, "cpu_us = [1, inf]", &["t.toml:7:14: workload.cpu_us", "inf", "finite"]),
     (7, "cpu_us = -1", &["t.toml:7:10", "-1 is impossible"]),
@@ -144,7 +145,7 @@ const BAD: &[(usize, &str, &[&str])] = &[
     (14, "load = \"closed\"", &["t.toml:14:8: measure.load", "expected a table"]),
     (14, "[analysis]\nmargin = 0", &["t.toml:15:10: analysis.margin", "0 is impossible"]),
     (14, "[analysis]\nmargin = 1.0", &["t.toml:15:10", "1 is impossible"]),
-    (14, "[analysis]\nconfidence = 0.5", &["t.toml:15:14", "between 0.5 and 1"]),
+    (14, "[analysis]\nconfidence = 0.49", &["t.toml:15:14", "between 0.5 and 0.9999"]),
     (14, "[analysis]\nconfidence = 95", &["t.toml:15:14", "95 is impossible"]),
     (14, "[analysis]\nbaseline = \"processes\"", &["t.toml:15:12: analysis.baseline", "does not take part"]),
     (14, "[analysis]\nrefine_crossover = 1", &["t.toml:15:20", "true or false"]),
@@ -394,5 +395,37 @@ proptest! {
         let _ = with_sets(GOOD, &[&set]).map_err(|error| error.to_string());
         let _ = with_sets(GOOD, &[&format!("{path}={value}")]).map_err(|error| error.to_string());
         let _ = with_sets(GOOD, &[&format!("workload.cpu_us={value}")]).map_err(|error| error.to_string());
+    }
+}
+
+#[test]
+fn a_number_beyond_64_bits_in_a_set_is_told_once() {
+    let set = "measure.rounds=99999999999999999999";
+    let error = with_sets(GOOD, &[set]).expect_err("too large").to_string();
+    let (place, reason) = (format!("--set {set} (on t.toml): measure.rounds: "), "does not fit 64 bits");
+    assert!(error.starts_with(&place) && error.contains(reason), "{error}");
+    assert_eq!(error.matches("--set").count(), 1, "{error}");
+}
+
+#[test]
+fn what_loads_at_its_limits_is_taken_by_the_report() {
+    let with = |line: &str| parse(&format!("{GOOD}{line}\n"));
+    for line in [
+        "[analysis]\nconfidence = 0.5",
+        "[analysis]\nconfidence = 0.9999",
+        "[analysis]\nmargin = 1e-300",
+        "[analysis]\nmargin = 0.9999999999999999",
+        "max_foreign_cores = 0",
+        "max_foreign_cores = 1e308",
+    ] {
+        let exp = with(line).unwrap_or_else(|error| panic!("{error}"));
+        for text in [&exp.text, &exp.resolved_toml()] {
+            let taken = crossover_reports::settings::Settings::parse(text, Path::new("config.toml"), "t");
+            assert!(taken.is_ok(), "{line}: {taken:?}");
+        }
+    }
+    for line in ["confidence = 0.99991", "confidence = 0.49", "confidence = 1", "margin = 0", "margin = 1"] {
+        let error = with(&format!("[analysis]\n{line}")).expect_err(line).to_string();
+        assert!(error.contains("is impossible: must lie between"), "{error}");
     }
 }

@@ -52,7 +52,7 @@ impl Node {
 pub(super) fn parse(sources: &Sources, source: usize, text: &str) -> Result<Node, ConfigError> {
     let table = DeTable::parse(text).map_err(|error| syntax_error(sources, source, text, &error))?;
     let place = Place { source, span: 0..0 };
-    Ok(Node { kind: Kind::Table(entries(sources, source, table.get_ref())?), place })
+    Ok(Node { kind: Kind::Table(entries(sources, source, "", table.get_ref())?), place })
 }
 
 /// A syntax error at its place, with the key of its line where there is one.
@@ -90,27 +90,36 @@ fn key_at(text: &str, at: usize) -> String {
     shown(&format!("{header}{}", key.trim()))
 }
 
-fn entries(sources: &Sources, source: usize, table: &DeTable<'_>) -> Result<Vec<Entry>, ConfigError> {
+/// The entries of the table at the dotted path `path`.
+fn entries(
+    sources: &Sources,
+    source: usize,
+    path: &str,
+    table: &DeTable<'_>,
+) -> Result<Vec<Entry>, ConfigError> {
     let mut entries = Vec::with_capacity(table.len());
     for (key, value) in table {
         let place = Place { source, span: key.span() };
-        let node = node(sources, source, key.get_ref(), value.span(), value.get_ref())?;
+        let path =
+            if path.is_empty() { key.get_ref().to_string() } else { format!("{path}.{}", key.get_ref()) };
+        let node = node(sources, source, &path, value.span(), value.get_ref())?;
         entries.push(Entry { key: key.get_ref().to_string(), place, node });
     }
     entries.sort_by_key(|entry| entry.place.span.start);
     Ok(entries)
 }
 
+/// The value at the dotted path `path`.
 fn node(
     sources: &Sources,
     source: usize,
-    key: &str,
+    path: &str,
     span: std::ops::Range<usize>,
     value: &DeValue<'_>,
 ) -> Result<Node, ConfigError> {
     let place = Place { source, span };
     let too_large = |text: &str| {
-        sources.error(&place, &shown(key), format!("the number {} does not fit 64 bits", shown(text)))
+        sources.error(&place, &shown(path), format!("the number {} does not fit 64 bits", shown(text)))
     };
     let kind = match value {
         DeValue::String(text) => Kind::Text(text.to_string()),
@@ -122,10 +131,10 @@ fn node(
         DeValue::Datetime(_) => Kind::Date,
         DeValue::Array(list) => Kind::List(
             list.iter()
-                .map(|item| node(sources, source, key, item.span(), item.get_ref()))
+                .map(|item| node(sources, source, path, item.span(), item.get_ref()))
                 .collect::<Result<_, _>>()?,
         ),
-        DeValue::Table(table) => Kind::Table(entries(sources, source, table)?),
+        DeValue::Table(table) => Kind::Table(entries(sources, source, path, table)?),
     };
     Ok(Node { place, kind })
 }
@@ -145,8 +154,7 @@ pub(super) fn set(sources: &mut Sources, root: &mut Node, argument: &str) -> Res
     let path = keys(path).ok_or_else(|| {
         sources.error(&whole, "", format!("`{}` is not a dotted key such as measure.rounds", shown(path)))
     })?;
-    let mut leaf = set_value(sources, source, value.trim())
-        .map_err(|error| sources.error(&whole, &path.join("."), error))?;
+    let mut leaf = set_value(sources, source, &path.join("."), value.trim())?;
     leaf.relocate(&whole);
     insert(sources, root, &path, leaf, &whole)
 }
@@ -183,13 +191,15 @@ fn keys(path: &str) -> Option<Vec<String>> {
 }
 
 /// The value of a `--set`: TOML, or a bare word that stands for a text.
-fn set_value(sources: &Sources, source: usize, value: &str) -> Result<Node, String> {
+fn set_value(sources: &Sources, source: usize, path: &str, value: &str) -> Result<Node, ConfigError> {
+    let place = Place { source, span: 0..0 };
     match DeValue::parse(value) {
-        Ok(parsed) => node(sources, source, "", parsed.span(), parsed.get_ref()).map_err(|e| e.to_string()),
-        Err(_) if is_bare(value) => {
-            Ok(Node { place: Place { source, span: 0..0 }, kind: Kind::Text(value.to_owned()) })
+        Ok(parsed) => node(sources, source, path, parsed.span(), parsed.get_ref()),
+        Err(_) if is_bare(value) => Ok(Node { place, kind: Kind::Text(value.to_owned()) }),
+        Err(error) => {
+            let message = format!("`{}` is not a TOML value: {}", shown(value), error.message());
+            Err(sources.error(&place, path, message))
         }
-        Err(error) => Err(format!("`{}` is not a TOML value: {}", shown(value), error.message())),
     }
 }
 

@@ -14,7 +14,7 @@ use super::session::{Asked, Helpers, Session, Stop};
 use crate::journal::Journal;
 use crate::plan::Planned;
 use crate::probe::{Load, LoadWindow};
-use crate::protocol::Measured;
+use crate::protocol::{Measured, one_line};
 
 /// How often one block is measured at most where the budget sets no limit: once more.
 const ATTEMPTS_WITHOUT_BUDGET: u32 = 2;
@@ -196,8 +196,8 @@ impl Recorder<'_> {
         let oracle = &self.pilot.cell(&planned.cell)?.checksum;
         let Measured { wall_ns, checksum, answer } = measured;
         let ok = checksum == *oracle;
-        let error =
-            (!ok).then(|| format!("checksum {checksum} differs from the sequential oracle's {oracle}"));
+        let error = (!ok)
+            .then(|| one_line(&format!("checksum {checksum} differs from the sequential oracle's {oracle}")));
         Ok(Sample {
             wall_ns,
             user_ns: answer.user_ns.unwrap_or(0),
@@ -215,7 +215,7 @@ impl Recorder<'_> {
 
     /// The sample of work that was not done.
     fn failed(&self, planned: &Planned, reason: &str) -> Sample {
-        Sample { error: Some(reason.to_owned()), ..self.blank(planned) }
+        Sample { error: Some(one_line(reason)), ..self.blank(planned) }
     }
 
     /// A sample that says nothing yet.

@@ -28,21 +28,34 @@ pub(super) struct Begun {
     /// The run's id.
     pub(super) run: String,
     pub(super) seed: u64,
+    /// How many samples were planned, as of `config.resolved.toml`; `None` before it is written.
+    planned: Option<u64>,
 }
 
 impl Begun {
     /// Writes what a new run starts from into its empty folder.
     pub(super) fn new(exp: &Experiment, folder: Folder, run: &str, seed: u64) -> Result<Self> {
+        let dir = config_dir(exp)?;
+        Self::begin(exp, &dir, folder, run, seed)
+    }
+
+    /// The same with the folder `dir` that relative commands start from.
+    pub(super) fn begin(exp: &Experiment, dir: &Path, folder: Folder, run: &str, seed: u64) -> Result<Self> {
         let mut env = environment::describe(exp);
         if let Some(fields) = env.as_object_mut() {
             fields.insert("run".to_owned(), json!(run));
             fields.insert("seed".to_owned(), json!(seed));
-            fields.insert("config_dir".to_owned(), json!(config_dir(exp)?.to_string_lossy()));
+            fields.insert("config_dir".to_owned(), json!(dir.to_string_lossy()));
         }
         let text = serde_json::to_string_pretty(&env).context("cannot tell the environment in JSON")?;
         folder.write(ENVIRONMENT, text.as_bytes())?;
         folder.write(CONFIG, exp.text.as_bytes())?;
-        Ok(Self { exp: exp.clone(), folder, run: run.to_owned(), seed })
+        Ok(Self { exp: exp.clone(), folder, run: run.to_owned(), seed, planned: None })
+    }
+
+    /// Whether the run of the folder `path` was not begun: nothing was written yet that could be lost.
+    pub(super) fn is_missing(path: &Path) -> bool {
+        [CONFIG, PLAN, crate::journal::FILE_NAME].iter().all(|name| !path.join(name).exists())
     }
 
     /// Opens the folder of a run that was begun.
@@ -63,13 +76,15 @@ impl Begun {
         };
         let dir = text_of("config_dir").map_or_else(|| path.to_owned(), PathBuf::from);
         let mut exp = Experiment::parse(&config, &folder.file(CONFIG).to_string_lossy(), &dir)?;
+        let mut planned = None;
         if let Some(resolved) = folder.read(RESOLVED)? {
             // "As many as there are cores" means the cores that there were when the run was planned.
             let resolved = Experiment::parse(&resolved, &folder.file(RESOLVED).to_string_lossy(), &dir)?;
+            planned = Some(sample_count(&resolved));
             exp.strategies.workers = resolved.strategies.workers;
             exp.strategies.overrides = resolved.strategies.overrides;
         }
-        Ok(Self { exp, run: run.to_owned(), seed, folder })
+        Ok(Self { exp, run: run.to_owned(), seed, folder, planned })
     }
 
     /// Writes what the pilot led to; the plan comes last, and then never changes.
@@ -97,6 +112,14 @@ impl Begun {
             }
             plan.push(planned);
         }
+        let wanted = self.planned.unwrap_or(0);
+        if (plan.len() as u64) < wanted {
+            bail!(
+                "{} was cut short: it has {} lines, but {RESOLVED} plans {wanted} samples; restore it, or measure anew",
+                path.display(),
+                plan.len()
+            );
+        }
         let path = self.folder.file(pilot::FILE_NAME);
         let Some(text) = self.folder.read(pilot::FILE_NAME)? else {
             bail!("{} is missing: a run cannot go on without the oracle's checksums", path.display());
@@ -106,8 +129,14 @@ impl Begun {
     }
 }
 
+/// How many samples `exp` plans.
+fn sample_count(exp: &Experiment) -> u64 {
+    let pairs = exp.cell_count().unwrap_or(0) * exp.strategies.include.len();
+    pairs as u64 * u64::from(exp.measure.processes) * u64::from(exp.measure.rounds)
+}
+
 /// The folder that relative commands of the configuration start from.
-fn config_dir(exp: &Experiment) -> Result<PathBuf> {
+pub(super) fn config_dir(exp: &Experiment) -> Result<PathBuf> {
     let here = std::env::current_dir().context("cannot tell the current folder")?;
     Ok(match exp.source.parent() {
         Some(parent) if exp.source.is_file() => here.join(parent),

@@ -126,13 +126,17 @@ impl Helper {
         let line = protocol::line_of(&request)
             .map_err(|error| AskError::Failed(format!("the request cannot be told in JSON: {error}")))?;
         let before = self.guarded.then(|| self.processes_before());
+        let start = Instant::now();
         let answer = match self.converse(&line, timeout, interrupt) {
             Ok(Some(answer)) => answer,
             Ok(None) => return Err(AskError::Interrupted),
             Err(reason) => return Err(AskError::Gone(self.kill_for(reason))),
         };
+        let elapsed = start.elapsed();
         match protocol::read_answer(&answer, request.id) {
             Ok(mut measured) => {
+                // Also of our own: a clock that lies must not become a verdict.
+                protocol::check_time(measured.wall_ns, request.batch, elapsed).map_err(AskError::Failed)?;
                 if let Some(before) = before {
                     self.fill_in(&mut measured, before, request.batch);
                 }
@@ -244,7 +248,7 @@ impl Helper {
 
     /// The sentence for a process whose stdout has ended.
     fn how_it_ended(&mut self, deadline: Instant) -> String {
-        let limit = deadline.saturating_duration_since(Instant::now()).min(Duration::from_secs(1));
+        let limit = deadline.saturating_duration_since(Instant::now()).min(LEAVE_LIMIT);
         let status = wait_for(&mut self.child, limit);
         let unended = match self.lines.rest() {
             [] => String::new(),

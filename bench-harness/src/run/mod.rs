@@ -17,21 +17,24 @@ mod session;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use crossover_reports::load::Suite;
 use crossover_reports::terminal;
 use crossover_workloads::experiments;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use self::files::Begun;
 use self::folder::Folder;
 use self::session::Stop;
 use crate::config::Experiment;
 use crate::interrupt::{self, Interrupt};
-use crate::text;
+use crate::{notes, text};
 
 /// Columns of the table where stdout is no terminal.
 const WIDTH: u16 = 100;
+
+/// The file that makes a folder a suite's.
+const SUITE: &str = "suite.json";
 
 /// How to run experiments.
 #[derive(Clone, Debug)]
@@ -61,23 +64,35 @@ pub fn execute(experiments: &[Experiment], options: &Options) -> Result<u8> {
         PathBuf::from("runs").join(format!("{}_{name}_{id}", jiff::Zoned::now().strftime("%Y-%m-%d")))
     });
     let folder = Folder::create(&dir)?;
+    for exp in experiments {
+        for note in notes::notes(exp) {
+            eprintln!("{}: note: {note}", exp.name);
+        }
+    }
     if let [single] = experiments {
         let begun = Begun::new(single, folder, &run, options.seed)?;
         return measure_all(&dir, &[begun], interrupt);
     }
     let mut names: Vec<String> = Vec::new();
-    let mut begun = Vec::new();
+    let mut starts = Vec::new();
     for exp in experiments {
         let mut name = exp.slug();
         if names.contains(&name) {
             name = format!("{name}-{}", names.len() + 1);
         }
-        let inner = Folder::create(&dir.join(&name))?;
-        begun.push(Begun::new(exp, inner, &run, options.seed)?);
+        starts.push(json!({ "config": exp.text, "config_dir": files::config_dir(exp)?.to_string_lossy() }));
         names.push(name);
     }
-    let text = json!({ "schema": 1, "run": run, "name": suite, "experiments": names });
-    folder.write("suite.json", format!("{text:#}\n").as_bytes())?;
+    // First, and with all that the inner folders start from: whenever we are killed, `resume` can make those that lack.
+    let text = json!({
+        "schema": 1, "run": run, "name": suite, "experiments": names, "seed": options.seed, "starts": starts,
+    });
+    folder.write(SUITE, format!("{text:#}\n").as_bytes())?;
+    let mut begun = Vec::new();
+    for (exp, name) in experiments.iter().zip(&names) {
+        let inner = Folder::create(&dir.join(name))?;
+        begun.push(Begun::new(exp, inner, &run, options.seed)?);
+    }
     measure_all(&dir, &begun, interrupt)
 }
 
@@ -93,11 +108,36 @@ pub fn resume(dir: &Path) -> Result<u8> {
         None => (None, vec![Begun::open(dir)?]),
         Some(suite) => {
             let lock = Folder::open(dir)?;
+            begin_missing(&lock, &suite)?;
             let begun = suite.experiments.iter().map(|name| Begun::open(&dir.join(name)));
             (Some(lock), begun.collect::<Result<_>>()?)
         }
     };
     measure_all(dir, &begun, interrupt)
+}
+
+/// Begins the experiments of a suite that its coordinator did not get to before it was killed. Those of a suite
+/// that does not say what they start from are left to [`Begun::open`].
+fn begin_missing(folder: &Folder, suite: &Suite) -> Result<()> {
+    let path = folder.file(SUITE);
+    let fail = || format!("cannot read {}", path.display());
+    let json: Value = serde_json::from_str(&folder.read(SUITE)?.unwrap_or_default()).with_context(fail)?;
+    let Some(seed) = json.get("seed").and_then(Value::as_u64) else { return Ok(()) };
+    for (index, name) in suite.experiments.iter().enumerate() {
+        let inner = folder.file(name);
+        let start = json.get("starts").and_then(|starts| starts.get(index));
+        let text_of = |key: &str| start.and_then(|start| start.get(key)).and_then(Value::as_str);
+        let (Some(config), Some(config_dir)) = (text_of("config"), text_of("config_dir")) else { continue };
+        if !Begun::is_missing(&inner) {
+            continue;
+        }
+        std::fs::create_dir_all(&inner)
+            .with_context(|| format!("cannot make the folder {}", inner.display()))?;
+        let config_dir = Path::new(config_dir);
+        let exp = Experiment::parse(config, &path.to_string_lossy(), config_dir)?;
+        Begun::begin(&exp, config_dir, Folder::open(&inner)?, &suite.run, seed)?;
+    }
+    Ok(())
 }
 
 /// Makes the report of the run in `dir` again, prints the table of winners, and gives the exit code: 0, 3 or 4.

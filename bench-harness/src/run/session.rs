@@ -8,9 +8,10 @@ use crossover_workloads::{Spec, Value, Workload};
 use super::helper::{AskError, Helper};
 use crate::config::{self, Cell, Experiment};
 use crate::interrupt::Interrupt;
+use crate::notes;
 use crate::progress::Progress;
 use crate::protocol::{self, Measured, Request};
-use crate::server::Server;
+use crate::server::{Death, Server};
 use crate::strategy;
 
 /// What a trial may take beside twenty times the estimate: programs load, compilers warm up, machines are busy.
@@ -154,7 +155,13 @@ impl<'a> Session<'a> {
             Err(AskError::Interrupted) => Err(Stop::Interrupted),
             Err(AskError::Failed(reason)) => {
                 self.check_server()?;
-                Ok(Asked::Failed(reason))
+                // The system's own words ("Too many open files") do not say what to do.
+                let no_files = reason.contains("(os error 24)");
+                Ok(Asked::Failed(if no_files {
+                    format!("{reason}; {}", notes::more_files())
+                } else {
+                    reason
+                }))
             }
             Err(AskError::Gone(reason)) => {
                 self.check_server()?;
@@ -214,10 +221,11 @@ impl<'a> Session<'a> {
 
     /// Without its server nothing of the experiment can be measured: that is no strategy's failure.
     fn check_server(&mut self) -> Result<()> {
-        if self.server.as_mut().is_some_and(|server| !server.is_alive()) {
-            bail!("the test server has died; `crossover resume` starts another");
+        match self.server.as_mut().and_then(Server::death) {
+            None => Ok(()),
+            Some(Death::NoFiles) => bail!("the test server ran out of files: {}", notes::more_files()),
+            Some(Death::Other) => bail!("the test server has died; `crossover resume` starts another"),
         }
-        Ok(())
     }
 }
 

@@ -88,7 +88,7 @@ fn a_wrong_checksum_is_said_loudly_and_ends_with_3() {
     let script = r#"
 while read -r line; do
     id=${line#*\"id\":}
-    echo "{\"id\":${id%%,*},\"ok\":true,\"wall_ns\":12345,\"checksum\":\"00000000000000ff\"}"
+    echo "{\"id\":${id%%,*},\"ok\":true,\"wall_ns\":123,\"checksum\":\"00000000000000ff\"}"
 done"#;
     let ended = with_script(&lab, script);
     assert_eq!(ended.code, Some(3), "{ended:#?}");
@@ -101,7 +101,7 @@ done"#;
             sample.ok || reason.contains("00000000000000ff differs from the sequential oracle's"),
             "{reason}"
         );
-        assert!(sample.ok || (sample.wall_ns, sample.checksum.as_str()) == (12345, "00000000000000ff"));
+        assert!(sample.ok || (sample.wall_ns, sample.checksum.as_str()) == (123, "00000000000000ff"));
     }
     assert_eq!(lab.run(&["resume", "out"]).code, Some(3));
     assert_eq!(lab.run(&["report", "out"]).code, Some(3));
@@ -117,6 +117,47 @@ while read -r line; do
 done"#;
     let ended = with_script(&lab, script);
     assert_only_the_alien_failed(&lab, &ended, "out of luck");
+}
+
+#[test]
+fn a_long_error_is_one_short_line_in_the_journal() {
+    let lab = Lab::new();
+    let script = r#"
+while read -r line; do
+    id=${line#*\"id\":}
+    printf '{"id":%s,"ok":false,"error":"out of\\nluck%02000d"}\n' "${id%%,*}" 0
+done"#;
+    let ended = with_script(&lab, script);
+    assert_only_the_alien_failed(&lab, &ended, "out of | luck000");
+    for sample in lab.samples("out").iter().filter(|sample| sample.strategy == "alien") {
+        let reason = sample.error.as_deref().unwrap();
+        assert!(reason.chars().count() <= 300 && !reason.contains('\n'), "{reason}");
+    }
+}
+
+#[test]
+fn a_time_that_cannot_be_is_not_believed() {
+    for (told, word) in [("0", "wall_ns 0 ×"), ("3600000000000", "wall_ns 3600000000000 ×")] {
+        let lab = Lab::new();
+        // A trial of ours whose time is replaced.
+        let script = format!(
+            "\"$CROSSOVER\" trial sequential | while read -r line; do echo \"$line\" | sed 's/\"wall_ns\":[0-9]*/\"wall_ns\":{told}/'; done"
+        );
+        let ended = with_script(&lab, &script);
+        assert_only_the_alien_failed(&lab, &ended, word);
+        assert!(ended.stderr.contains("but the request took"), "{ended:#?}");
+    }
+}
+
+#[test]
+fn one_that_closes_its_stdout_and_lives_on_is_out_at_once() {
+    let lab = Lab::new();
+    lab.write("alien.sh", "read -r line\nexec >&-\nsleep 10000");
+    let external = "[strategies.external.alien]\nrun = [\"sh\", \"alien.sh\"]";
+    lab.experiment("alien", r#""sequential", "alien""#, external);
+    // With all the patience that there is: a time-out would show as one.
+    let ended = lab.run(&["run", "alien.toml", "--out", "out"]);
+    assert_only_the_alien_failed(&lab, &ended, "closed its stdout");
 }
 
 #[test]

@@ -167,3 +167,53 @@ fn a_full_disk_keeps_what_was_written_and_names_the_file() {
     lab.run(&["resume", "out"]).assert_measured();
     lab.assert_complete("out");
 }
+
+#[test]
+fn a_plan_that_was_cut_short_is_refused_and_a_longer_one_is_not() {
+    let lab = Lab::new();
+    lab.experiment("tiny", r#""sequential", "threads""#, "");
+    lab.run(&["run", "tiny.toml", "--out", "out"]).assert_measured();
+    let plan = fs::read_to_string(lab.path("out/plan.jsonl")).unwrap();
+    let lines: Vec<&str> = plan.split_inclusive('\n').collect();
+    assert_eq!(lines.len(), 16);
+    for cut in [&lines[..15], &[]] {
+        lab.write("out/plan.jsonl", &cut.concat());
+        lab.run(&["resume", "out"]).assert_refused("plans 16 samples");
+    }
+    let mut more: serde_json::Value = serde_json::from_str(lines[15]).unwrap();
+    more["round"] = 2.into();
+    lab.write("out/plan.jsonl", &format!("{plan}{more}\n"));
+    lab.run(&["resume", "out"]).assert_measured();
+    lab.assert_complete("out");
+    assert_eq!(lab.plan("out").len(), 17);
+}
+
+#[test]
+fn a_suite_that_was_killed_at_its_beginning_is_continued() {
+    let lab = Lab::new();
+    lab.experiment("one", r#""sequential", "threads""#, "");
+    lab.experiment("two", r#""sequential", "threads""#, "");
+    let whole = Lab::new();
+    let files = ["one.toml", "two.toml"].map(|name| lab.path(name).to_string_lossy().into_owned());
+    whole.run(&["run", &files[0], &files[1], "--out", "out", "--seed", "9"]).assert_measured();
+    let suite = fs::read_to_string(whole.path("out/suite.json")).unwrap();
+    // Only the suite's file; an empty folder; a folder before its configuration.
+    for made in [&[][..], &["out/one"], &["out/one", "out/two"]] {
+        let lab = Lab::new();
+        fs::create_dir(lab.path("out")).unwrap();
+        lab.write("out/suite.json", &suite);
+        for folder in made {
+            fs::create_dir(lab.path(folder)).unwrap();
+        }
+        if made.len() > 1 {
+            lab.write("out/two/env.json", "{}");
+        }
+        lab.run(&["resume", "out"]).assert_measured();
+        for name in ["out/one", "out/two"] {
+            lab.assert_complete(name);
+            assert!(lab.samples(name).iter().all(|sample| sample.ok && sample.seed == 9));
+            let config = fs::read(whole.path(name).join("config.toml")).unwrap();
+            assert_eq!(fs::read(lab.path(name).join("config.toml")).unwrap(), config);
+        }
+    }
+}

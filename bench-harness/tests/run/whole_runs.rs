@@ -136,3 +136,41 @@ fn a_budget_that_is_too_short_still_measures_two_by_two() {
     let resolved = fs::read_to_string(lab.path("out/config.resolved.toml")).unwrap();
     assert!(resolved.contains("rounds = 2") && resolved.contains("processes = 2"), "{resolved}");
 }
+
+#[test]
+fn a_wish_for_refining_is_accepted_and_answered_aloud() {
+    let lab = Lab::new();
+    lab.experiment("tiny", r#""sequential", "threads""#, "[analysis]\nrefine_crossover = true");
+    let ended = lab.run(&["run", "tiny.toml", "--out", "out"]);
+    ended.assert_measured();
+    assert!(ended.stderr.contains("does not refine it"), "{ended:#?}");
+    assert!(lab.run(&["plan", "tiny.toml"]).stdout.contains("does not refine it"));
+}
+
+#[test]
+fn too_few_files_are_named_with_what_to_do() {
+    let lab = Lab::new();
+    let text = r#"schema = 1
+[experiment]
+name = "crowd"
+[workload]
+kind = "http"
+tasks = 600
+delay_ms = 1
+[strategies]
+include = ["sequential", "event-loop"]
+[measure]
+processes = 1
+rounds = 1
+max_foreign_cores = 1000.0
+"#;
+    lab.write("crowd.toml", text);
+    let script = r#"ulimit -n 128 && exec "$CROSSOVER" run crowd.toml --out out"#;
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", script]).current_dir(lab.path("")).env("CROSSOVER", env!("CARGO_BIN_EXE_crossover"));
+    let output = command.output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("the hard limit is 128"), "said before: {stderr}");
+    assert!(stderr.contains("a process may have 128 files open here"), "said after: {stderr}");
+    assert!(stderr.contains("fewer tasks"), "{stderr}");
+}
