@@ -1,0 +1,62 @@
+//! Medians, and the interval of a median of ratios.
+
+/// One contestant's costs per operation, in the order of the rounds.
+#[derive(Clone, Debug)]
+pub struct Samples(Vec<f64>);
+
+/// The median of paired ratios with its 95 % interval.
+#[derive(Clone, Copy, Debug)]
+pub struct Ratio {
+    pub median: f64,
+    pub low: f64,
+    pub high: f64,
+}
+
+impl Samples {
+    pub fn new(by_round: Vec<f64>) -> Samples {
+        Samples(by_round)
+    }
+
+    pub fn by_round(&self) -> &[f64] {
+        &self.0
+    }
+
+    pub fn median(&self) -> f64 {
+        median(&sorted(self.0.iter().copied()))
+    }
+
+    /// How `self` compares with `reference` in the same rounds; below 1, `self` is cheaper.
+    pub fn ratio_to(&self, reference: &Samples) -> Ratio {
+        let ratios = sorted(self.0.iter().zip(&reference.0).map(|(own, other)| own / other));
+        let rank = interval_rank(ratios.len());
+        Ratio { median: median(&ratios), low: ratios[rank], high: ratios[ratios.len() - 1 - rank] }
+    }
+}
+
+fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values
+}
+
+fn median(sorted: &[f64]) -> f64 {
+    let middle = sorted.len() / 2;
+    if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 }
+}
+
+/// How many of `n` sorted values to leave out at each end, so that the rest spans the median with 95 % confidence whatever
+/// their distribution: the count of values below the median is binomial. None may be left out of fewer than six.
+fn interval_rank(n: usize) -> usize {
+    let mut probability = 0.5f64.powi(n as i32);
+    let mut below = probability;
+    let mut rank = 0;
+    // `below` is the probability that at most `rank` values lie below the median.
+    loop {
+        probability *= (n - rank) as f64 / (rank + 1) as f64;
+        if below + probability > 0.025 || rank + 1 >= n / 2 {
+            return if below > 0.025 { 0 } else { rank };
+        }
+        below += probability;
+        rank += 1;
+    }
+}
