@@ -3,9 +3,9 @@
 //! Both are plain bit sets with the meaning and the names of tokio's `io::Interest` and `io::Ready`. The driver
 //! stores a `Ready` in the low bits of each source's readiness word (see `driver/io.rs`).
 //!
-//! **The closed states are a hint.** The poller asks the kernel for `EPOLLHUP` and `EPOLLERR`, not for
-//! `EPOLLRDHUP`: a peer that only shut down its writing half makes a socket *readable* (a read returns 0), and
-//! `READ_CLOSED` appears once both halves are down or the connection was reset.
+//! **The closed states** are exact on Linux: `READ_CLOSED` appears with the event that announces the end of the stream
+//! (`EPOLLRDHUP`), also when the peer shut down no more than its writing half. On other systems that end only makes
+//! the socket readable (a read returns 0), and `READ_CLOSED` appears once both halves are down.
 
 use std::fmt;
 use std::ops::{BitAnd, BitOr, BitOrAssign, Sub};

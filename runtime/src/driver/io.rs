@@ -9,13 +9,23 @@
 //!
 //! | field     | set by                                  | cleared by                                               |
 //! |-----------|-----------------------------------------|----------------------------------------------------------|
-//! | Ready     | the turn that serves an event           | `Registration::clear`, unless the tick has moved since   |
+//! | Ready     | the turn that serves an event           | whoever noted it, unless the tick has moved since        |
 //! | shut down | `Registry::shutdown`                    | never                                                    |
 //! | tick      | each event adds one                     | never; at an event per nanosecond it wraps in four years |
 //!
-//! **No readiness is lost.** Whoever performs I/O notes the word first, and clears after `EAGAIN` only if the tick is
-//! still the one it noted: an event that arrived between the attempt and the clearing keeps the source ready, and
-//! the attempt is made again. Events of the other direction move the tick too; that costs one more `EAGAIN`.
+//! **No readiness is lost.** Whoever performs I/O notes the word first, and clears what it noted only if the tick is
+//! still the same: an event that was served between the attempt and the clearing keeps the source ready, and the
+//! attempt is made again. Events of the other direction move the tick too; that costs one more `EAGAIN`. Two results
+//! of an attempt allow the clearing:
+//! - `EAGAIN`. Nothing was there; what arrives afterwards brings an event of its own.
+//! - A **transfer of fewer bytes than asked for**, on a TCP connection only. Let F be when the noted event was fetched,
+//!   A the attempt, with F < A. The attempt stopped because nothing more was there (or no more room). What comes after
+//!   A brings an event that is fetched after F, hence moves the tick or sets the bit again, whichever order the
+//!   clearing has to it. What came before A and is *not* taken away by a read can be: the end of the stream, an error,
+//!   urgent data, at which a read stops short. If it came after F, it has its own event, too; if before F, the noted
+//!   word says so: `READ_CLOSED` stays, and with `PRIORITY` or `ERROR` there is no clearing. This needs a poller whose
+//!   events hold the end of the stream (`SAYS_CLOSED`). Elsewhere than on TCP a read may stop short at other marks
+//!   (descriptors sent along on a Unix stream, records), so there only `EAGAIN` counts.
 //!
 //! **No wake-up is lost.** A task stores its waker under the waiters' lock and then reads the word once more before it
 //! sleeps; the turn sets the word before it takes that lock. One of the two sees the other.
@@ -34,7 +44,7 @@ use std::task::{Context, Poll, Waker};
 
 use slab::Slab;
 
-use super::poller::{Events, Key};
+use super::poller::{Events, Key, SAYS_CLOSED};
 use super::{Handle, Shutdown};
 use crate::io::{Interest, Ready};
 use crate::sync::prim::Mutex;
@@ -123,7 +133,7 @@ const SHUT_DOWN: u64 = 1 << 6;
 const TICK: u64 = 1 << 7;
 
 /// The state of one registered descriptor.
-struct Source {
+pub(super) struct Source {
     readiness: AtomicU64,
     waiters: Mutex<Waiters>,
 }
@@ -150,7 +160,7 @@ pub(crate) enum Direction {
 }
 
 impl Direction {
-    fn interest(self) -> Interest {
+    pub(crate) fn interest(self) -> Interest {
         match self {
             Direction::Read => Interest::READABLE,
             Direction::Write => Interest::WRITABLE,
@@ -161,12 +171,26 @@ impl Direction {
 /// A readiness as noted before an attempt at I/O.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReadyEvent {
+    /// What of it was waited for; what clearing takes back.
     pub(crate) ready: Ready,
+    /// All of it.
+    noted: Ready,
     tick: u64,
 }
 
+/// What the result of an attempt says about the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Another attempt is worth while.
+    MaybeMore,
+    /// `EAGAIN`.
+    WouldBlock,
+    /// Fewer bytes than asked for, on a descriptor for which that means that there were no more.
+    Drained,
+}
+
 impl Source {
-    fn new(initial: Ready) -> Source {
+    pub(super) fn new(initial: Ready) -> Source {
         Source { readiness: AtomicU64::new(initial.bits().into()), waiters: Mutex::default() }
     }
 
@@ -177,12 +201,13 @@ impl Source {
         if word & SHUT_DOWN != 0 {
             return Some(Err(Shutdown));
         }
-        let ready = Ready::from_bits(word as u8) & mask;
-        (!ready.is_empty()).then_some(Ok(ReadyEvent { ready, tick: word / TICK }))
+        let noted = Ready::from_bits(word as u8);
+        let ready = noted & mask;
+        (!ready.is_empty()).then_some(Ok(ReadyEvent { ready, noted, tick: word / TICK }))
     }
 
     /// An event: adds `ready`, moves the tick, collects the wakers of those who waited for it.
-    fn set(&self, ready: Ready, woken: &mut Vec<Waker>) {
+    pub(super) fn set(&self, ready: Ready, woken: &mut Vec<Waker>) {
         let update = |word: u64| Some(word.wrapping_add(TICK) | u64::from(ready.bits()));
         // Release pairs with Acquire in `check`. The closure never declines, so there is no error to look at.
         let _ = self.readiness.fetch_update(Ordering::AcqRel, Ordering::Relaxed, update);
@@ -213,7 +238,23 @@ impl Source {
         let _ = self.readiness.fetch_update(Ordering::AcqRel, Ordering::Acquire, update);
     }
 
-    fn poll_ready(&self, cx: &mut Context<'_>, direction: Direction) -> Poll<Result<ReadyEvent, Shutdown>> {
+    /// Clears what `outcome` of the attempt after `event` has disproved; the module's docs say why it may.
+    pub(super) fn note(&self, event: ReadyEvent, outcome: Outcome) {
+        match outcome {
+            Outcome::MaybeMore => {}
+            Outcome::WouldBlock => self.clear(event),
+            Outcome::Drained if event.noted.intersects(Ready::PRIORITY | Ready::ERROR) => {}
+            Outcome::Drained => {
+                self.clear(ReadyEvent { ready: event.ready & (Ready::READABLE | Ready::WRITABLE), ..event });
+            }
+        }
+    }
+
+    pub(super) fn poll_ready(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+    ) -> Poll<Result<ReadyEvent, Shutdown>> {
         let mask = direction.interest().mask();
         if let Some(state) = self.check(mask) {
             return Poll::Ready(state);
@@ -329,10 +370,29 @@ impl Registration {
         interest: Interest,
         attempt: impl FnOnce() -> std::io::Result<R>,
     ) -> std::io::Result<R> {
+        self.try_with(interest, attempt, |_| false)
+    }
+
+    /// `try_io` for moving up to `wanted` bytes, where fewer mean that there were no more (see the module's docs).
+    pub(crate) fn try_transfer(
+        &self,
+        direction: Direction,
+        wanted: usize,
+        attempt: impl FnOnce() -> std::io::Result<usize>,
+    ) -> std::io::Result<usize> {
+        self.try_with(direction.interest(), attempt, |count| drained(*count, wanted))
+    }
+
+    fn try_with<R>(
+        &self,
+        interest: Interest,
+        attempt: impl FnOnce() -> std::io::Result<R>,
+        drained: impl Fn(&R) -> bool,
+    ) -> std::io::Result<R> {
         match self.source.check(interest.mask()) {
             None => Err(std::io::ErrorKind::WouldBlock.into()),
             Some(Err(shutdown)) => Err(shutdown.into()),
-            Some(Ok(event)) => self.note(event, attempt()),
+            Some(Ok(event)) => self.note(event, attempt(), drained),
         }
     }
 
@@ -341,11 +401,32 @@ impl Registration {
         &self,
         cx: &mut Context<'_>,
         direction: Direction,
+        attempt: impl FnMut() -> std::io::Result<R>,
+    ) -> Poll<std::io::Result<R>> {
+        self.poll_with(cx, direction, attempt, |_| false)
+    }
+
+    /// `poll_io` for moving up to `wanted` bytes, where fewer mean that there were no more (see the module's docs).
+    pub(crate) fn poll_transfer(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        wanted: usize,
+        attempt: impl FnMut() -> std::io::Result<usize>,
+    ) -> Poll<std::io::Result<usize>> {
+        self.poll_with(cx, direction, attempt, |count| drained(*count, wanted))
+    }
+
+    fn poll_with<R>(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
         mut attempt: impl FnMut() -> std::io::Result<R>,
+        drained: impl Fn(&R) -> bool,
     ) -> Poll<std::io::Result<R>> {
         loop {
             let event = std::task::ready!(self.poll_ready(cx, direction))?;
-            match self.note(event, attempt()) {
+            match self.note(event, attempt(), &drained) {
                 Err(error) if is_again(&error) => {}
                 result => return Poll::Ready(result),
             }
@@ -360,22 +441,35 @@ impl Registration {
     ) -> std::io::Result<R> {
         loop {
             let event = self.ready(interest).await?;
-            match self.note(event, attempt()) {
+            match self.note(event, attempt(), |_| false) {
                 Err(error) if is_again(&error) => {}
                 result => return result,
             }
         }
     }
 
-    /// Passes the result of an attempt through, and clears the readiness when it says `EAGAIN`.
-    fn note<R>(&self, event: ReadyEvent, result: std::io::Result<R>) -> std::io::Result<R> {
-        if let Err(error) = &result
-            && error.kind() == std::io::ErrorKind::WouldBlock
-        {
-            self.clear(event);
-        }
+    /// Passes the result of an attempt through, and clears the readiness that it has disproved.
+    fn note<R>(
+        &self,
+        event: ReadyEvent,
+        result: std::io::Result<R>,
+        drained: impl FnOnce(&R) -> bool,
+    ) -> std::io::Result<R> {
+        let outcome = match &result {
+            Ok(done) if drained(done) => Outcome::Drained,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Outcome::WouldBlock,
+            _ => Outcome::MaybeMore,
+        };
+        self.source.note(event, outcome);
         result
     }
+}
+
+/// A transfer that stopped short; zero is the end of the stream, and stays ready.
+fn drained(count: usize, wanted: usize) -> bool {
+    /// Less than any system moves by one call, so that its own limit is not taken for a short transfer.
+    const LIMIT: usize = 1 << 30;
+    SAYS_CLOSED && 0 < count && count < wanted.min(LIMIT)
 }
 
 /// Worth another attempt: the readiness was stale, or a signal came in between.

@@ -17,6 +17,8 @@
 //! Lock order: registry, then one source's waiters. The timers' lock is never held together with another.
 
 mod io;
+#[cfg(all(test, runtime_loom))]
+mod models;
 mod poller;
 #[cfg(test)]
 mod tests;

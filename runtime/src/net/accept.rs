@@ -10,11 +10,12 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
+use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with};
 
 use super::Evented;
 use crate::driver::{Direction, Timer};
@@ -107,6 +108,11 @@ impl<L: AsFd> Acceptor<L> {
         };
         result.map(Some)
     }
+}
+
+/// The next connection, in non-blocking mode by the same system call, and whose it is (`None`: the system does not say).
+pub(super) fn accept_nonblocking(listener: &impl AsFd) -> io::Result<(OwnedFd, Option<SocketAddrAny>)> {
+    Ok(acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?)
 }
 
 /// The process or the system is out of descriptors or memory: the connection is still queued.

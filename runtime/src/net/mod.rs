@@ -141,13 +141,61 @@ impl<T: AsFd> Evented<T> {
     }
 }
 
+/// A connected byte stream.
+pub(crate) trait ByteStream: AsFd {
+    /// A read or write moves fewer bytes than asked for only when there are no more (no room for more) at that
+    /// moment; the end of the stream, errors and urgent data aside, of which the driver hears. True for TCP. A read
+    /// from a Unix stream also stops where descriptors were sent along.
+    const STOPS_ONLY_WHEN_DRAINED: bool;
+}
+
+impl ByteStream for std::net::TcpStream {
+    const STOPS_ONLY_WHEN_DRAINED: bool = true;
+}
+
+impl ByteStream for std::os::unix::net::UnixStream {
+    const STOPS_ONLY_WHEN_DRAINED: bool = false;
+}
+
 /// What all byte streams share.
-impl<T: AsFd> Evented<T>
+impl<T: ByteStream> Evented<T>
 where
     for<'a> &'a T: Read + Write,
 {
+    /// One waiter per direction: the latest. `wanted` is how many bytes `attempt` would move at most.
+    fn poll_transfer(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        wanted: usize,
+        attempt: impl FnMut() -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        let charge = ready!(budget::poll_proceed(cx));
+        let result = if T::STOPS_ONLY_WHEN_DRAINED {
+            ready!(self.registration.poll_transfer(cx, direction, wanted, attempt))
+        } else {
+            ready!(self.registration.poll_io(cx, direction, attempt))
+        };
+        charge.made_progress();
+        Poll::Ready(result)
+    }
+
+    /// One attempt at moving up to `wanted` bytes.
+    pub(crate) fn try_transfer(
+        &self,
+        direction: Direction,
+        wanted: usize,
+        attempt: impl FnOnce() -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        if T::STOPS_ONLY_WHEN_DRAINED {
+            self.registration.try_transfer(direction, wanted, attempt)
+        } else {
+            self.registration.try_io(direction.interest(), attempt)
+        }
+    }
+
     pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.poll_io(cx, Direction::Read, || self.get().read(buffer))
+        self.poll_transfer(cx, Direction::Read, buffer.len(), || self.get().read(buffer))
     }
 
     pub(crate) fn poll_read_vectored(
@@ -155,7 +203,8 @@ where
         cx: &mut Context<'_>,
         buffers: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.poll_io(cx, Direction::Read, || self.get().read_vectored(buffers))
+        let wanted = wanted(buffers.iter().map(|buffer| buffer.len()));
+        self.poll_transfer(cx, Direction::Read, wanted, || self.get().read_vectored(buffers))
     }
 
     /// Reads into memory that need not be initialised; the first `n` bytes are, when `Ok(n)` is returned.
@@ -165,11 +214,12 @@ where
         cx: &mut Context<'_>,
         buffer: &mut [MaybeUninit<u8>],
     ) -> Poll<io::Result<usize>> {
-        self.poll_io(cx, Direction::Read, || socket2::SockRef::from(self.get()).recv(buffer))
+        let wanted = buffer.len();
+        self.poll_transfer(cx, Direction::Read, wanted, || socket2::SockRef::from(self.get()).recv(buffer))
     }
 
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_io(cx, Direction::Write, || self.get().write(data))
+        self.poll_transfer(cx, Direction::Write, data.len(), || self.get().write(data))
     }
 
     pub(crate) fn poll_write_vectored(
@@ -177,7 +227,8 @@ where
         cx: &mut Context<'_>,
         data: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.poll_io(cx, Direction::Write, || self.get().write_vectored(data))
+        let wanted = wanted(data.iter().map(|data| data.len()));
+        self.poll_transfer(cx, Direction::Write, wanted, || self.get().write_vectored(data))
     }
 
     pub(crate) fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -202,6 +253,12 @@ where
             Some(error) => Err(error),
         }
     }
+}
+
+/// How many bytes a vectored transfer moves at least, unless it stops short: those of as many buffers as any system
+/// takes by one call (`_XOPEN_IOV_MAX`).
+fn wanted(lengths: impl Iterator<Item = usize>) -> usize {
+    lengths.take(16).fold(0, usize::saturating_add)
 }
 
 impl<T: AsFd> Drop for Evented<T> {

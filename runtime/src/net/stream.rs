@@ -48,12 +48,13 @@ macro_rules! byte_stream {
             /// # Errors
             /// `WouldBlock` when there is nothing yet: then wait for [`readable`](Self::readable).
             pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-                self.inner.try_io(Interest::READABLE, || self.inner.get().read(buffer))
+                self.inner.try_transfer(Direction::Read, buffer.len(), || self.inner.get().read(buffer))
             }
 
             /// Like [`try_read`](Self::try_read), into several buffers.
             pub fn try_read_vectored(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-                self.inner.try_io(Interest::READABLE, || self.inner.get().read_vectored(buffers))
+                let wanted = crate::net::wanted(buffers.iter().map(|buffer| buffer.len()));
+                self.inner.try_transfer(Direction::Read, wanted, || self.inner.get().read_vectored(buffers))
             }
 
             /// Writes what there is room for.
@@ -61,12 +62,13 @@ macro_rules! byte_stream {
             /// # Errors
             /// `WouldBlock` when there is none: then wait for [`writable`](Self::writable).
             pub fn try_write(&self, data: &[u8]) -> io::Result<usize> {
-                self.inner.try_io(Interest::WRITABLE, || self.inner.get().write(data))
+                self.inner.try_transfer(Direction::Write, data.len(), || self.inner.get().write(data))
             }
 
             /// Like [`try_write`](Self::try_write), from several buffers.
             pub fn try_write_vectored(&self, data: &[IoSlice<'_>]) -> io::Result<usize> {
-                self.inner.try_io(Interest::WRITABLE, || self.inner.get().write_vectored(data))
+                let wanted = crate::net::wanted(data.iter().map(|data| data.len()));
+                self.inner.try_transfer(Direction::Write, wanted, || self.inner.get().write_vectored(data))
             }
 
             /// One attempt at I/O of your own on this socket; its `WouldBlock` clears the readiness.

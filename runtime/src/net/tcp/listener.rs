@@ -10,7 +10,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::TcpStream;
 use crate::io::Ready;
-use crate::net::accept::Acceptor;
+use crate::net::accept::{Acceptor, accept_nonblocking};
 use crate::net::addr::{first_that_works, resolve};
 use crate::net::{BACKLOG, Evented, ToSocketAddrs};
 
@@ -37,6 +37,12 @@ impl TcpListener {
     #[track_caller]
     pub fn from_std(listener: std::net::TcpListener) -> io::Result<TcpListener> {
         listener.set_nonblocking(true)?;
+        TcpListener::register(listener)
+    }
+
+    /// Registers a listener that is in non-blocking mode.
+    #[track_caller]
+    fn register(listener: std::net::TcpListener) -> io::Result<TcpListener> {
         Ok(TcpListener { acceptor: Acceptor::new(Evented::new(listener, Ready::EMPTY)?) })
     }
 
@@ -88,16 +94,20 @@ impl TcpListener {
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    TcpListener::register(socket.into())
 }
 
 fn accept(listener: &std::net::TcpListener) -> io::Result<(std::net::TcpStream, SocketAddr)> {
-    let (stream, address) = listener.accept()?;
-    stream.set_nonblocking(true)?;
+    let (stream, address) = accept_nonblocking(listener)?;
+    let stream = std::net::TcpStream::from(stream);
+    let address = match address.map(SocketAddr::try_from) {
+        Some(Ok(address)) => address,
+        _ => stream.peer_addr()?,
+    };
     Ok((stream, address))
 }
 

@@ -102,8 +102,7 @@ impl TcpStream {
 }
 
 async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_nonblocking(true)?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     let at_once = match socket.connect(&address.into()) {
         Ok(()) => true,
         // A connect that a signal interrupts goes on in the background as well.

@@ -1,17 +1,20 @@
 //! `UnixListener`: waits for connections at a path.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{self, SocketAddr};
 use std::path::Path;
 use std::task::{Context, Poll};
 
+use rustix::net::SocketAddrUnix;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::UnixStream;
 use crate::io::Ready;
-use crate::net::accept::Acceptor;
+use crate::net::accept::{Acceptor, accept_nonblocking};
 use crate::net::{BACKLOG, Evented};
 
 /// A Unix-domain socket that accepts connections. Dropping it leaves its path in the file system.
@@ -80,8 +83,18 @@ impl UnixListener {
 }
 
 fn accept(listener: &net::UnixListener) -> io::Result<(net::UnixStream, SocketAddr)> {
-    let (stream, address) = listener.accept()?;
-    stream.set_nonblocking(true)?;
+    let (stream, address) = accept_nonblocking(listener)?;
+    let stream = net::UnixStream::from(stream);
+    // Nearly all clients are unnamed. Whatever is neither that nor a path is asked for again.
+    let path = match address.map(SocketAddrUnix::try_from) {
+        Some(Ok(address)) if address.is_unnamed() => Some(Vec::new()),
+        Some(Ok(address)) => address.path_bytes().map(Vec::from),
+        _ => None,
+    };
+    let address = match path {
+        Some(path) => SocketAddr::from_pathname(OsStr::from_bytes(&path))?,
+        None => stream.peer_addr()?,
+    };
     Ok((stream, address))
 }
 
