@@ -59,6 +59,8 @@ mod handle;
 pub mod hyper_rt;
 pub mod io;
 mod metrics;
+#[cfg(doctest)]
+mod misuse;
 #[cfg(all(test, runtime_loom))]
 mod models;
 pub mod net;

@@ -1,6 +1,6 @@
 //! Fairness: nobody waits for ever, however busy the others are.
 
-use crate::{on_both, watchdog};
+use crate::{eventually, on_both, watchdog};
 use crossover_runtime::net::UnixStream;
 use crossover_runtime::task::{self, yield_now};
 use crossover_runtime::{spawn, sync::channel, time};
@@ -78,6 +78,113 @@ fn f2_a_task_woken_by_a_worker_that_computes_on() {
                 waits.await.unwrap();
             }
         });
+    });
+}
+
+/// The same for several tasks at once, wherever they stand: the last one woken, those before it, and those spawned.
+#[test]
+fn f2_several_tasks_behind_a_worker_that_computes_on() {
+    watchdog(|watch| {
+        let rt = watch.multi(2);
+        for round in 0..100_usize {
+            rt.block_on(async {
+                let (sender, receiver) = mpsc::channel();
+                let mut gates = Vec::new();
+                for _ in 0..round % 7 + 1 {
+                    let (go, gone) = channel::bounded::<()>(1);
+                    let sender = sender.clone();
+                    drop(spawn(async move {
+                        gone.recv().await.unwrap();
+                        sender.send(()).unwrap();
+                    }));
+                    gates.push(go);
+                }
+                yield_now().await;
+                let computes = spawn(async move {
+                    let count = gates.len() + 2;
+                    let early = sender.clone();
+                    drop(spawn(async move { early.send(()).unwrap() }));
+                    for go in &gates {
+                        go.try_send(()).unwrap();
+                    }
+                    drop(spawn(async move { sender.send(()).unwrap() }));
+                    for _ in 0..count {
+                        receiver.recv().unwrap();
+                    }
+                });
+                computes.await.unwrap();
+            });
+        }
+    });
+}
+
+/// The other worker sleeps for certain, alone or on the driver, when the first one is given a task and computes on.
+#[test]
+fn f2_with_the_other_worker_asleep() {
+    watchdog(|watch| {
+        let rt = watch.multi(2);
+        for round in 0..40_u32 {
+            eventually("all workers sleep", || {
+                (0..2).all(|worker| rt.metrics().worker_park_unpark_count(worker) % 2 == 1)
+            });
+            let (sender, receiver) = mpsc::channel();
+            let (go, gone) = channel::bounded::<()>(1);
+            let waits = rt.spawn(async move {
+                gone.recv().await.unwrap();
+                sender.send(()).unwrap();
+            });
+            eventually("it waits, and all workers sleep", || {
+                (0..2).all(|worker| rt.metrics().worker_park_unpark_count(worker) % 2 == 1)
+            });
+            let computes = rt.spawn(async move {
+                // By a timer: its worker comes from the driver.
+                if round % 2 == 0 {
+                    time::sleep(Duration::from_micros(200)).await;
+                }
+                go.try_send(()).unwrap();
+                receiver.recv().unwrap();
+            });
+            rt.block_on(async {
+                computes.await.unwrap();
+                waits.await.unwrap();
+            });
+        }
+    });
+}
+
+/// A chain of tasks, each of which wakes the next and computes until all behind it have run: as many workers as links.
+#[test]
+fn f2_each_of_a_chain_computes_until_the_next_has_run() {
+    watchdog(|watch| {
+        const LINKS: usize = 4;
+        let rt = watch.multi(LINKS);
+        for _ in 0..100 {
+            rt.block_on(async {
+                let (mut wake, mut waits) = channel::bounded::<()>(1);
+                let (mut done, end) = mpsc::channel::<()>();
+                let first = wake;
+                for link in 0..LINKS {
+                    let (next, woken) = channel::bounded::<()>(1);
+                    let (ended, has_ended) = mpsc::channel::<()>();
+                    let (mine, my_end) = (waits, done);
+                    drop(spawn(async move {
+                        mine.recv().await.unwrap();
+                        if link + 1 < LINKS {
+                            next.try_send(()).unwrap();
+                            has_ended.recv().unwrap();
+                        }
+                        my_end.send(()).unwrap();
+                    }));
+                    (waits, done) = (woken, ended);
+                }
+                drop((waits, done));
+                yield_now().await;
+                wake = first;
+                wake.try_send(()).unwrap();
+                // The main future's thread is no worker of a multi-thread runtime: it may wait.
+                end.recv().unwrap();
+            });
+        }
     });
 }
 
@@ -249,5 +356,98 @@ fn f6_a_task_that_joins_hundreds_of_finished_tasks() {
             });
             assert_eq!(total, 124_750);
         }
+    });
+}
+
+/// The handles are polled before their tasks have ended, all by one task, which is woken for each of them.
+#[test]
+fn f6_a_task_that_joins_hundreds_of_running_tasks() {
+    watchdog(|watch| {
+        for rt in watch.both() {
+            for _ in 0..10 {
+                let collector = rt.spawn(async {
+                    let handles = (0..300_u32).map(|n| {
+                        spawn(async move {
+                            for _ in 0..n % 5 {
+                                yield_now().await;
+                            }
+                            n
+                        })
+                    });
+                    let results = futures::future::join_all(handles).await;
+                    results.into_iter().map(Result::unwrap).sum::<u32>()
+                });
+                assert_eq!(rt.block_on(collector).unwrap(), 300 * 299 / 2);
+            }
+        }
+    });
+}
+
+/// A greedy `join!`: one branch uses up the whole budget in each poll. The handles beside it are ready
+/// all the same.
+#[test]
+fn f6_a_greedy_branch_does_not_starve_the_branches_beside_it() {
+    on_both(|rt| {
+        rt.block_on(async {
+            let all = spawn(async {
+                let stop = AtomicBool::new(false);
+                let greedy = async {
+                    while !stop.load(Ordering::Relaxed) {
+                        task::consume_budget().await;
+                    }
+                };
+                let others = async {
+                    let handles: Vec<_> = (0..200_u32).map(|n| spawn(async move { n })).collect();
+                    let mut sum = 0;
+                    for handle in handles {
+                        sum += handle.await.unwrap();
+                    }
+                    stop.store(true, Ordering::Relaxed);
+                    sum
+                };
+                // The greedy one goes first in each poll, so the budget is gone when the others' turn comes.
+                futures::future::join(greedy, others).await.1
+            });
+            assert_eq!(all.await.unwrap(), 200 * 199 / 2);
+        });
+    });
+}
+
+/// A finished handle is ready with no budget left: its one result costs nobody anything, and many of them in a row must
+/// not make a task wait that has nothing to wait for.
+#[test]
+fn f6_a_finished_handle_is_ready_without_budget() {
+    on_both(|rt| {
+        rt.block_on(async {
+            let done = spawn(async {
+                let handles: Vec<_> = (0..10_u32).map(|n| spawn(async move { n })).collect();
+                while !handles.iter().all(|handle| handle.is_finished()) {
+                    yield_now().await;
+                }
+                std::future::poll_fn(|cx| {
+                    let mut spends = std::pin::pin!(async {
+                        loop {
+                            task::consume_budget().await;
+                        }
+                    });
+                    assert!(Future::poll(spends.as_mut(), cx).is_pending());
+                    assert!(!task::has_budget_remaining());
+                    std::task::Poll::Ready(())
+                })
+                .await;
+                let mut sum = 0;
+                for mut handle in handles {
+                    let polled = std::future::poll_fn(|cx| {
+                        std::task::Poll::Ready(std::pin::Pin::new(&mut handle).poll(cx))
+                    });
+                    match polled.await {
+                        std::task::Poll::Ready(result) => sum += result.unwrap(),
+                        std::task::Poll::Pending => panic!("a finished handle is not ready"),
+                    }
+                }
+                sum
+            });
+            assert_eq!(done.await.unwrap(), 45);
+        });
     });
 }

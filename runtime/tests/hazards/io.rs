@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crossover_runtime::net::{AsyncFd, TcpListener, TcpStream, UnixStream};
 use crossover_runtime::runtime::is_rt_shutdown_err;
+use crossover_runtime::task::yield_now;
 use crossover_runtime::time::timeout;
 use crossover_runtime::{runtime::Runtime, spawn};
 use futures::{AsyncReadExt, AsyncWriteExt};
@@ -82,6 +83,79 @@ fn i2_no_readiness_is_lost_in_2000_round_trips() {
             }
             a.close().await.expect("close");
             echo.await.expect("echo");
+        });
+    });
+}
+
+/// Readiness that comes between an attempt that would block and the clearing of what was known before it, a thousand
+/// times: a counter of eight bits would have wrapped, and have taken the new readiness for the old.
+#[test]
+fn i2_readiness_between_would_block_and_clear_1000_times() {
+    on_both(|runtime| {
+        runtime.block_on(async {
+            let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().expect("pair");
+            ours.set_nonblocking(true).expect("non-blocking");
+            let fd = AsyncFd::new(ours).expect("registers");
+            let mut buffer = [0; 8];
+            std::io::Write::write_all(&mut theirs, b"x").expect("write");
+            for round in 0..1000_u32 {
+                let mut guard = fd.readable().await.expect("readable");
+                while std::io::Read::read(&mut guard.get_inner(), &mut buffer).is_ok() {}
+                std::io::Write::write_all(&mut theirs, b"x").expect("write");
+                // The event is, or is not yet, with us when the old one is cleared.
+                for _ in 0..round % 4 {
+                    yield_now().await;
+                }
+                if round % 5 == 0 {
+                    crossover_runtime::time::sleep(Duration::from_micros(100)).await;
+                }
+                guard.clear_ready();
+            }
+        });
+    });
+}
+
+/// The same under 300 events that come while nobody looks, and with events of the other direction in between.
+#[test]
+fn i2_hundreds_of_events_before_a_look() {
+    on_both(|runtime| {
+        runtime.block_on(async {
+            // Not a pair of Unix sockets: for those each byte that waits is a buffer of its own, and 300 are too many.
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
+            let ours =
+                std::net::TcpStream::connect(listener.local_addr().expect("address")).expect("connect");
+            let theirs = listener.accept().expect("accept").0;
+            theirs.set_nodelay(true).expect("no delay");
+            ours.set_nonblocking(true).expect("non-blocking");
+            theirs.set_nonblocking(true).expect("non-blocking");
+            let fd = AsyncFd::new(ours).expect("registers");
+            let mut buffer = [0; 512];
+            for events in [1_usize, 2, 255, 256, 257, 300] {
+                std::io::Write::write_all(&mut &theirs, b"x").expect("write");
+                let mut guard = fd.readable().await.expect("readable");
+                assert_eq!(std::io::Read::read(&mut guard.get_inner(), &mut buffer).expect("read"), 1);
+                for n in 0..events {
+                    // Both directions change: a byte comes in, room for ours is made.
+                    std::io::Write::write_all(&mut &theirs, b"y").expect("write");
+                    std::io::Write::write_all(&mut guard.get_inner(), b"z").expect("write");
+                    let _ = std::io::Read::read(&mut &theirs, &mut [0; 4]);
+                    if n % 16 == 0 {
+                        yield_now().await;
+                    }
+                }
+                crossover_runtime::time::sleep(Duration::from_millis(1)).await;
+                // What was known before all these events must not clear what they have announced.
+                guard.clear_ready();
+                let mut read = 0;
+                while read < events {
+                    let mut guard = fd.readable().await.expect("readable");
+                    match guard.try_io(|fd| std::io::Read::read(&mut fd.get_ref(), &mut buffer)) {
+                        Ok(count) => read += count.expect("read"),
+                        Err(_) => continue,
+                    }
+                }
+                assert_eq!(read, events);
+            }
         });
     });
 }

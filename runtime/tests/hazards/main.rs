@@ -1,14 +1,19 @@
 //! Bugs that runtimes of this kind really had, each as a test named by its ID.
 //!
-//! `w` wake-ups lost; `f` fairness; `p` panics, drops and handles; `s` shutdown; `io` descriptors and readiness;
-//! `time` timers. Each test runs under a watchdog: a hang is a failure after ten seconds, with a dump of the counters
+//! `w` wake-ups lost; `f` fairness; `p` panics, drops and handles, `matrix` those of P1 as a table; `s` shutdown; `tls`
+//! thread-local destructors; `pool` the blocking pool; `io` descriptors and readiness; `limits` queues, knobs and what the
+//! process shows of it all; `time` timers. Each test runs under a watchdog: a hang is a failure after ten seconds, with a dump of the counters
 //! of the runtimes that the test watches.
 
 mod f;
 mod io;
+mod limits;
+mod matrix;
 mod p;
+mod pool;
 mod s;
 mod time;
+mod tls;
 mod w;
 
 use crossover_runtime::runtime::{Builder, Runtime, RuntimeMetrics};
@@ -16,12 +21,15 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-/// A test that takes longer hangs.
-const LIMIT: Duration = Duration::from_secs(10);
+/// A test that takes longer hangs: ten seconds, times HAZARD_PATIENCE for runs that are slow on purpose.
+fn limit() -> Duration {
+    let patience = std::env::var("HAZARD_PATIENCE").ok().and_then(|text| text.parse().ok());
+    Duration::from_secs(10) * patience.unwrap_or(1)
+}
 
 /// What a hanging test dumps.
 #[derive(Clone, Default)]
-pub(crate) struct Watch(Arc<Mutex<Vec<RuntimeMetrics>>>);
+pub(crate) struct Watch(pub(crate) Arc<Mutex<Vec<RuntimeMetrics>>>);
 
 impl Watch {
     /// Adds a runtime to the dump.
@@ -62,8 +70,8 @@ pub(crate) fn watchdog(body: impl FnOnce(&Watch) + Send + 'static) {
             std::panic::resume_unwind(payload);
         }
     });
-    if receiver.recv_timeout(LIMIT).is_err() {
-        panic!("no end after {LIMIT:?}: a hang\n{:#?}", watch.0.lock().unwrap());
+    if receiver.recv_timeout(limit()).is_err() {
+        panic!("no end after {:?}: a hang\n{:#?}", limit(), watch.0.lock().unwrap());
     }
     if let Err(payload) = thread.join() {
         std::panic::resume_unwind(payload);
@@ -103,10 +111,10 @@ pub(crate) fn alone(name: &str, body: impl FnOnce()) {
         let read = std::io::Read::read_to_string(&mut stdout, &mut text);
         let _ = sender.send(read.map(|_| text));
     });
-    let Ok(text) = receiver.recv_timeout(2 * LIMIT) else {
+    let Ok(text) = receiver.recv_timeout(2 * limit()) else {
         child.kill().unwrap();
         child.wait().unwrap();
-        panic!("{name} alone: no end after {:?}", 2 * LIMIT);
+        panic!("{name} alone: no end after {:?}", 2 * limit());
     };
     let text = text.unwrap();
     assert!(child.wait().unwrap().success(), "{name} alone failed:\n{text}");
@@ -117,7 +125,7 @@ pub(crate) fn alone(name: &str, body: impl FnOnce()) {
 pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < LIMIT, "never: {what}");
+        assert!(start.elapsed() < limit(), "never: {what}");
         std::thread::yield_now();
     }
 }

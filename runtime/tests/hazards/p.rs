@@ -7,7 +7,7 @@ use crossover_runtime::{spawn, spawn_blocking};
 use std::future::{Future, pending};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 /// Panics when dropped.
@@ -27,7 +27,7 @@ fn panic_of(error: JoinError) -> &'static str {
 }
 
 /// Does the runtime still run tasks on all of its workers?
-fn assert_alive(rt: &Runtime) {
+pub(crate) fn assert_alive(rt: &Runtime) {
     let handles: Vec<_> = (0..32).map(|n| rt.spawn(async move { n })).collect();
     for (n, handle) in handles.into_iter().enumerate() {
         assert_eq!(rt.block_on(handle).unwrap(), n);
@@ -245,6 +245,79 @@ fn p3_dropping_a_polled_handle_races_completion() {
     });
 }
 
+/// A polled handle is dropped, aborted, polled again or its result taken, by one thread, while a worker completes the
+/// task: in each outcome the waker is called at most once and released, and the output is dropped once.
+#[test]
+fn p3_everything_that_a_handle_can_do_races_completion() {
+    struct Count(AtomicUsize);
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    struct Output(Arc<AtomicUsize>);
+    impl Drop for Output {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    watchdog(|watch| {
+        let rt = watch.multi(1);
+        for round in 0..3000_u32 {
+            let (count, drops) = (Arc::new(Count(AtomicUsize::new(0))), Arc::new(AtomicUsize::new(0)));
+            let output = Output(Arc::clone(&drops));
+            let start = Arc::new(AtomicBool::new(false));
+            let go = Arc::clone(&start);
+            let mut handle = rt.spawn(async move {
+                while !go.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+                output
+            });
+            let waker = Waker::from(Arc::clone(&count));
+            let mut cx = Context::from_waker(&waker);
+            if round % 8 < 6 {
+                assert!(Pin::new(&mut handle).poll(&mut cx).is_pending());
+            }
+            start.store(true, Ordering::Relaxed);
+            for _ in 0..round % 64 {
+                std::hint::spin_loop();
+            }
+            match round % 6 {
+                0 => drop(handle),
+                1 => {
+                    handle.abort();
+                    drop(handle);
+                }
+                2 => {
+                    let other = Waker::from(Arc::new(Count(AtomicUsize::new(0))));
+                    let _ = Pin::new(&mut handle).poll(&mut Context::from_waker(&other)).is_ready();
+                    drop(handle);
+                }
+                3 => {
+                    let abort = handle.abort_handle();
+                    drop(handle);
+                    abort.abort();
+                }
+                4 => {
+                    handle.abort();
+                    // It had not begun, or it keeps its output.
+                    match rt.block_on(&mut handle) {
+                        Ok(output) => assert_eq!(output.0.load(Ordering::SeqCst), 0),
+                        Err(error) => assert!(error.is_cancelled()),
+                    }
+                }
+                _ => drop(rt.block_on(handle)),
+            }
+            eventually("the output is dropped", || drops.load(Ordering::SeqCst) == 1);
+            eventually("the task is gone", || rt.metrics().num_alive_tasks() == 0);
+            assert!(count.0.load(Ordering::SeqCst) <= 1);
+            drop(waker);
+            eventually("the waker is released", || Arc::strong_count(&count) == 1);
+        }
+    });
+}
+
 #[test]
 fn p4_a_large_future_on_a_small_stack() {
     watchdog(|watch| {
@@ -274,35 +347,76 @@ fn p4_a_large_future_on_a_small_stack() {
     });
 }
 
+/// Which of the marks each public type has, for payloads that have few of them. `yes` and `no` are settled when this is
+/// compiled: a type that gains or loses a mark makes it an error.
 #[test]
 fn p5_public_types_have_the_right_marks() {
-    use crossover_runtime::runtime::{Builder, EnterGuard, Handle, RuntimeMetrics};
-    use crossover_runtime::task::{AbortHandle, Id, JoinSet};
+    use crossover_runtime::net::{
+        AsyncFd, TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream, tcp, unix,
+    };
+    use crossover_runtime::runtime::{Builder, EnterGuard, Handle, RuntimeMetrics, TryCurrentError};
+    use crossover_runtime::task::{AbortHandle, Id, JoinSet, Unconstrained};
+    use crossover_runtime::time::{Instant, Interval, Sleep, Timeout};
+    use std::cell::Cell;
+    use std::marker::PhantomPinned;
     use std::panic::{RefUnwindSafe, UnwindSafe};
-    fn send_sync<T: Send + Sync>() {}
-    fn unwind<T: UnwindSafe + RefUnwindSafe>() {}
-    fn unpin<T: Unpin>() {}
-    /// Send, not Sync.
-    type Payload = std::cell::Cell<u8>;
-    send_sync::<Runtime>();
-    send_sync::<Handle>();
-    send_sync::<Builder>();
-    send_sync::<RuntimeMetrics>();
-    send_sync::<JoinHandle<Payload>>();
-    send_sync::<AbortHandle>();
-    send_sync::<JoinError>();
-    send_sync::<JoinSet<Payload>>();
-    send_sync::<Id>();
-    unwind::<Runtime>();
-    unwind::<Handle>();
-    unwind::<JoinHandle<Payload>>();
-    unwind::<AbortHandle>();
-    unpin::<JoinHandle<std::marker::PhantomPinned>>();
-    trait AmbiguousIfSend<A> {
-        fn some_item() {}
+
+    macro_rules! marks {
+        ($($type:ty: $send:ident $sync:ident $unpin:ident $unwind:ident;)*) => {$(
+            marks!(@ $send $type, Send);
+            marks!(@ $sync $type, Sync);
+            marks!(@ $unpin $type, Unpin);
+            marks!(@ $unwind $type, UnwindSafe + RefUnwindSafe);
+        )*};
+        (@ yes $type:ty, $($mark:tt)*) => {{
+            fn has<T: ?Sized + $($mark)*>() {}
+            has::<$type>();
+        }};
+        // An accident of the inside.
+        (@ any $type:ty, $($mark:tt)*) => {};
+        // Two implementations would apply to a type with the mark, and then the call is ambiguous.
+        (@ no $type:ty, $($mark:tt)*) => {{
+            trait AmbiguousIfMarked<A> {
+                fn call() {}
+            }
+            impl<T: ?Sized> AmbiguousIfMarked<()> for T {}
+            impl<T: ?Sized + $($mark)*> AmbiguousIfMarked<u8> for T {}
+            <$type as AmbiguousIfMarked<_>>::call();
+        }};
     }
-    impl<T: ?Sized> AmbiguousIfSend<()> for T {}
-    impl<T: ?Sized + Send> AmbiguousIfSend<u8> for T {}
-    // Compiles only while the guard is not Send.
-    <EnterGuard<'static> as AmbiguousIfSend<_>>::some_item();
+    // Not Sync, but Send.
+    type Payload = Cell<u8>;
+    type Fd = std::os::fd::OwnedFd;
+    marks! {
+        //                              Send Sync Unpin UnwindSafe
+        Runtime:                        yes yes yes yes;
+        Handle:                         yes yes yes yes;
+        EnterGuard<'static>:            no  no  yes any;
+        Builder:                        yes yes yes any;
+        RuntimeMetrics:                 yes yes yes any;
+        TryCurrentError:                yes yes yes any;
+        JoinHandle<Payload>:            yes yes yes yes;
+        JoinHandle<PhantomPinned>:      yes yes yes yes;
+        JoinHandle<std::rc::Rc<()>>:    no  no  yes yes;
+        JoinSet<Payload>:               yes yes yes any;
+        AbortHandle:                    yes yes yes yes;
+        JoinError:                      yes yes yes any;
+        Id:                             yes yes yes any;
+        Unconstrained<std::future::Ready<Payload>>: yes no yes any;
+        Unconstrained<PhantomPinned>:   yes yes no  any;
+        Sleep:                          yes yes no  any;
+        Timeout<std::future::Ready<()>>: yes yes no any;
+        Interval:                       yes yes yes any;
+        Instant:                        yes yes yes any;
+        TcpListener:                    yes yes yes any;
+        TcpStream:                      yes yes yes any;
+        UdpSocket:                      yes yes yes any;
+        UnixListener:                   yes yes yes any;
+        UnixStream:                     yes yes yes any;
+        AsyncFd<Fd>:                    yes yes yes any;
+        tcp::OwnedReadHalf:             yes yes yes any;
+        tcp::OwnedWriteHalf:            yes yes yes any;
+        unix::OwnedReadHalf:            yes yes yes any;
+        unix::OwnedWriteHalf:           yes yes yes any;
+    }
 }

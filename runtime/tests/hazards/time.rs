@@ -107,6 +107,73 @@ fn t4_short_sleeps_do_not_spin() {
     });
 }
 
+/// A sleep that is not yet due is no reason to wake up again and again, also on a runtime with several workers.
+#[test]
+fn t4_a_sleep_wakes_few_times() {
+    crate::watchdog(|watch| {
+        for runtime in watch.both() {
+            let metrics = runtime.metrics();
+            let wakes =
+                || (0..metrics.num_workers()).map(|worker| metrics.worker_turn_count(worker)).sum::<u64>();
+            let before = wakes();
+            runtime.block_on(async {
+                for _ in 0..100 {
+                    sleep(Duration::from_micros(900)).await;
+                }
+            });
+            // A turn or two that wait for each, and a few that only look while their worker spins.
+            let wakes = wakes() - before;
+            assert!(wakes <= 100 * 20, "{wakes} turns for 100 sleeps");
+        }
+    });
+}
+
+/// Signals interrupt the wait for a timer: it goes on, for what is left, neither early nor from the start.
+#[test]
+fn t4_signals_neither_shorten_nor_prolong_a_sleep() {
+    use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+    static SIGNALS: AtomicU32 = AtomicU32::new(0);
+    extern "C" fn count(_: nix::libc::c_int) {
+        SIGNALS.fetch_add(1, Ordering::Relaxed);
+    }
+    crate::alone("time::t4_signals_neither_shorten_nor_prolong_a_sleep", || {
+        // Without SA_RESTART, so that system calls fail with EINTR.
+        let action = SigAction::new(SigHandler::Handler(count), SaFlags::empty(), SigSet::empty());
+        // SAFETY: the handler only touches an atomic, which is allowed in any signal handler.
+        unsafe { sigaction(Signal::SIGUSR1, &action) }.expect("a handler");
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                // All other threads are the runtime's, or wait for them: the signals meet those.
+                SigSet::from(Signal::SIGUSR1).thread_block().expect("blocked");
+                while !stop.load(Ordering::Relaxed) {
+                    kill(nix::unistd::Pid::this(), Signal::SIGUSR1).expect("a signal");
+                    std::thread::sleep(Duration::from_micros(300));
+                }
+            });
+            let current = crossover_runtime::runtime::Builder::new_current_thread().build().expect("runtime");
+            for runtime in [current, Runtime::new().expect("runtime")] {
+                runtime.block_on(async {
+                    for _ in 0..30 {
+                        let begin = Instant::now();
+                        sleep(Duration::from_millis(5)).await;
+                        let slept = begin.elapsed();
+                        assert!(slept >= Duration::from_millis(5), "early: {slept:?}");
+                        assert!(slept < Duration::from_secs(2), "far too late: {slept:?}");
+                    }
+                    let (near, far) = crossover_runtime::net::UnixStream::pair().expect("pair");
+                    let waits = timeout(Duration::from_millis(20), near.readable()).await;
+                    assert!(waits.is_err(), "nothing has come");
+                    drop(far);
+                });
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
+        assert!(SIGNALS.load(Ordering::Relaxed) > 50);
+    });
+}
+
 /// CPU time of this thread: other tests run beside this one.
 fn cpu_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);

@@ -2,12 +2,13 @@
 
 use crate::{eventually, watchdog};
 use crossover_runtime::runtime::{Builder, Handle};
-use crossover_runtime::task::{self, JoinHandle, JoinSet, yield_now};
+use crossover_runtime::task::{self, AbortHandle, JoinHandle, JoinSet, yield_now};
 use crossover_runtime::{spawn, spawn_blocking, sync::channel, time};
 use std::future::{pending, poll_fn};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, OnceLock, mpsc};
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 /// A worker is woken by the driver (not out of the list of sleepers), runs a task and sleeps again; then a task comes
@@ -250,6 +251,69 @@ fn w5_drops_that_wake_others_during_shutdown() {
                 drop(rt);
                 assert_eq!(dropped.load(Ordering::SeqCst), 20);
             }
+        }
+    });
+}
+
+/// A joiner's waker whose clone, wake and drop all use the handles of the task that it waits for, and of its runtime.
+#[test]
+fn w5_a_joiners_waker_that_comes_back() {
+    struct Back {
+        abort: AbortHandle,
+        runtime: Handle,
+        woken: AtomicUsize,
+    }
+    impl Back {
+        fn meddle(&self) {
+            let _ = self.abort.is_finished();
+            self.abort.abort();
+            drop(self.runtime.spawn(async {}));
+        }
+    }
+    impl Wake for Back {
+        fn wake(self: Arc<Self>) {
+            self.meddle();
+            self.woken.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    impl Drop for Back {
+        fn drop(&mut self) {
+            self.meddle();
+        }
+    }
+    watchdog(|watch| {
+        for rt in watch.both() {
+            for round in 0..200 {
+                let (go, gone) = channel::bounded::<()>(1);
+                let mut task = rt.spawn(async move {
+                    let _ = gone.recv().await;
+                });
+                let back = |task: &JoinHandle<()>| {
+                    let (abort, runtime) = (task.abort_handle(), rt.handle().clone());
+                    Arc::new(Back { abort, runtime, woken: AtomicUsize::new(0) })
+                };
+                let (first, second) = (back(&task), back(&task));
+                for waker in [&first, &second, &second] {
+                    let waker = Waker::from(Arc::clone(waker));
+                    let _ = Pin::new(&mut task).poll(&mut Context::from_waker(&waker));
+                }
+                // The first one's last reference is in the task no more; this drop aborts it.
+                drop(first);
+                match round % 3 {
+                    0 => drop(go),
+                    1 => drop(task),
+                    _ => {
+                        let end = rt.block_on(&mut task);
+                        assert!(end.is_ok() || end.unwrap_err().is_cancelled());
+                        assert!(second.woken.load(Ordering::SeqCst) <= 1);
+                    }
+                }
+            }
+            rt.block_on(async { yield_now().await });
+            eventually("no task is left", || {
+                rt.block_on(async { yield_now().await });
+                rt.metrics().num_alive_tasks() == 0
+            });
         }
     });
 }
