@@ -13,7 +13,8 @@
 //! themselves do not. A trial checks its own results and panics when one is missing: no row passes by doing nothing.
 
 use std::hint::black_box;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -307,4 +308,34 @@ impl Watchdog {
     fn rest(&self) {
         *self.0.lock().expect("nobody panics with it") = None;
     }
+}
+
+/// Counts tasks down; the last one tells the thread that waits.
+#[derive(Clone)]
+pub struct Countdown {
+    // Relaxed: only the count matters, the channel orders the rest.
+    left: Arc<AtomicUsize>,
+    done: mpsc::SyncSender<()>,
+}
+
+impl Countdown {
+    pub fn new() -> (Countdown, mpsc::Receiver<()>) {
+        let (done, over) = mpsc::sync_channel(1000);
+        (Countdown { left: Arc::new(AtomicUsize::new(0)), done }, over)
+    }
+
+    /// Before the tasks are spawned: how many there will be.
+    pub fn set(&self, tasks: usize) {
+        self.left.store(tasks, Relaxed);
+    }
+
+    pub fn count(&self) {
+        if self.left.fetch_sub(1, Relaxed) == 1 {
+            self.done.send(()).expect("the measuring thread waits");
+        }
+    }
+}
+
+pub fn rayon_pool(setup: &Setup) -> rayon::ThreadPool {
+    rayon::ThreadPoolBuilder::new().num_threads(setup.workers).build().expect("rayon starts")
 }

@@ -8,15 +8,19 @@
     reason = "a program: nothing here is used from elsewhere"
 )]
 #![allow(unreachable_pub, reason = "`pub` says what a module offers to the others")]
-#![allow(dead_code, reason = "rows of blocking work, timers and memory follow")]
-
 mod args;
 mod bars;
+mod blocking;
 mod contestants;
+mod echo;
+mod fork_join;
 mod harness;
+mod machine;
+mod memory;
 mod report;
 mod scheduler;
 mod stats;
+mod timers;
 
 use std::process::ExitCode;
 
@@ -24,7 +28,12 @@ use args::Args;
 use harness::{Case, Measured, Setup, Shuffle, Watchdog};
 
 fn main() -> ExitCode {
-    let args = match Args::parse(std::env::args().skip(1)) {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.first().is_some_and(|first| first == memory::CHILD) {
+        memory::child(&arguments[1..]);
+        return ExitCode::SUCCESS;
+    }
+    let args = match Args::parse(arguments.into_iter()) {
         Ok(args) => args,
         Err(error) => {
             eprintln!("{error}; --help lists the options");
@@ -35,6 +44,7 @@ fn main() -> ExitCode {
         print!("{}", args::HELP);
         return ExitCode::SUCCESS;
     }
+    machine::raise_descriptor_limit();
     let rows = run(&args);
     if rows.is_empty() {
         if !args.list {
@@ -88,5 +98,15 @@ fn run(args: &Args) -> Vec<Measured> {
 }
 
 fn cases() -> Vec<Case> {
-    scheduler::cases()
+    [
+        scheduler::cases(),
+        blocking::cases(),
+        timers::cases(),
+        fork_join::cases(),
+        memory::cases(),
+        echo::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

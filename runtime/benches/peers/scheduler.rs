@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use crate::contestants::{Ours, Runtime, Smol, Spawn, Task, Tokio, Who};
-use crate::harness::{Case, Entry, Setup, Trial};
+use crate::harness::{Case, Countdown, Entry, Setup, Trial, rayon_pool};
 
 /// Tasks that one iteration spawns.
 const TASKS: usize = 10_000;
@@ -41,33 +41,12 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-/// Counts tasks down; the last one tells the thread that waits.
-#[derive(Clone)]
-struct Countdown {
-    // Relaxed: only the count matters, the channel orders the rest.
-    left: Arc<AtomicUsize>,
-    done: mpsc::SyncSender<()>,
-}
-
-impl Countdown {
-    fn new() -> (Countdown, mpsc::Receiver<()>) {
-        let (done, over) = mpsc::sync_channel(1000);
-        (Countdown { left: Arc::new(AtomicUsize::new(0)), done }, over)
-    }
-
-    fn count(&self) {
-        if self.left.fetch_sub(1, Relaxed) == 1 {
-            self.done.send(()).expect("the measuring thread waits");
-        }
-    }
-}
-
 /// Tasks spawned by the thread in `block_on`, which then blocks until the last one has run.
 fn spawn_many_local<R: Runtime>(setup: &Setup) -> Trial {
     let (rt, tasks) = (R::start(setup.workers), setup.size(TASKS));
     let (countdown, over) = Countdown::new();
     Trial::wall(tasks, move || {
-        countdown.left.store(tasks, Relaxed);
+        countdown.set(tasks);
         let inside = rt.inside();
         rt.block_on(async {
             for _ in 0..tasks {
@@ -79,15 +58,11 @@ fn spawn_many_local<R: Runtime>(setup: &Setup) -> Trial {
     })
 }
 
-fn rayon_pool(setup: &Setup) -> rayon::ThreadPool {
-    rayon::ThreadPoolBuilder::new().num_threads(setup.workers).build().expect("rayon starts")
-}
-
 fn spawn_many_local_rayon(setup: &Setup) -> Trial {
     let (pool, tasks) = (rayon_pool(setup), setup.size(TASKS));
     let (countdown, over) = Countdown::new();
     Trial::wall(tasks, move || {
-        countdown.left.store(tasks, Relaxed);
+        countdown.set(tasks);
         for _ in 0..tasks {
             let countdown = countdown.clone();
             pool.spawn(move || countdown.count());
@@ -101,7 +76,7 @@ fn spawn_many_inside<R: Runtime>(setup: &Setup) -> Trial {
     let (rt, tasks) = (R::start(setup.workers), setup.size(TASKS));
     let (countdown, over) = Countdown::new();
     Trial::wall(tasks, move || {
-        countdown.left.store(tasks, Relaxed);
+        countdown.set(tasks);
         let (inside, countdown) = (rt.inside(), countdown.clone());
         let spawner = rt.spawn(async move {
             for _ in 0..tasks {
@@ -118,7 +93,7 @@ fn spawn_many_inside_rayon(setup: &Setup) -> Trial {
     let (pool, tasks) = (rayon_pool(setup), setup.size(TASKS));
     let (countdown, over) = Countdown::new();
     Trial::wall(tasks, move || {
-        countdown.left.store(tasks, Relaxed);
+        countdown.set(tasks);
         pool.install(|| {
             for _ in 0..tasks {
                 let countdown = countdown.clone();
@@ -286,7 +261,7 @@ fn ping_pong<R: Runtime>(setup: &Setup) -> Trial {
     let (rt, pings) = (R::start(setup.workers), setup.size(1_000));
     let (countdown, over) = Countdown::new();
     Trial::wall(pings, move || {
-        countdown.left.store(pings, Relaxed);
+        countdown.set(pings);
         let (inside, countdown) = (rt.inside(), countdown.clone());
         rt.block_on(async {
             inside.detach(async move {

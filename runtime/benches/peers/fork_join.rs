@@ -1,0 +1,110 @@
+//! Computing: a tree of tasks, and rows of an image.
+//!
+//! `fib_spawned`: fib(22), where each call spawns one half as a task and computes the other; an operation is such a call,
+//! 28,656 of them. rayon's figure is `rayon::join`, which needs no task. `mandelbrot`: 512 tasks of one row each: all of it
+//! is computing, so nobody can win; who loses has a scheduler that gets in the way.
+
+use std::pin::Pin;
+
+use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
+
+use crate::contestants::{Ours, Runtime, Smol, Spawn, Tokio, Who};
+use crate::harness::{Case, Entry, Setup, Trial, rayon_pool};
+
+const FIB: u64 = 22;
+const ROWS: usize = 512;
+const WIDTH: usize = 256;
+const DEPTH: u32 = 255;
+
+pub fn cases() -> Vec<Case> {
+    let mut spawned = crate::everyone!(fib_spawned);
+    spawned.push(Entry::new(Who::Rayon, fib_rayon));
+    let mut mandelbrot = crate::everyone!(mandelbrot);
+    mandelbrot.push(Entry::new(Who::Rayon, mandelbrot_rayon));
+    vec![Case::new("fib_spawned", spawned).also_with_four(), Case::new("mandelbrot", mandelbrot)]
+}
+
+fn fib(n: u64) -> u64 {
+    if n < 2 { n } else { fib(n - 1) + fib(n - 2) }
+}
+
+fn fib_input(setup: &Setup) -> u64 {
+    if setup.smoke { 8 } else { FIB }
+}
+
+/// How many calls of `fib(n)` have two halves.
+fn forks(n: u64) -> usize {
+    fib(n + 1) as usize - 1
+}
+
+fn fib_task<S: Spawn>(inside: S, n: u64) -> Pin<Box<dyn Future<Output = u64> + Send>> {
+    Box::pin(async move {
+        if n < 2 {
+            return n;
+        }
+        let half = inside.spawn(fib_task(inside, n - 1));
+        fib_task(inside, n - 2).await + half.await
+    })
+}
+
+fn fib_spawned<R: Runtime>(setup: &Setup) -> Trial {
+    let (rt, n) = (R::start(setup.workers), fib_input(setup));
+    Trial::wall(forks(n), move || {
+        let root = rt.spawn(fib_task(rt.inside(), n));
+        assert_eq!(rt.block_on(root), fib(n));
+    })
+}
+
+fn fib_join_rayon(n: u64) -> u64 {
+    if n < 2 {
+        return n;
+    }
+    let (a, b) = rayon::join(|| fib_join_rayon(n - 1), || fib_join_rayon(n - 2));
+    a + b
+}
+
+fn fib_rayon(setup: &Setup) -> Trial {
+    let (pool, n) = (rayon_pool(setup), fib_input(setup));
+    Trial::wall(forks(n), move || assert_eq!(pool.install(|| fib_join_rayon(n)), fib(n)))
+}
+
+/// The sum of a row's iterations.
+fn mandelbrot_row(row: usize) -> u64 {
+    let pixel = |column: usize| {
+        let (cx, cy) = (column as f64 / WIDTH as f64 * 3.0 - 2.0, row as f64 / ROWS as f64 * 2.0 - 1.0);
+        let (mut x, mut y, mut depth) = (0.0, 0.0, 0);
+        while depth < DEPTH && x * x + y * y <= 4.0 {
+            (x, y) = (x * x - y * y + cx, 2.0 * x * y + cy);
+            depth += 1;
+        }
+        u64::from(depth)
+    };
+    (0..WIDTH).map(pixel).sum()
+}
+
+fn mandelbrot<R: Runtime>(setup: &Setup) -> Trial {
+    let rt = R::start(setup.workers);
+    let (rows, inside) = (setup.size(ROWS), rt.inside());
+    let sum: u64 = (0..rows).map(mandelbrot_row).sum();
+    Trial::wall(rows, move || {
+        let image = rt.block_on(async {
+            let tasks: Vec<_> =
+                (0..rows).map(|row| inside.spawn(async move { mandelbrot_row(row) })).collect();
+            let mut image = 0;
+            for task in tasks {
+                image += task.await;
+            }
+            image
+        });
+        assert_eq!(image, sum);
+    })
+}
+
+fn mandelbrot_rayon(setup: &Setup) -> Trial {
+    let (pool, rows) = (rayon_pool(setup), setup.size(ROWS));
+    let sum: u64 = (0..rows).map(mandelbrot_row).sum();
+    Trial::wall(rows, move || {
+        let image: u64 = pool.install(|| (0..rows).into_par_iter().with_max_len(1).map(mandelbrot_row).sum());
+        assert_eq!(image, sum);
+    })
+}

@@ -1,0 +1,145 @@
+//! Timers: timeouts that are not needed, and a hundred thousand sleeps at once.
+//!
+//! `timeout_*`: a task puts a one-second timeout around a future that is ready at once (as tokio's
+//! `benches/time_timeout.rs` does), or after one turn through the scheduler: by then a timer has been registered, and must
+//! go again. `sleeps_100k` counts CPU time of the whole process, not wall time: while tasks sleep, nothing should burn.
+
+use std::future::poll_fn;
+use std::hint::black_box;
+use std::task::Poll;
+use std::time::Duration;
+
+use crate::contestants::{Ours, Runtime, SmolIo, Spawn, Tokio, Who};
+use crate::harness::{Case, Countdown, Entry, Setup, Trial, Unit};
+use crate::machine::cpu_time;
+
+/// As `everyone!`, where smol needs its reactor.
+macro_rules! with_timers {
+    ($prepare:ident $(, $argument:expr)*) => {
+        vec![
+            Entry::new(Who::Ours, move |setup| $prepare::<Ours>(setup $(, $argument)*)),
+            Entry::new(Who::Tokio, move |setup| $prepare::<Tokio>(setup $(, $argument)*)),
+            Entry::new(Who::Smol, move |setup| $prepare::<SmolIo>(setup $(, $argument)*)),
+        ]
+    };
+}
+
+const LIMIT: Duration = Duration::from_secs(1);
+
+pub fn cases() -> Vec<Case> {
+    vec![
+        Case::new("timeout_ready", with_timers!(timeout, false)),
+        Case::new("timeout_pending", with_timers!(timeout, true)),
+        Case::of_rows(vec![("sleeps_100k", Unit::CpuNanoseconds)], with_timers!(sleeps)).at_most(12),
+    ]
+}
+
+/// A contestant with timers.
+pub trait Timers: Runtime {
+    fn sleep(time: Duration) -> impl Future<Output = ()> + Send;
+
+    /// `None` when the time is up first.
+    fn timeout<F: Future + Send>(
+        limit: Duration,
+        future: F,
+    ) -> impl Future<Output = Option<F::Output>> + Send
+    where
+        F::Output: Send;
+}
+
+impl Timers for Ours {
+    fn sleep(time: Duration) -> impl Future<Output = ()> + Send {
+        crossover_runtime::time::sleep(time)
+    }
+
+    async fn timeout<F: Future + Send>(limit: Duration, future: F) -> Option<F::Output>
+    where
+        F::Output: Send,
+    {
+        crossover_runtime::time::timeout(limit, future).await.ok()
+    }
+}
+
+impl Timers for Tokio {
+    fn sleep(time: Duration) -> impl Future<Output = ()> + Send {
+        tokio::time::sleep(time)
+    }
+
+    async fn timeout<F: Future + Send>(limit: Duration, future: F) -> Option<F::Output>
+    where
+        F::Output: Send,
+    {
+        tokio::time::timeout(limit, future).await.ok()
+    }
+}
+
+impl Timers for SmolIo {
+    async fn sleep(time: Duration) {
+        async_io::Timer::after(time).await;
+    }
+
+    async fn timeout<F: Future + Send>(limit: Duration, future: F) -> Option<F::Output>
+    where
+        F::Output: Send,
+    {
+        let up = async {
+            async_io::Timer::after(limit).await;
+            None
+        };
+        futures_lite::future::or(async { Some(future.await) }, up).await
+    }
+}
+
+/// Ready at once, or at the second poll, which it asks for itself.
+async fn job(pending: bool) -> usize {
+    let mut wait = pending;
+    poll_fn(|cx| {
+        if std::mem::take(&mut wait) {
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
+    })
+    .await;
+    black_box(1)
+}
+
+fn timeout<R: Timers>(setup: &Setup, pending: bool) -> Trial {
+    let (rt, calls) = (R::start(setup.workers), setup.size(10_000));
+    Trial::wall(calls, move || {
+        let task = rt.spawn(async move {
+            let mut done = 0;
+            for _ in 0..calls {
+                done += R::timeout(LIMIT, job(pending)).await.expect("nothing takes a second");
+            }
+            done
+        });
+        assert_eq!(rt.block_on(task), calls);
+    })
+}
+
+/// Tasks that sleep at the same time; their ends are spread over 50 ms.
+fn sleeps<R: Timers>(setup: &Setup) -> Trial {
+    const SHORTEST: Duration = Duration::from_millis(200);
+    let (rt, tasks) = (R::start(setup.workers), setup.size(100_000));
+    let (countdown, over) = Countdown::new();
+    Trial::counted(tasks, move || {
+        let before = cpu_time();
+        countdown.set(tasks);
+        let (inside, countdown) = (rt.inside(), countdown.clone());
+        let spawner = rt.spawn(async move {
+            for i in 0..tasks {
+                let countdown = countdown.clone();
+                let nap = SHORTEST + Duration::from_micros(i as u64 % 50_000);
+                inside.detach(async move {
+                    R::sleep(nap).await;
+                    countdown.count();
+                });
+            }
+        });
+        over.recv().expect("the last sleeper says so");
+        rt.block_on(spawner);
+        vec![(cpu_time() - before).as_nanos() as f64]
+    })
+}
