@@ -13,7 +13,7 @@ use crate::harness::{Case, Entry, Setup, Trial, rayon_pool};
 
 const FIB: u64 = 22;
 const ROWS: usize = 512;
-const WIDTH: usize = 256;
+const WIDTH: usize = 512;
 const DEPTH: u32 = 255;
 
 pub fn cases() -> Vec<Case> {

@@ -5,13 +5,13 @@
 //! spawning, sleeping, waking up.
 
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::contestants::{Ours, SmolIo, Spawn, Tokio, Who};
-use crate::harness::{Case, Countdown, Entry, Setup, Trial, Unit, nanoseconds};
+use crate::harness::{Case, Entry, Setup, Trial, Unit, nanoseconds};
 use crate::machine::{cpu_time, resident};
 use crate::timers::Timers;
 
@@ -20,6 +20,11 @@ const TASKS: usize = 1_000_000;
 const TASKS_QUICK: usize = 200_000;
 /// The first argument of a child, followed by a contestant's name, the tasks and the workers.
 pub const CHILD: &str = "--child-sleepers";
+
+// In statics, for a task to hold nothing of its own. Relaxed: counts without data behind them.
+static WAKE_UP: OnceLock<Instant> = OnceLock::new();
+static ASLEEP: AtomicUsize = AtomicUsize::new(0);
+static AWAKE: AtomicUsize = AtomicUsize::new(0);
 
 pub fn cases() -> Vec<Case> {
     let rows = vec![("sleepers_1m_memory", Unit::Bytes), ("sleepers_1m_cpu", Unit::CpuNanoseconds)];
@@ -58,37 +63,41 @@ pub fn child(arguments: &[String]) {
 /// What `tasks` sleepers take: bytes, CPU time.
 fn sleep_all<R: Timers>(tasks: usize, workers: usize) -> (usize, Duration) {
     let rt = R::start(workers);
-    rt.block_on(rt.spawn(R::sleep(Duration::from_millis(1))));
+    rt.block_on(rt.spawn(async { R::sleep(Duration::from_millis(1)).await }));
     let (bytes, cpu) = (resident(), cpu_time());
     // Long enough for all to be spawned, or nothing is said about a million at once.
     let wake_up = Instant::now() + Duration::from_millis(500) + Duration::from_nanos(3_000) * tasks as u32;
-    let (countdown, over) = Countdown::new();
-    countdown.set(tasks);
-    // Relaxed: a count without data behind it.
-    let asleep = Arc::new(AtomicUsize::new(0));
-    let (inside, sleepers) = (rt.inside(), Arc::clone(&asleep));
+    WAKE_UP.set(wake_up).expect("a child sleeps once");
+    let inside = rt.inside();
     let spawner = rt.spawn(async move {
         for _ in 0..tasks {
-            let (countdown, sleepers) = (countdown.clone(), Arc::clone(&sleepers));
-            inside.detach(async move {
-                let nap = wake_up.saturating_duration_since(Instant::now());
-                sleepers.fetch_add(1, Relaxed);
-                R::sleep(nap).await;
-                countdown.count();
-            });
+            inside.detach(sleeper::<R>());
         }
     });
-    while asleep.load(Relaxed) < tasks {
-        thread::sleep(Duration::from_millis(5));
-    }
-    // The last few are about to.
-    thread::sleep(Duration::from_millis(20));
+    wait_for(&ASLEEP, tasks);
     let bytes = resident().saturating_sub(bytes);
     assert!(
         Instant::now() < wake_up,
         "it took too long to spawn them: some were up before the last one slept"
     );
-    over.recv().expect("the last sleeper says so");
+    wait_for(&AWAKE, tasks);
     rt.block_on(spawner);
     (bytes, cpu_time() - cpu)
+}
+
+/// A task with nothing in it but its sleep.
+async fn sleeper<R: Timers>() {
+    let wake_up = *WAKE_UP.get().expect("set before the tasks are spawned");
+    let nap = wake_up.saturating_duration_since(Instant::now());
+    ASLEEP.fetch_add(1, Relaxed);
+    R::sleep(nap).await;
+    AWAKE.fetch_add(1, Relaxed);
+}
+
+/// Waits until all tasks have been counted, and a little longer: the last ones are about to do what they are counted for.
+fn wait_for(counter: &AtomicUsize, tasks: usize) {
+    while counter.load(Relaxed) < tasks {
+        thread::sleep(Duration::from_millis(5));
+    }
+    thread::sleep(Duration::from_millis(20));
 }
