@@ -19,8 +19,9 @@
 use crate::error::{contain, discard_payload};
 use crate::scheduler::{Hook, run_hook};
 use crate::sync::prim::{Condvar, Mutex};
-use crate::task::state::Meeting;
-use crate::task::{Id, JoinError, JoinHandle, RunningId};
+use crate::task::JoinHandle;
+use crate::task::cell::create_job;
+use crate::task::header::{Notified, Site};
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,27 +29,20 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Something for the pool to run.
-pub(crate) trait Job: Send {
-    fn run(self: Box<Self>);
-    /// The job will not run: at shutdown (`None`), or for want of a thread.
-    fn refuse(self: Box<Self>, no_thread: Option<io::Error>);
-}
-
 /// What has to be done after [`Queue::submit`].
 #[must_use]
-pub(crate) enum Submitted {
+pub(crate) enum Submitted<J> {
     /// A thread that is there takes it.
     Queued,
     /// Start a thread that calls [`Queue::next`], or report that with [`Queue::thread_failed`].
     StartThread,
     /// The pool is closed.
-    Refused(Box<dyn Job>),
+    Refused(J),
 }
 
 /// Jobs and the counts of threads.
-pub(crate) struct Queue {
-    state: Mutex<State>,
+pub(crate) struct Queue<J> {
+    state: Mutex<State<J>>,
     /// A job for an idle thread, or the end.
     work: Condvar,
     /// The last thread has gone.
@@ -57,9 +51,8 @@ pub(crate) struct Queue {
     keep_alive: Duration,
 }
 
-#[derive(Default)]
-struct State {
-    jobs: VecDeque<Box<dyn Job>>,
+struct State<J> {
+    jobs: VecDeque<J>,
     /// Threads that take jobs, at most `threads_max`.
     threads: usize,
     /// Those of them that are bound to look at the queue.
@@ -77,10 +70,16 @@ pub(crate) struct Counts {
     pub(crate) queued: usize,
 }
 
-impl Queue {
-    pub(crate) fn new(threads_max: usize, keep_alive: Duration) -> Queue {
+impl<J> Queue<J> {
+    pub(crate) fn new(threads_max: usize, keep_alive: Duration) -> Queue<J> {
         Queue {
-            state: Mutex::new(State::default()),
+            state: Mutex::new(State {
+                jobs: VecDeque::new(),
+                threads: 0,
+                idle: 0,
+                present: 0,
+                closed: false,
+            }),
             work: Condvar::new(),
             gone: Condvar::new(),
             threads_max,
@@ -88,7 +87,7 @@ impl Queue {
         }
     }
 
-    pub(crate) fn submit(&self, job: Box<dyn Job>) -> Submitted {
+    pub(crate) fn submit(&self, job: J) -> Submitted<J> {
         let mut state = self.state.lock();
         if state.closed {
             return Submitted::Refused(job);
@@ -107,7 +106,7 @@ impl Queue {
 
     /// The thread that `submit` asked for cannot be started. Returns the jobs that nobody will take now: all of
     /// them if there is no other thread, else none.
-    pub(crate) fn thread_failed(&self) -> VecDeque<Box<dyn Job>> {
+    pub(crate) fn thread_failed(&self) -> VecDeque<J> {
         let mut state = self.state.lock();
         state.threads -= 1;
         state.idle -= 1;
@@ -123,7 +122,7 @@ impl Queue {
 
     /// The next job of a thread. `first`: its first call, for which it is counted as idle already. `None`: it
     /// should end, and then call [`Queue::thread_gone`].
-    pub(crate) fn next(&self, first: bool) -> Option<Box<dyn Job>> {
+    pub(crate) fn next(&self, first: bool) -> Option<J> {
         let mut state = self.state.lock();
         if !first {
             state.idle += 1;
@@ -156,7 +155,7 @@ impl Queue {
 
     /// Refuses all jobs from now on; returns those that wait, for the caller to refuse. Threads end when their
     /// job is done.
-    pub(crate) fn close(&self) -> VecDeque<Box<dyn Job>> {
+    pub(crate) fn close(&self) -> VecDeque<J> {
         let mut state = self.state.lock();
         state.closed = true;
         let jobs = std::mem::take(&mut state.jobs);
@@ -196,7 +195,7 @@ pub(crate) struct Settings {
 
 /// The queue and its threads.
 pub(crate) struct Pool {
-    queue: Queue,
+    queue: Queue<Notified>,
     settings: Settings,
     handles: Mutex<Handles>,
 }
@@ -228,15 +227,15 @@ impl Pool {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        let meeting = Arc::new(Meeting::new(Id::next()));
-        let handle = JoinHandle::new(Arc::clone(&meeting));
-        match self.queue.submit(Box::new(Closure { f, meeting })) {
+        let (job, handle) = create_job(f);
+        match self.queue.submit(job) {
             Submitted::Queued => {}
-            Submitted::Refused(job) => job.refuse(None),
+            Submitted::Refused(job) => job.cancel(&Site::default(), None),
             Submitted::StartThread => {
                 if let Err(error) = self.start_thread(enter) {
                     for job in self.queue.thread_failed() {
-                        job.refuse(Some(io::Error::new(error.kind(), error.to_string())));
+                        let error = io::Error::new(error.kind(), error.to_string());
+                        job.cancel(&Site::default(), Some(error));
                     }
                 }
             }
@@ -275,8 +274,8 @@ impl Pool {
         run_hook(self.settings.on_start.as_ref());
         let mut first = true;
         while let Some(job) = self.queue.next(std::mem::take(&mut first)) {
-            // A job contains its own panics; whatever escapes all the same must not cost the queue its count.
-            contain(|| job.run());
+            // A job is never scheduled again: it ends with its only poll, and contains its own panics.
+            let _ = job.run(&Site::default());
         }
         run_hook(self.settings.on_stop.as_ref());
     }
@@ -296,7 +295,7 @@ impl Pool {
     /// Refuses jobs from now on, and those that wait.
     pub(crate) fn close(&self) {
         for job in self.queue.close() {
-            job.refuse(None);
+            job.cancel(&Site::default(), None);
         }
     }
 
@@ -347,40 +346,5 @@ fn join_all(threads: Vec<thread::JoinHandle<()>>) {
         {
             discard_payload(payload);
         }
-    }
-}
-
-/// A closure and the meeting that its handle waits at.
-struct Closure<F, R> {
-    f: F,
-    meeting: Arc<Meeting<R>>,
-}
-
-impl<F, R> Job for Closure<F, R>
-where
-    F: FnOnce() -> R + Send,
-    R: Send,
-{
-    fn run(self: Box<Self>) {
-        if self.meeting.cancel_requested() {
-            return self.refuse(None);
-        }
-        let Closure { f, meeting } = *self;
-        let _running = RunningId::enter(meeting.id());
-        match catch_unwind(AssertUnwindSafe(f)) {
-            Ok(value) => meeting.complete(Ok(value)),
-            Err(payload) => meeting.complete(Err(JoinError::panic(meeting.id(), payload))),
-        }
-    }
-
-    fn refuse(self: Box<Self>, no_thread: Option<io::Error>) {
-        let Closure { f, meeting } = *self;
-        let _running = RunningId::enter(meeting.id());
-        contain(|| drop(f));
-        let id = meeting.id();
-        meeting.complete(Err(match no_thread {
-            Some(error) => JoinError::no_thread(id, error),
-            None => JoinError::cancelled(id),
-        }));
     }
 }

@@ -22,6 +22,9 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// Larger futures get an allocation of their own.
+const FUTURE_IN_CELL_MAX: usize = 16 << 10;
+
 /// A runtime's handle: spawns on it, enters it, waits on it. Cheap to clone, and free to outlive its runtime:
 /// what is spawned after the runtime's end is cancelled at once.
 #[derive(Clone)]
@@ -85,12 +88,17 @@ impl Handle {
 
     /// The current runtime's handle, or an error outside of any runtime.
     pub fn try_current() -> Result<Handle, TryCurrentError> {
-        let kind = match CONTEXT.try_with(|context| context.current.borrow().clone()) {
-            Ok(Some(handle)) => return Ok(handle),
-            Ok(None) => TryCurrentKind::NoContext,
-            Err(_) => TryCurrentKind::ThreadLocalDestroyed,
-        };
-        Err(TryCurrentError { kind })
+        Handle::with_current(Handle::clone)
+    }
+
+    /// Runs `f`, which must be no foreign code, with the current runtime's handle, without a clone of it.
+    fn with_current<R>(f: impl FnOnce(&Handle) -> R) -> Result<R, TryCurrentError> {
+        let kind = CONTEXT.try_with(|context| match &*context.current.borrow() {
+            Some(handle) => Ok(f(handle)),
+            None => Err(TryCurrentKind::NoContext),
+        });
+        let kind = kind.unwrap_or(Err(TryCurrentKind::ThreadLocalDestroyed));
+        kind.map_err(|kind| TryCurrentError { kind })
     }
 
     /// Makes this runtime the thread's current one for as long as the guard lives.
@@ -106,7 +114,11 @@ impl Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.inner.scheduler.spawn(future)
+        if size_of::<F>() > FUTURE_IN_CELL_MAX {
+            // Moved once, and not through every frame from here to its cell.
+            return self.inner.scheduler.spawn(Box::pin(future)).admitted();
+        }
+        self.inner.scheduler.spawn(future).admitted()
     }
 
     /// Runs a job on this runtime's blocking pool; see [`spawn_blocking`].
@@ -191,7 +203,24 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    Handle::current().spawn(future)
+    if size_of::<F>() > FUTURE_IN_CELL_MAX {
+        let future = Box::pin(future);
+        spawn_on_current(future)
+    } else {
+        spawn_on_current(future)
+    }
+}
+
+#[track_caller]
+fn spawn_on_current<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    match Handle::with_current(|handle| handle.inner.scheduler.spawn(future)) {
+        Ok(spawned) => spawned.admitted(),
+        Err(error) => panic!("{error}"),
+    }
 }
 
 /// Runs a job that blocks, or computes for long, on a thread of the current runtime's blocking pool.

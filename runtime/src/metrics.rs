@@ -11,12 +11,40 @@ use std::time::Duration;
 /// What one worker counts.
 #[derive(Debug, Default)]
 pub(crate) struct WorkerMetrics {
+    pub(crate) spawned: Counter,
+    pub(crate) completed: Counter,
+    pub(crate) cancelled: Counter,
     pub(crate) polls: Counter,
     pub(crate) parks: Counter,
     pub(crate) unparks: Counter,
     pub(crate) turns: Counter,
     pub(crate) steals: Counter,
     pub(crate) busy_ns: Counter,
+}
+
+/// Sums over the tasks of a runtime.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) live: usize,
+    pub(crate) spawned: u64,
+    pub(crate) completed: u64,
+    pub(crate) cancelled: u64,
+}
+
+impl Counts {
+    /// `injected`: tasks spawned elsewhere than on the workers.
+    pub(crate) fn of<'a>(workers: impl Iterator<Item = &'a WorkerMetrics>, injected: u64) -> Counts {
+        let mut sum = Counts { spawned: injected, ..Counts::default() };
+        for worker in workers {
+            sum.completed += worker.completed.get();
+            sum.cancelled += worker.cancelled.get();
+            sum.spawned += worker.spawned.get();
+        }
+        // Read one after the other while workers count on: a task may be seen to end that was not seen to begin.
+        let live = sum.spawned.saturating_sub(sum.completed + sum.cancelled);
+        sum.live = usize::try_from(live).unwrap_or(usize::MAX);
+        sum
+    }
 }
 
 /// A counter with a single writer.

@@ -6,7 +6,7 @@
 //! `Idle`, `Parker` and `Queue` are the real ones. What stands in for the rest: a counter, changed with relaxed
 //! read-modify-writes, for the queues of tasks (loom does not know crossbeam-deque); a locked flag for the driver.
 
-use crate::blocking::{Job, Queue, Submitted};
+use crate::blocking::{Queue, Submitted};
 use crate::park::Parker;
 use crate::scheduler::idle::Idle;
 use crate::sync::prim::{Condvar, Mutex};
@@ -126,62 +126,60 @@ fn a_push_is_never_lost_on_a_single_worker() {
     });
 }
 
-/// One worker gives the driver back and then runs a task that waits for an event, while the other goes to sleep: the
-/// other must end up on the driver.
+/// While a worker runs and another sleeps, there is a watch or the former wakes one: here against a watch that wants to
+/// sleep without a limit.
 #[test]
-fn the_driver_is_handed_on() {
+fn a_watch_retires_only_when_all_sleep() {
     model(3, || {
-        struct Shared {
-            idle: Idle,
-            parker: Parker,
-            driver: Mutex<()>,
-            served: Mutex<bool>,
-            signal: Condvar,
-        }
-        let shared = Arc::new(Shared {
-            idle: Idle::new(2),
-            parker: Parker::new(),
-            driver: Mutex::new(()),
-            served: Mutex::new(false),
-            signal: Condvar::new(),
-        });
-        let guard = shared.driver.try_lock().unwrap();
-        shared.idle.take_driver(0);
-        let other = {
+        let shared = Arc::new((Idle::new(2), Parker::new()));
+        shared.0.fall_asleep(0, false);
+        let watch = {
             let shared = Arc::clone(&shared);
             thread::spawn(move || {
-                loop {
-                    shared.idle.fall_asleep(1, false);
-                    if let Some(guard) = shared.driver.try_lock() {
-                        shared.idle.take_driver(1);
-                        *shared.served.lock() = true;
-                        shared.signal.notify_all();
-                        shared.idle.leave_driver();
-                        drop(guard);
-                        return;
-                    }
-                    shared.parker.park();
-                    if shared.idle.leave(1) {
-                        let _ = shared.idle.stop_search();
-                    }
+                shared.0.fall_asleep(1, false);
+                assert!(shared.0.begin_watch(1), "there is no other");
+                if shared.0.all_sleep() && shared.0.retire(1) {
+                    // Without a limit: somebody has to come.
+                    shared.1.park();
                 }
             })
         };
-        shared.idle.leave_driver();
-        drop(guard);
-        if !shared.idle.driver_is_attended()
-            && let Some(worker) = shared.idle.notify()
-        {
-            assert_eq!(worker, 1);
-            shared.parker.unpark(|| {});
-        }
-        let mut served = shared.served.lock();
-        while !*served {
-            served = shared.signal.wait(served);
-        }
-        drop(served);
+        runs_after_sleep(&shared.0, &shared.1);
+        watch.join().unwrap();
+    });
+}
+
+/// The same, against a sleeper that is not the watch because the running one still was.
+#[test]
+fn a_watch_that_wakes_is_replaced() {
+    model(3, || {
+        let shared = Arc::new((Idle::new(2), Parker::new()));
+        shared.0.fall_asleep(0, false);
+        assert!(shared.0.begin_watch(0));
+        let other = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                shared.0.fall_asleep(1, false);
+                if !shared.0.begin_watch(1) {
+                    shared.1.park();
+                }
+            })
+        };
+        shared.0.end_watch();
+        runs_after_sleep(&shared.0, &shared.1);
         other.join().unwrap();
     });
+}
+
+/// Worker 0 wakes by itself, and is about to run a task.
+fn runs_after_sleep(idle: &Idle, parker_of_1: &Parker) {
+    assert!(!idle.leave(0), "nobody notified it");
+    if idle.needs_watch()
+        && let Some(worker) = idle.wake_any()
+    {
+        assert_eq!(worker, 1);
+        parker_of_1.unpark(|| {});
+    }
 }
 
 /// The token: an unpark before, while or after its owner parks, on the condition variable or on the driver.
@@ -216,20 +214,20 @@ fn an_unpark_is_never_lost() {
 /// Counts how it ended.
 struct Counted(Arc<[AtomicUsize; 2]>);
 
-impl Job for Counted {
-    fn run(self: Box<Self>) {
+impl Counted {
+    fn run(self) {
         self.0[0].fetch_add(1, Ordering::Relaxed);
     }
-    fn refuse(self: Box<Self>, _: Option<std::io::Error>) {
+    fn refuse(self) {
         self.0[1].fetch_add(1, Ordering::Relaxed);
     }
 }
 
-fn submit(queue: &Arc<Queue>, counts: &Arc<[AtomicUsize; 2]>) -> Option<thread::JoinHandle<()>> {
-    match queue.submit(Box::new(Counted(Arc::clone(counts)))) {
+fn submit(queue: &Arc<Queue<Counted>>, counts: &Arc<[AtomicUsize; 2]>) -> Option<thread::JoinHandle<()>> {
+    match queue.submit(Counted(Arc::clone(counts))) {
         Submitted::Queued => None,
         Submitted::Refused(job) => {
-            job.refuse(None);
+            job.refuse();
             None
         }
         Submitted::StartThread => {
@@ -255,7 +253,7 @@ fn blocking_pool(threads_max: usize, close_early: bool) {
         };
         let mut threads = vec![submit(&queue, &counts)];
         if close_early {
-            queue.close().into_iter().for_each(|job| job.refuse(None));
+            queue.close().into_iter().for_each(|job| job.refuse());
         }
         threads.push(other.join().unwrap());
         if !close_early {

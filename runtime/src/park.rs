@@ -44,6 +44,11 @@ impl Parker {
 
     /// Waits for a token and takes it.
     pub(crate) fn park(&self) {
+        self.park_for(None);
+    }
+
+    /// Waits for a token and takes it, or until `limit` has passed.
+    pub(crate) fn park_for(&self, limit: Option<Duration>) {
         if self.take_token() {
             return;
         }
@@ -51,12 +56,19 @@ impl Parker {
         if !self.announce(PARKED) {
             return;
         }
-        loop {
-            guard = self.signal.wait(guard);
+        let mut timed_out = false;
+        while !timed_out {
+            match limit {
+                None => guard = self.signal.wait(guard),
+                // A spurious wake-up begins the limit anew: it is not a deadline.
+                Some(limit) => (guard, timed_out) = self.signal.wait_timeout(guard, limit),
+            }
             if self.take_token() {
                 return;
             }
         }
+        // A token that comes only now is taken too: the caller looks for work after this.
+        self.state.swap(EMPTY, Ordering::AcqRel);
     }
 
     /// Runs `turn` (a turn of the driver) unless a token is there; takes the token.

@@ -8,6 +8,7 @@
 //! The budget is a thread-local, set by the scheduler around each poll. Outside of a poll, and under
 //! [`unconstrained`], there is no limit.
 
+use crate::task::header::yield_current;
 use std::cell::Cell;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -67,7 +68,9 @@ pub(crate) fn poll_proceed(cx: &mut Context<'_>) -> Poll<Charge> {
     match before {
         None => Poll::Ready(Charge { before: None }),
         Some(0) => {
-            cx.waker().wake_by_ref();
+            if !yield_current(cx.waker()) {
+                cx.waker().wake_by_ref();
+            }
             Poll::Pending
         }
         Some(left) => {
@@ -75,6 +78,11 @@ pub(crate) fn poll_proceed(cx: &mut Context<'_>) -> Poll<Charge> {
             Poll::Ready(Charge { before })
         }
     }
+}
+
+/// Takes a unit if one is left, for progress that cannot be put off.
+pub(crate) fn charge_one() {
+    let _ = LEFT.try_with(|left| left.set(left.get().map(|units| units.saturating_sub(1))));
 }
 
 /// May the running task make more progress in this poll? Always true outside of a task.

@@ -11,12 +11,13 @@
 //! Lock order: `slot` and the injector's lock are leaves. `Local`'s queue is borrowed only for a push or a pop.
 
 use super::queue::Injector;
-use super::{LocalGuard, Settings, budget, push_local, run_hook};
+use super::{LocalGuard, Settings, Spawned, budget, run_hook, with_local};
 use crate::driver::{self, Driver};
-use crate::metrics::WorkerMetrics;
+use crate::metrics::{Counts, WorkerMetrics};
 use crate::park::{Parker, Spin};
 use crate::sync::prim::Mutex;
-use crate::task::cell::{Notified, Schedule};
+use crate::task::cell::{self, Schedule};
+use crate::task::header::{Notified, Site};
 use crate::task::live::Live;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -35,6 +36,8 @@ pub(crate) struct Shared {
     parker: Parker,
     driver_handle: driver::Handle,
     live: Live,
+    /// Raised once (Release), before the tasks are cancelled; read (Acquire) by whoever spawns.
+    shutting_down: AtomicBool,
     settings: Settings,
     metrics: WorkerMetrics,
     /// The local queue's length, for metrics; written by the thread in the core.
@@ -69,6 +72,7 @@ impl Shared {
             parker: Parker::new(),
             driver_handle,
             live: Live::new(1),
+            shutting_down: AtomicBool::new(false),
             settings,
             metrics: WorkerMetrics::default(),
             local_len: AtomicUsize::new(0),
@@ -77,6 +81,44 @@ impl Shared {
 
     fn unpark(&self) {
         self.parker.unpark(|| self.driver_handle.unpark());
+    }
+
+    /// Makes a task of `future` and queues it.
+    pub(crate) fn spawn<F>(self: &Arc<Self>, future: F) -> Spawned<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let (task, handle) = cell::create(future, Arc::as_ptr(self));
+        if self.shutting_down.load(Ordering::Acquire) {
+            return Spawned { handle, refused: Some(task) };
+        }
+        let left = with_local(|local| match local {
+            Some(super::Local::CurrentThread(local)) if Arc::ptr_eq(&local.shared, self) => {
+                self.metrics.spawned.add(1);
+                local.push(task);
+                None
+            }
+            _ => Some(task),
+        });
+        let refused = match left.map(|task| self.injector.push_new(task)) {
+            None => None,
+            Some(Ok(())) => {
+                self.unpark();
+                None
+            }
+            Some(Err(refused)) => Some(refused),
+        };
+        Spawned { handle, refused }
+    }
+
+    /// Where tasks run, on the thread that has the core.
+    fn site(&self) -> Site<'_> {
+        Site { metrics: Some(&self.metrics), live: Some((&self.live, 0)) }
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        Counts::of(std::iter::once(&self.metrics), self.injector.spawned())
     }
 
     pub(crate) fn metrics(&self) -> &WorkerMetrics {
@@ -118,6 +160,7 @@ impl Shared {
 
     /// Refuses tasks, and drops the live ones on this thread. The `Runtime` is gone: no `block_on` has the core.
     pub(crate) fn shut_down(self: &Arc<Self>) {
+        self.shutting_down.store(true, Ordering::Release);
         self.live.close_and_cancel();
         let core = self.slot.lock().core.take();
         let Some(Core { queue, driver, .. }) = core else { return };
@@ -125,11 +168,13 @@ impl Shared {
         let guard = LocalGuard::enter(super::Local::CurrentThread(Rc::clone(&local)));
         loop {
             while let Some(task) = local.pop().or_else(|| local.grab()) {
-                drop(task);
+                task.cancel(&self.site(), None);
             }
-            if self.injector.close_if_empty() {
+            if self.live.is_empty() && self.injector.close_if_empty() {
                 break;
             }
+            // A task that is neither here nor in a queue is in a waker's call, about to be queued.
+            std::thread::yield_now();
         }
         drop(guard);
         self.local_len.store(0, Ordering::Relaxed);
@@ -138,28 +183,32 @@ impl Shared {
 }
 
 impl Schedule for Shared {
-    fn schedule(self: &Arc<Self>, task: Notified, _yielded: bool) {
-        let left = push_local(task, |local, task| match local {
-            super::Local::CurrentThread(local) if Arc::ptr_eq(&local.shared, self) => {
-                local.queue.borrow_mut().push_back(task);
+    unsafe fn schedule(this: *const Shared, task: Notified) {
+        let left = with_local(|local| match local {
+            Some(super::Local::CurrentThread(local)) if std::ptr::eq(Arc::as_ptr(&local.shared), this) => {
+                local.push(task);
                 None
             }
             _ => Some(task),
         });
-        if let Some(task) = left {
-            match self.injector.push(task) {
-                Ok(()) => self.unpark(),
-                Err(refused) => drop(refused),
-            }
+        let Some(task) = left else { return };
+        // SAFETY: it is alive until the task is queued; from then on this reference keeps it.
+        unsafe { Arc::increment_strong_count(this) };
+        // SAFETY: the reference counted above.
+        let shared = unsafe { Arc::from_raw(this) };
+        match shared.injector.push(task) {
+            Ok(()) => shared.unpark(),
+            // Nobody gets here: the injector closes when every task that can be woken has ended.
+            Err(refused) => drop(refused),
         }
-    }
-
-    fn live(&self) -> &Live {
-        &self.live
     }
 }
 
 impl Local {
+    fn push(&self, task: Notified) {
+        self.queue.borrow_mut().push_back(task);
+    }
+
     fn pop(&self) -> Option<Notified> {
         self.queue.borrow_mut().pop_front()
     }
@@ -285,7 +334,9 @@ impl<'a> Running<'a> {
             };
             let Some(task) = task else { return false };
             shared.metrics.polls.add(1);
-            budget::limited(|| task.run());
+            if let Some(task) = budget::limited(|| task.run(&shared.site())) {
+                local.push(task);
+            }
             shared.local_len.store(local.queue.borrow().len(), Ordering::Relaxed);
             self.count_poll();
         }

@@ -32,15 +32,26 @@
 //! 2. *N pushes, fence, reads `searching`* — *W stops searching, fence, looks at all queues.* If N spared itself
 //!    the wake-up because W was searching, W sees the task: by falling asleep (1), or as the last searcher that
 //!    looks again. If W was not the last, another searcher is in W's place and N saw it too, or will be seen by it.
-//! 3. *H gives the driver back, fence, reads the counters* — *W enters the list, fence, tries to take the driver.*
-//!    If W is turned away because H still has it and parks without it, H sees W asleep and wakes it, if nobody
-//!    searches. A searcher inherits the duty: before it runs a task as the last searcher, it checks that someone
-//!    has the driver ([`Idle::driver_is_attended`]), and wakes a sleeper otherwise.
+//!
+//! So when all workers sleep, all queues were empty at the last final check; and one worker is on the driver, because
+//! whoever goes to sleep takes it if it is free.
+//!
+//! # The watch
+//! What is left is what *running* workers leave unattended: the driver, which nobody turns while the worker that gave it
+//! back is in a long poll, and the task in the slot of such a worker. To wake another worker for that at each turn of the
+//! driver would cost more than all else. Instead one of the sleepers is the **watch**: it sleeps with a limit of some
+//! milliseconds, and then looks (`worker.rs`). After a while in which all workers sleep it retires, and sleeps without a
+//! limit. The invariant is: *while a worker runs and another sleeps, there is a watch, or the former is about to wake
+//! one.*
+//!
+//! 3. *R leaves the list, fence, reads `watch`* ([`Idle::needs_watch`], before it runs anything) — *W clears `watch`,
+//!    fence, reads the counters* ([`Idle::retire`]). Either R sees that there is none and wakes a sleeper, which becomes
+//!    the watch, or W sees that R is awake and stays.
+//! 4. *W, the watch, wakes and clears `watch`, fence, reads `sleeping`* (as R above) — *V enters the list, fence, tries
+//!    to become the watch.* Either V succeeds, or W sees it asleep and wakes it.
 //!
 //! A token makes the wake-up itself safe (`park.rs`): the unpark may come before, during or after the park. A stale
 //! token only costs a round: the woken worker is in the list, leaves it, looks, and comes back.
-//!
-//! So when all workers sleep, all queues were empty at the last final check, and one worker is on the driver.
 //!
 //! Lock order: `sleepers` is a leaf; nobody is unparked under it.
 
@@ -60,8 +71,11 @@ pub(crate) struct Idle {
     /// read-modify-write, `sleeping` only under the lock of `sleepers`.
     state: AtomicU64,
     sleepers: Mutex<Vec<usize>>,
-    /// The worker on the driver: set after it took the driver, cleared before it gives it back.
+    /// The worker on the driver: set after it took the driver, cleared before it gives it back. A hint: it is left
+    /// there while there is another to wake.
     on_driver: AtomicUsize,
+    /// The watch; see the module's docs for what its changes pair with.
+    watch: AtomicUsize,
     workers: u64,
 }
 
@@ -72,6 +86,7 @@ impl Idle {
             state: AtomicU64::new(0),
             sleepers: Mutex::new(Vec::with_capacity(workers)),
             on_driver: AtomicUsize::new(NOBODY),
+            watch: AtomicUsize::new(NOBODY),
             workers: workers as u64,
         }
     }
@@ -80,14 +95,18 @@ impl Idle {
     /// worker will find the work, or all are running.
     #[must_use = "the chosen worker is counted as searching: it has to be unparked"]
     pub(crate) fn notify(&self) -> Option<usize> {
-        // Pairs with the fences in `fall_asleep` (1, 3) and `stop_search` (2).
+        // Pairs with the fences in `fall_asleep` (1) and `stop_search` (2).
         fence(Ordering::SeqCst);
         if !wants_a_searcher(self.state.load(Ordering::Relaxed)) {
             return None;
         }
-        let mut sleepers = self.sleepers.lock();
         // Again under the lock: of several notifiers, one is enough.
-        if !wants_a_searcher(self.state.load(Ordering::Relaxed)) {
+        self.wake_if(wants_a_searcher)
+    }
+
+    fn wake_if(&self, wanted: impl FnOnce(u64) -> bool) -> Option<usize> {
+        let mut sleepers = self.sleepers.lock();
+        if !wanted(self.state.load(Ordering::Relaxed)) {
             return None;
         }
         // The latest sleeper is the warmest; but leave the one on the driver there while there is another.
@@ -153,20 +172,57 @@ impl Idle {
         false
     }
 
-    /// The worker has taken the driver. Relaxed: see `driver_is_attended`.
+    /// The worker has taken the driver.
     pub(crate) fn take_driver(&self, worker: usize) {
         self.on_driver.store(worker, Ordering::Relaxed);
     }
 
-    /// The worker is about to give the driver back; it has to `notify` before it runs a task.
+    /// The worker is about to give the driver back.
     pub(crate) fn leave_driver(&self) {
         self.on_driver.store(NOBODY, Ordering::Relaxed);
     }
 
-    /// Is a worker on the driver? If one is about to give it back, that one will itself see to a successor: it
-    /// clears the mark before its fence in `notify`, and the asking searcher has fenced after it stopped searching.
-    pub(crate) fn driver_is_attended(&self) -> bool {
-        self.on_driver.load(Ordering::Relaxed) != NOBODY
+    /// A sleeping worker becomes the watch, unless there is one. To be called after `fall_asleep`.
+    pub(crate) fn begin_watch(&self, worker: usize) -> bool {
+        // After the fence of `fall_asleep` (4).
+        self.watch.compare_exchange(NOBODY, worker, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    /// The watch is awake. Before it runs anything it asks `needs_watch`.
+    pub(crate) fn end_watch(&self) {
+        self.watch.store(NOBODY, Ordering::Relaxed);
+    }
+
+    /// The watch wants to sleep without a limit; false: another worker is awake, so it stays the watch, unless somebody
+    /// else has become it.
+    pub(crate) fn retire(&self, worker: usize) -> bool {
+        self.watch.store(NOBODY, Ordering::Relaxed);
+        // Pairs with the fence in `needs_watch` (3).
+        fence(Ordering::SeqCst);
+        self.all_sleep() || !self.begin_watch(worker)
+    }
+
+    /// Does every worker sleep?
+    pub(crate) fn all_sleep(&self) -> bool {
+        sleeping(self.state.load(Ordering::Relaxed)) == self.workers
+    }
+
+    /// Is there a sleeper, and none of them the watch? Then the caller, who is awake, has to wake one.
+    pub(crate) fn needs_watch(&self) -> bool {
+        // Pairs with the fences in `retire` (3) and `fall_asleep` (4).
+        fence(Ordering::SeqCst);
+        self.watch.load(Ordering::Relaxed) == NOBODY && sleeping(self.state.load(Ordering::Relaxed)) > 0
+    }
+
+    /// Takes any sleeper out of the list, to be unparked, whether or not another worker searches.
+    #[must_use = "the chosen worker is counted as searching: it has to be unparked"]
+    pub(crate) fn wake_any(&self) -> Option<usize> {
+        self.wake_if(|state| sleeping(state) > 0)
+    }
+
+    /// Would a notifier wake somebody? A hint, without a fence.
+    pub(crate) fn may_help(&self) -> bool {
+        wants_a_searcher(self.state.load(Ordering::Relaxed))
     }
 
     /// The list and its counter never differ while the lock is held and no change is under way.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!                 on a worker of this runtime            anywhere else
-//! wake ─► schedule ───────► its local queue      schedule ───────► injector
+//! wake ─► schedule ─► its slot, then its queue   schedule ───────► injector
 //!                                 │      ▲ steal                      │ grab
 //!                                 ▼      │                            ▼
 //!                               worker: next task ─► poll under budget ─► …
@@ -12,7 +12,7 @@
 //! `budget.rs`. This file owns what they share: the settings, the link from a thread to the scheduler that it runs
 //! (the thread-local [`LOCAL`]), and waiting for one future on a thread.
 //!
-//! No foreign code runs while `LOCAL` is borrowed.
+//! No foreign code runs inside of [`with_local`].
 
 pub(crate) mod budget;
 pub(crate) mod current_thread;
@@ -21,12 +21,11 @@ mod queue;
 pub(crate) mod worker;
 
 use crate::error::contain;
-use crate::metrics::WorkerMetrics;
+use crate::metrics::{Counts, WorkerMetrics};
 use crate::park::{Parker, Spin};
 use crate::task::JoinHandle;
-use crate::task::cell::{self, Notified};
-use crate::task::live::Counts;
-use std::cell::RefCell;
+use crate::task::header::Notified;
+use std::cell::Cell;
 use std::fmt;
 use std::pin::pin;
 use std::rc::Rc;
@@ -63,14 +62,15 @@ pub(crate) enum Scheduler {
 }
 
 impl Scheduler {
-    pub(crate) fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    /// Makes a task of `future` and queues it. Runs no foreign code, but what it returns may have to.
+    pub(crate) fn spawn<F>(&self, future: F) -> Spawned<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
         match self {
-            Scheduler::CurrentThread(shared) => cell::spawn(future, shared),
-            Scheduler::MultiThread(shared) => cell::spawn(future, shared),
+            Scheduler::CurrentThread(shared) => shared.spawn(future),
+            Scheduler::MultiThread(shared) => shared.spawn(future),
         }
     }
 
@@ -98,8 +98,8 @@ impl Scheduler {
 
     pub(crate) fn counts(&self) -> Counts {
         match self {
-            Scheduler::CurrentThread(shared) => cell::Schedule::live(&**shared).counts(),
-            Scheduler::MultiThread(shared) => cell::Schedule::live(&**shared).counts(),
+            Scheduler::CurrentThread(shared) => shared.counts(),
+            Scheduler::MultiThread(shared) => shared.counts(),
         }
     }
 
@@ -126,6 +126,22 @@ impl Scheduler {
     }
 }
 
+/// A new task.
+#[must_use = "a task that was refused has to end"]
+pub(crate) struct Spawned<T> {
+    handle: JoinHandle<T>,
+    /// The runtime is shutting down.
+    refused: Option<Notified>,
+}
+
+impl<T> Spawned<T> {
+    /// Its handle; ends it first if it was refused, which drops the future: foreign code.
+    pub(crate) fn admitted(self) -> JoinHandle<T> {
+        drop(self.refused);
+        self.handle
+    }
+}
+
 impl fmt::Debug for Scheduler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -143,40 +159,36 @@ pub(crate) enum Local {
 }
 
 thread_local! {
-    static LOCAL: RefCell<Option<Local>> = const { RefCell::new(None) };
+    /// Points into the [`LocalGuard`] that was entered last.
+    static LOCAL: Cell<*const Local> = const { Cell::new(std::ptr::null()) };
 }
 
-/// Makes the thread run a scheduler, until it is dropped.
+/// Makes the thread run a scheduler, until it is dropped. In a box: the thread-local points to what is in it.
 pub(crate) struct LocalGuard {
-    previous: Option<Local>,
+    local: Box<Local>,
+    previous: *const Local,
 }
 
 impl LocalGuard {
     pub(crate) fn enter(local: Local) -> LocalGuard {
-        LocalGuard { previous: LOCAL.with(|cell| cell.replace(Some(local))) }
+        let local = Box::new(local);
+        let previous = LOCAL.replace(&raw const *local);
+        LocalGuard { local, previous }
     }
 }
 
 impl Drop for LocalGuard {
     fn drop(&mut self) {
-        let ours = LOCAL.try_with(|cell| cell.replace(self.previous.take()));
-        drop(ours);
+        debug_assert!(std::ptr::eq(LOCAL.get(), &raw const *self.local));
+        LOCAL.set(self.previous);
     }
 }
 
-/// Gives `task` to `push` with the thread's scheduler, which returns it if that is another runtime's; so what comes
-/// back is a task for the injector. `push` must run no foreign code.
-fn push_local(task: Notified, push: impl FnOnce(&Local, Notified) -> Option<Notified>) -> Option<Notified> {
-    let mut task = Some(task);
-    // A thread that is exiting has lost its link: the injector takes the task then.
-    let _ = LOCAL.try_with(|cell| {
-        if let Ok(local) = cell.try_borrow()
-            && let Some(local) = &*local
-        {
-            task = task.take().and_then(|task| push(local, task));
-        }
-    });
-    task
+/// Runs `f`, which must be no foreign code, with the scheduler that the thread runs.
+#[inline]
+fn with_local<R>(f: impl FnOnce(Option<&Local>) -> R) -> R {
+    // SAFETY: the guard that it points into clears it before it goes, on this thread; `f` drops no guard.
+    f(unsafe { LOCAL.get().as_ref() })
 }
 
 /// Waits on this thread until `future` is ready, without running any task.

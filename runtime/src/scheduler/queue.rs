@@ -1,8 +1,10 @@
-//! The queues of woken tasks: one local queue per worker, one injector for everybody else.
+//! The queues of woken tasks: one slot and one local queue per worker, one injector for everybody else.
 //!
 //! - A **local queue** is a FIFO deque (crossbeam): its worker pushes and pops, any worker steals half of it. FIFO
-//!   because tasks woken first should run first; there is no LIFO slot in this version, so every runnable task is
-//!   always in reach of every worker.
+//!   because tasks woken first should run first.
+//! - A **slot** holds the task that its worker woke or spawned last, to be run next: what the woken task needs is still
+//!   in the cache, and the one who woke it often waits for it. Others take a task from there only if its worker has been
+//!   in the same poll for long (`worker.rs`, the watch).
 //! - The **injector** takes tasks from other threads: a locked FIFO whose length can be read without the lock.
 //!   Workers take batches of `len / workers + 1`, at most [`BATCH_MAX`], so that its lock is taken rarely and the
 //!   workers share what is there.
@@ -13,10 +15,11 @@
 //! Lock order: the injector's lock is a leaf; tasks are dropped outside of it.
 
 use crate::sync::prim::Mutex;
-use crate::task::cell::Notified;
+use crate::task::header::{Header, Notified};
 use crossbeam_deque::{Steal, Stealer, Worker};
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 /// The most tasks that one grab from the injector takes.
 const BATCH_MAX: usize = 128;
@@ -36,15 +39,27 @@ pub(crate) struct Injector {
 struct Inner {
     tasks: VecDeque<Notified>,
     closed: bool,
+    /// New tasks that came this way, for metrics.
+    spawned: u64,
 }
 
 impl Injector {
-    /// Queues a task, or gives it back when the runtime is gone.
+    /// Queues a woken task, or gives it back when the runtime is gone.
     pub(crate) fn push(&self, task: Notified) -> Result<(), Notified> {
+        self.push_counted(task, 0)
+    }
+
+    /// Queues a new task, or gives it back when the runtime is gone.
+    pub(crate) fn push_new(&self, task: Notified) -> Result<(), Notified> {
+        self.push_counted(task, 1)
+    }
+
+    fn push_counted(&self, task: Notified, spawned: u64) -> Result<(), Notified> {
         let mut inner = self.inner.lock();
         if inner.closed {
             return Err(task);
         }
+        inner.spawned += spawned;
         inner.tasks.push_back(task);
         self.len.store(inner.tasks.len(), Ordering::Release);
         Ok(())
@@ -72,11 +87,56 @@ impl Injector {
         self.len() == 0
     }
 
+    /// New tasks that came this way.
+    pub(crate) fn spawned(&self) -> u64 {
+        self.inner.lock().spawned
+    }
+
     /// Closes the queue if it is empty; false: there are tasks to drain first.
     pub(crate) fn close_if_empty(&self) -> bool {
         let mut inner = self.inner.lock();
         inner.closed |= inner.tasks.is_empty();
         inner.closed
+    }
+}
+
+/// A worker's place for the task to run next.
+#[derive(Debug, Default)]
+pub(crate) struct Slot(AtomicPtr<Header>);
+
+impl Slot {
+    /// For its worker only. Returns the task that was there.
+    pub(crate) fn put(&self, task: Notified) -> Option<Notified> {
+        // Only its worker fills it, so an empty slot stays empty. Release, here and below, pairs with the Acquire of
+        // `take` on another thread.
+        if self.is_empty() {
+            self.0.store(task.into_raw(), Ordering::Release);
+            return None;
+        }
+        let before = self.0.swap(task.into_raw(), Ordering::AcqRel);
+        // SAFETY: put there by `into_raw`; the swap took it out for good.
+        unsafe { Notified::from_raw(before) }
+    }
+
+    /// Takes the task, for whoever it is.
+    pub(crate) fn take(&self) -> Option<Notified> {
+        if self.is_empty() {
+            return None;
+        }
+        let task = self.0.swap(ptr::null_mut(), Ordering::Acquire);
+        // SAFETY: put there by `into_raw`; the swap took it out for good.
+        unsafe { Notified::from_raw(task) }
+    }
+
+    /// Relaxed: exact for its worker, but for thieves; a hint for others.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.load(Ordering::Relaxed).is_null()
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        drop(self.take());
     }
 }
 

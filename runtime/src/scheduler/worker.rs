@@ -1,10 +1,16 @@
 //! The multi-thread flavour: what its workers share, and what each of them does.
 //!
-//! A worker's round: every `event_interval` polls a look at the driver; a task from its local queue (every
-//! `global_queue_interval` polls the injector comes first, so that tasks from outside are seen even if local ones
-//! never end); else from the injector; else stolen; else it spins for some microseconds; else it sleeps, on the
-//! driver if that is free. `idle.rs` says why no wake-up is lost, and why the driver is never left alone while a
-//! worker sleeps.
+//! A worker's round: every `event_interval` polls a look at the driver; the task in its slot, if the slot has not had
+//! its share; else one from its local queue (every `global_queue_interval` polls the injector comes first, so that
+//! tasks from outside are seen even if local ones never end); else from the injector; else stolen; else it spins for
+//! some microseconds; else it sleeps, on the driver if that is free. `idle.rs` says why no wake-up is lost.
+//!
+//! **The slot's share.** Two tasks that wake each other would go through the slot for ever, so after [`SLOT_RUNS`] runs
+//! in a row, or sooner if those take long, its task goes behind those of the queue.
+//!
+//! **The watch** (`idle.rs`) looks every few milliseconds after what running workers leave unattended: if the driver has
+//! not been turned since its last look, it takes its place there; if a worker is in the same poll as then and a task in
+//! its slot, it takes that task.
 //!
 //! Ownership: `Shared` is everyone's; `Local` belongs to its thread, and only its queue's stealer is shared; the
 //! driver belongs to whoever holds its lock, which is only ever tried, never waited for.
@@ -13,21 +19,23 @@
 //! 1. `shutting_down` is raised. A worker looks at it after it has taken a task and before it polls it; so **nothing
 //!    that the shutdown makes ready is polled**: whoever takes such a task sees the flag, which was raised before.
 //! 2. The live list is closed and its tasks are cancelled, which queues them. Workers drop what they find.
-//! 3. `all_cancelled` is raised, and each worker, after a last look, leaves. The last one closes the injector and
-//!    drops the driver. Not earlier: a task that finds the injector closed is dropped inside of its waker's call, and
-//!    whoever wakes may hold a lock that the task's drop needs. From here on no live task is left to be woken.
+//! 3. `all_cancelled` is raised, and each worker, after a last look, leaves. The last one waits until every task of the
+//!    live list has ended (one may be on its way to a queue, in a waker's call), closes the injector and drops the
+//!    driver. Not earlier: a task that finds the injector closed is dropped inside of its waker's call, and whoever
+//!    wakes may hold a lock that the task's drop needs. From here on no task is left to be woken.
 //!
 //! A worker that is stuck in a poll cleans up whenever that poll ends.
 
 use super::idle::Idle;
-use super::queue::{self, Injector, Stealers};
-use super::{LocalGuard, Settings, budget, push_local, run_hook};
+use super::queue::{self, Injector, Slot, Stealers};
+use super::{LocalGuard, Settings, Spawned, budget, run_hook, with_local};
 use crate::driver::{self, Driver};
-use crate::metrics::WorkerMetrics;
+use crate::metrics::{Counts, WorkerMetrics};
 use crate::park::{Parker, Spin};
 use crate::rng::Rng;
 use crate::sync::prim::Mutex;
-use crate::task::cell::{Notified, Schedule};
+use crate::task::cell::{self, Schedule};
+use crate::task::header::{Notified, Site};
 use crate::task::live::Live;
 use crossbeam_utils::CachePadded;
 use std::cell::Cell;
@@ -39,9 +47,21 @@ use std::time::{Duration, Instant};
 /// While spinning, every how many looks at the queues the driver is looked at too (a few system calls).
 const SPINS_PER_TURN: u32 = 8;
 
+/// How many tasks in a row are run from the slot while others wait.
+const SLOT_RUNS: u32 = 16;
+/// How long that may take, looked at every [`SLOT_RUNS`] / 4 runs.
+const SLOT_TIME: Duration = Duration::from_micros(50);
+
+/// How long the watch sleeps at first, and at most; each look that finds nothing to do doubles it.
+const WATCH_FIRST: Duration = Duration::from_millis(1);
+const WATCH_MAX: Duration = Duration::from_millis(8);
+/// After so many looks in a row with all workers asleep, about a tenth of a second, the watch retires.
+const WATCH_LOOKS: u32 = 16;
+
 /// What the workers of a runtime share.
 pub(crate) struct Shared {
     injector: Injector,
+    slots: Box<[CachePadded<Slot>]>,
     stealers: Stealers,
     idle: Idle,
     parkers: Box<[CachePadded<Parker>]>,
@@ -86,6 +106,7 @@ pub(crate) fn create(
     let queues: Vec<_> = (0..workers).map(|_| queue::Local::new()).collect();
     let shared = Arc::new(Shared {
         injector: Injector::default(),
+        slots: (0..workers).map(|_| CachePadded::default()).collect(),
         stealers: Stealers::of(&queues),
         idle: Idle::new(workers),
         parkers: (0..workers).map(|_| CachePadded::new(Parker::new())).collect(),
@@ -104,34 +125,72 @@ pub(crate) fn create(
 }
 
 impl Schedule for Shared {
-    fn schedule(self: &Arc<Self>, task: Notified, yielded: bool) {
-        let mut announce = true;
-        let left = push_local(task, |local, task| match local {
-            super::Local::Worker(local) if Arc::ptr_eq(&local.shared, self) => {
-                local.queue.push(task);
-                // The poll of a task that yielded is over, so this worker is about to take it up again itself.
-                announce = !local.turning.get() && !yielded;
+    unsafe fn schedule(this: *const Shared, task: Notified) {
+        let left = with_local(|local| match local {
+            Some(super::Local::Worker(local)) if std::ptr::eq(Arc::as_ptr(&local.shared), this) => {
+                local.push(task);
                 None
             }
             _ => Some(task),
         });
-        if let Some(task) = left
-            && let Err(refused) = self.injector.push(task)
-        {
-            drop(refused);
-            return;
-        }
-        if announce {
-            self.notify();
+        let Some(task) = left else { return };
+        // SAFETY: it is alive until the task is queued; from then on this reference keeps it.
+        unsafe { Arc::increment_strong_count(this) };
+        // SAFETY: the reference counted above.
+        let shared = unsafe { Arc::from_raw(this) };
+        match shared.injector.push(task) {
+            Ok(()) => shared.notify(),
+            // Nobody gets here: the injector closes when every task that can be woken has ended.
+            Err(refused) => drop(refused),
         }
     }
+}
 
-    fn live(&self) -> &Live {
-        &self.live
+impl Local {
+    /// Queues a task that was woken or spawned on this thread.
+    fn push(&self, task: Notified) {
+        if self.turning.get() {
+            self.queue.push(task);
+            return;
+        }
+        // What is in the slot is run by this worker next, so it needs no notification; what was there does.
+        if let Some(before) = self.shared.slots[self.index].put(task) {
+            self.queue.push(before);
+            self.shared.notify();
+        }
     }
 }
 
 impl Shared {
+    /// Makes a task of `future` and queues it.
+    pub(crate) fn spawn<F>(self: &Arc<Self>, future: F) -> Spawned<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let (task, handle) = cell::create(future, Arc::as_ptr(self));
+        if self.is_shutting_down() {
+            return Spawned { handle, refused: Some(task) };
+        }
+        let left = with_local(|local| match local {
+            Some(super::Local::Worker(local)) if Arc::ptr_eq(&local.shared, self) => {
+                self.metrics[local.index].spawned.add(1);
+                local.push(task);
+                None
+            }
+            _ => Some(task),
+        });
+        let refused = match left.map(|task| self.injector.push_new(task)) {
+            None => None,
+            Some(Ok(())) => {
+                self.notify();
+                None
+            }
+            Some(Err(refused)) => Some(refused),
+        };
+        Spawned { handle, refused }
+    }
+
     /// Wakes a worker if the idle protocol wants one.
     fn notify(&self) {
         if let Some(worker) = self.idle.notify() {
@@ -175,7 +234,12 @@ impl Shared {
     }
 
     pub(crate) fn local_len(&self, worker: usize) -> usize {
-        self.stealers.len_of(worker)
+        let in_slot = self.slots.get(worker).is_some_and(|slot| !slot.is_empty());
+        self.stealers.len_of(worker) + usize::from(in_slot)
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        Counts::of(self.metrics.iter().map(|metrics| &**metrics), self.injector.spawned())
     }
 
     pub(crate) fn idle_counts(&self) -> (u64, u64) {
@@ -192,12 +256,18 @@ impl Seat {
         Worker {
             local: &local,
             shared: &shared,
+            slot: &shared.slots[index],
+            site: Site { metrics: Some(&shared.metrics[index]), live: Some((&shared.live, index)) },
             metrics: &shared.metrics[index],
             rng: Rng::new(index as u64),
             spin: Spin::new(),
-            tick: 0,
+            until_event: shared.settings.event_interval,
+            until_global: shared.settings.global_queue_interval,
+            slot_runs: 0,
+            slot_since: Instant::now(),
             searching: false,
-            has_turned: false,
+            owes_look: false,
+            watch: Watch::new(shared.parkers.len()),
             busy_since: Instant::now(),
         }
         .run();
@@ -212,28 +282,61 @@ impl Seat {
 struct Worker<'a> {
     local: &'a Local,
     shared: &'a Shared,
+    slot: &'a Slot,
+    site: Site<'a>,
     metrics: &'a WorkerMetrics,
     rng: Rng,
     spin: Spin,
-    tick: u32,
+    /// Polls until the next look at the driver.
+    until_event: u32,
+    /// Polls until the injector comes first.
+    until_global: u32,
+    /// Tasks run from the slot, one after the other.
+    slot_runs: u32,
+    /// When the first of them was looked at.
+    slot_since: Instant,
     /// Counted as searching by `idle`.
     searching: bool,
-    /// Gave the driver back and has not seen to a successor yet.
-    has_turned: bool,
+    /// Has slept, or given the driver back, and has not looked since whether there is a watch.
+    owes_look: bool,
+    watch: Watch,
     busy_since: Instant,
+}
+
+/// What a worker remembers as the watch, from one look to the next.
+struct Watch {
+    interval: Duration,
+    /// Looks in a row that found all workers asleep.
+    quiet: u32,
+    /// Each worker's count of polls at the last look.
+    polls: Box<[u64]>,
+    /// Turns of the driver, by whomever, up to the last look.
+    turns: u64,
+    /// The driver was turned between the last two looks: whoever did that will be back, so it is left to them.
+    driver_in_use: bool,
+}
+
+impl Watch {
+    fn new(workers: usize) -> Watch {
+        let polls = vec![u64::MAX; workers].into();
+        Watch { interval: WATCH_FIRST, quiet: 0, polls, turns: 0, driver_in_use: false }
+    }
 }
 
 impl Worker<'_> {
     fn run(mut self) {
         loop {
-            self.tick = self.tick.wrapping_add(1);
-            if self.tick.is_multiple_of(self.shared.settings.event_interval) {
+            self.until_event -= 1;
+            if self.until_event == 0 {
+                self.until_event = self.shared.settings.event_interval;
                 self.glance_at_driver();
             }
             let task = self.next().or_else(|| self.search());
             // Only now: a task may be here because the shutdown woke it, and must not go on.
             if self.shared.is_shutting_down() {
-                drop(task);
+                if let Some(task) = task {
+                    task.cancel(&self.site, None);
+                }
                 break;
             }
             match task {
@@ -244,38 +347,77 @@ impl Worker<'_> {
         self.leave();
     }
 
+    #[inline]
     fn next(&mut self) -> Option<Notified> {
-        if self.tick.is_multiple_of(self.shared.settings.global_queue_interval) {
-            self.grab().or_else(|| self.local.queue.pop())
-        } else {
-            self.local.queue.pop().or_else(|| self.grab())
+        self.until_global -= 1;
+        if self.until_global == 0 {
+            self.until_global = self.shared.settings.global_queue_interval;
+            if let Some(task) = self.grab() {
+                return Some(task);
+            }
         }
+        if let Some(task) = self.slot.take() {
+            if self.slot_has_share() {
+                return Some(task);
+            }
+            self.local.queue.push(task);
+        }
+        self.slot_runs = 0;
+        self.local.queue.pop().or_else(|| self.grab())
+    }
+
+    /// May another task from the slot come before those of the queue?
+    #[inline]
+    fn slot_has_share(&mut self) -> bool {
+        self.slot_runs += 1;
+        if !self.slot_runs.is_multiple_of(SLOT_RUNS / 4) || self.local.queue.is_empty() {
+            return true;
+        }
+        let now = Instant::now();
+        if self.slot_runs == SLOT_RUNS / 4 {
+            self.slot_since = now;
+        }
+        self.slot_runs < SLOT_RUNS && now.duration_since(self.slot_since) < SLOT_TIME
     }
 
     fn grab(&self) -> Option<Notified> {
         self.shared.injector.grab(self.shared.parkers.len(), |task| self.local.queue.push(task))
     }
 
+    #[inline]
     fn poll(&mut self, task: Notified) {
         self.hand_duties_on();
         self.metrics.polls.add(1);
-        budget::limited(|| task.run());
+        let Some(task) = budget::limited(|| task.run(&self.site)) else { return };
+        // Woken while it ran, or it yielded. This worker takes it up again itself, but first what is before it.
+        let others_wait = !self.local.queue.is_empty();
+        self.local.queue.push(task);
+        if others_wait && self.shared.idle.may_help() {
+            self.shared.notify();
+        }
     }
 
-    /// Before this worker runs foreign code, a task or a hook: hands on what it was counted on for, as a searcher or
-    /// after its turn of the driver.
+    /// Before this worker runs foreign code, a task or a hook: sees to what it was counted on for, as a searcher or as
+    /// a sleeper.
+    #[inline]
     fn hand_duties_on(&mut self) {
-        let was_last = std::mem::take(&mut self.searching) && self.shared.idle.stop_search();
-        if std::mem::take(&mut self.has_turned) || was_last {
+        if self.searching || self.owes_look {
             self.hand_on();
         }
     }
 
-    /// Before this worker is busy: someone else should take over what it leaves behind, the rest of the work or the
-    /// driver.
-    fn hand_on(&self) {
-        if self.shared.any_work() || !self.shared.idle.driver_is_attended() {
+    #[cold]
+    fn hand_on(&mut self) {
+        let was_last = std::mem::take(&mut self.searching) && self.shared.idle.stop_search();
+        let owes_look = std::mem::take(&mut self.owes_look);
+        if (was_last || owes_look) && self.shared.any_work() {
             self.shared.notify();
+        }
+        if owes_look
+            && self.shared.idle.needs_watch()
+            && let Some(worker) = self.shared.idle.wake_any()
+        {
+            self.shared.unpark(worker);
         }
     }
 
@@ -308,7 +450,8 @@ impl Worker<'_> {
     }
 
     fn take_from_anyone(&mut self) -> Option<Notified> {
-        if let Some(task) = self.local.queue.pop().or_else(|| self.grab()) {
+        let own = self.slot.take().or_else(|| self.local.queue.pop());
+        if let Some(task) = own.or_else(|| self.grab()) {
             return Some(task);
         }
         let start = self.rng.below(self.shared.parkers.len());
@@ -319,9 +462,8 @@ impl Worker<'_> {
 
     /// While busy: serves events and timers that are due, if nobody else is on the driver.
     fn glance_at_driver(&mut self) {
-        if self.poll_driver() {
-            self.has_turned = false;
-            self.hand_on();
+        if self.poll_driver() && self.shared.any_work() {
+            self.shared.notify();
         }
     }
 
@@ -331,7 +473,7 @@ impl Worker<'_> {
         self.turn(&mut driver, Some(Duration::ZERO));
         drop(driver);
         // Someone may have been turned away meanwhile and sleep without the driver.
-        self.has_turned = true;
+        self.owes_look = true;
         true
     }
 
@@ -353,8 +495,9 @@ impl Worker<'_> {
         self.hook(self.shared.settings.on_park.as_ref());
         let idle = &self.shared.idle;
         idle.fall_asleep(self.local.index, std::mem::take(&mut self.searching));
-        if self.shared.any_work() {
-            // The final check: stay awake, and search whether or not enough others do.
+        // The final check. What a hook has put into our slot counts: nobody else would look there.
+        if self.shared.any_work() || !self.slot.is_empty() {
+            // Stay awake, and search whether or not enough others do.
             self.searching = true;
             if !idle.leave(self.local.index) {
                 idle.insist_on_search();
@@ -365,6 +508,7 @@ impl Worker<'_> {
             self.park();
         }
         self.searching = idle.leave(self.local.index);
+        self.owes_look = true;
         self.hook(self.shared.settings.on_unpark.as_ref());
     }
 
@@ -377,22 +521,70 @@ impl Worker<'_> {
         }
     }
 
-    /// Sleeps, on the driver if it is free, until a token comes or a turn ends.
+    /// Sleeps, on the driver if it is free, until a token comes, a turn ends, or the watch has to look.
     fn park(&mut self) {
         let start = Instant::now();
         self.metrics.busy_ns.add_time(start.duration_since(self.busy_since));
         self.metrics.parks.add(1);
+        let watching = self.begin_watch();
+        let limit = watching.then_some(self.watch.interval);
         let parker = &self.shared.parkers[self.local.index];
-        if let Some(mut driver) = self.shared.driver.try_lock() {
-            parker.park_turning(|| self.turn(&mut driver, None));
-            drop(driver);
-            self.has_turned = true;
+        let left_to_others = watching && self.watch.driver_in_use;
+        let driver = if left_to_others { None } else { self.shared.driver.try_lock() };
+        if let Some(mut driver) = driver {
+            parker.park_turning(|| self.turn(&mut driver, limit));
         } else {
-            parker.park();
+            parker.park_for(limit);
         }
         self.metrics.unparks.add(1);
         self.busy_since = Instant::now();
-        self.spin.parked(self.busy_since.duration_since(start));
+        let slept = self.busy_since.duration_since(start);
+        if watching {
+            self.end_watch(slept);
+        }
+        self.spin.parked(slept);
+    }
+
+    /// Becomes the watch, if there is none and one is wanted.
+    fn begin_watch(&mut self) -> bool {
+        let idle = &self.shared.idle;
+        let alone = self.shared.parkers.len() == 1;
+        if alone || !idle.begin_watch(self.local.index) {
+            return false;
+        }
+        self.watch.quiet = if idle.all_sleep() { self.watch.quiet + 1 } else { 0 };
+        if self.watch.quiet <= WATCH_LOOKS {
+            return true;
+        }
+        self.watch.quiet = 0;
+        !idle.retire(self.local.index)
+    }
+
+    /// The watch is awake: looks after what running workers have left, if it slept for as long as it wanted.
+    fn end_watch(&mut self, slept: Duration) {
+        self.shared.idle.end_watch();
+        let look = slept >= self.watch.interval;
+        self.watch.interval = if look { (self.watch.interval * 2).min(WATCH_MAX) } else { WATCH_FIRST };
+        if !look {
+            self.watch.quiet = 0;
+            self.watch.driver_in_use = false;
+            return;
+        }
+        let turns = self.shared.metrics.iter().map(|worker| worker.turns.get()).sum();
+        // With all workers asleep nobody will be back, but one of them is on the driver: whoever goes to sleep tries it.
+        self.watch.driver_in_use = turns != self.watch.turns && !self.shared.idle.all_sleep();
+        self.watch.turns = turns;
+        for (worker, metrics) in self.shared.metrics.iter().enumerate() {
+            let polls = metrics.polls.get();
+            let in_same_poll = std::mem::replace(&mut self.watch.polls[worker], polls) == polls;
+            if in_same_poll
+                && worker != self.local.index
+                && let Some(task) = self.shared.slots[worker].take()
+            {
+                self.metrics.steals.add(1);
+                self.local.queue.push(task);
+            }
+        }
     }
 
     /// Drops the tasks that are left; each is cancelled and queued by `shut_down`.
@@ -407,8 +599,10 @@ impl Worker<'_> {
         }
         self.drain();
         if self.shared.present.fetch_sub(1, Ordering::AcqRel) == 1 {
-            while !self.shared.injector.close_if_empty() {
+            while !self.shared.live.is_empty() || !self.shared.injector.close_if_empty() {
                 self.drain();
+                // A task that is neither here nor in a queue is in a waker's call, about to be queued.
+                std::thread::yield_now();
             }
             self.shared.close();
         }
@@ -416,7 +610,7 @@ impl Worker<'_> {
 
     fn drain(&mut self) {
         while let Some(task) = self.take_from_anyone() {
-            drop(task);
+            task.cancel(&self.site, None);
         }
     }
 }

@@ -1,183 +1,339 @@
-//! The task's cell: a future, its scheduling state and the way back to its scheduler. The only file that knows
-//! which cell is in use; in this version it is [`async_task`]'s.
+//! The task's cell: its header, then the future, whose place the output takes when it is ready. One allocation from
+//! `pool.rs`.
 //!
 //! What the rest of the crate may rely on:
-//! - a [`Notified`] is a task that was woken; there is at most one of each task; it stands in a queue, is run,
-//!   or is dropped, which cancels the task;
-//! - every wake-up is an atomic read-modify-write (AcqRel) on the task's state even when the task is already
-//!   scheduled, so data published before a wake is seen by the poll that follows;
-//! - a task is polled by one thread at a time, and its future is dropped on the thread that ran it last, cancels
-//!   it, or refuses it;
-//! - no panic leaves [`Notified::run`] or a `Notified`'s drop.
+//! - a task is polled by one thread at a time, and its future is dropped on the thread that ran it last, cancels it,
+//!   or refuses it;
+//! - no panic leaves `Notified::run` or `Notified::cancel`;
+//! - a task is entered among the live ones when its first poll returns Pending, not before: until then it is in a
+//!   queue, where shutdown finds it, or runs.
 //!
-//! A task ends in [`finish`], once, in this order: the future is dropped; the task leaves the live list; the
-//! result is published and the joiner woken. So whoever has joined a task sees neither its future nor its entry.
+//! A task ends in `finish`, once, in this order: the future is dropped; the task leaves the live list; the result is
+//! published and the joiner woken. So whoever has joined a task sees neither its future nor its entry.
 
-use super::live::{Ending, Live};
-use super::state::{JoinResult, Meeting};
-use super::{Id, JoinError, JoinHandle};
-use crate::error::discard_payload;
-use pin_project_lite::pin_project;
-use std::mem::ManuallyDrop;
+use super::header::{Header, Notified, Site, Stage, TaskRef, Vtable, borrowed_waker, release};
+use super::join_handle::JoinResult;
+use super::state::{Finished, Paused, Started};
+use super::{Current, JoinError, JoinHandle, pool};
+use crate::error::{contain, discard_payload};
+use std::alloc::Layout;
+use std::cell::UnsafeCell;
+use std::io;
+use std::marker::PhantomData;
+use std::mem::{ManuallyDrop, needs_drop};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
-/// Where woken tasks go: implemented by both schedulers.
+/// Where woken tasks go: implemented by both schedulers, and by the blocking pool's jobs, which are never woken.
 pub(crate) trait Schedule: Send + Sync + 'static {
-    /// Queues a woken task. `yielded`: it was woken by its own poll, so it should go behind the others.
-    /// Must not panic and must run no foreign code under a lock: wakers call it from anywhere.
-    fn schedule(self: &Arc<Self>, task: Notified, yielded: bool);
-
-    /// The live tasks of this scheduler.
-    fn live(&self) -> &Live;
+    /// Queues a woken task. Must not panic and must run no foreign code under a lock: wakers call it from anywhere.
+    ///
+    /// # Safety
+    /// `this` must be alive until the task is queued; the implementation must see to it for longer itself.
+    unsafe fn schedule(this: *const Self, task: Notified);
 }
 
-/// A woken task on its way to a worker. Dropping it cancels the task.
-#[derive(Debug)]
-pub(crate) struct Notified(async_task::Runnable);
-
-impl Notified {
-    /// Polls the task once.
-    pub(crate) fn run(self) {
-        self.0.run();
-    }
+/// `repr(C)`: a pointer to the cell is one to its header.
+#[repr(C)]
+struct Cell<F: Future> {
+    header: Header,
+    body: UnsafeCell<Body<F>>,
 }
 
-/// Makes a task of `future`, enters it among the live ones and schedules it. When the scheduler's live list is
-/// closed the task is cancelled at once, and its handle says so.
-pub(crate) fn spawn<F, S>(future: F, scheduler: &Arc<S>) -> JoinHandle<F::Output>
+union Body<F: Future> {
+    future: ManuallyDrop<F>,
+    output: ManuallyDrop<JoinResult<F::Output>>,
+}
+
+/// Makes a task of `future`, for the caller to queue. `scheduler` must stay as long as `header.rs` asks for.
+pub(crate) fn create<F, S>(future: F, scheduler: *const S) -> (Notified, JoinHandle<F::Output>)
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
     S: Schedule,
 {
-    let meeting = Arc::new(Meeting::new(Id::next()));
-    let body = Body {
-        future: ManuallyDrop::new(future),
-        alive: true,
-        meeting: Arc::clone(&meeting),
-        scheduler: Arc::clone(scheduler),
-    };
-    let schedule = {
-        let scheduler = Arc::clone(scheduler);
-        move |runnable, info: async_task::ScheduleInfo| {
-            scheduler.schedule(Notified(runnable), info.woken_while_running);
-        }
-    };
-    let (runnable, task) = async_task::spawn(body, async_task::WithInfo(schedule));
-    task.detach();
-    meeting.set_remote(runnable.waker());
-    let handle = JoinHandle::new(Arc::clone(&meeting));
-    // Until `schedule` below nobody else can run or drop the task: `runnable` is its only notification.
-    if let Some(place) = scheduler.live().enter(Arc::clone(&meeting) as _) {
-        meeting.set_place(place);
-        scheduler.schedule(Notified(runnable), false);
-    } else {
-        drop(runnable);
-    }
-    handle
+    let cell = pool::allocate(Layout::new::<Cell<F>>()).cast::<Cell<F>>();
+    let header = Header::new(&Of::<F, S>::VTABLE, scheduler.cast());
+    let body = UnsafeCell::new(Body { future: ManuallyDrop::new(future) });
+    // SAFETY: the memory is ours, and large and aligned enough for a cell.
+    unsafe { cell.write(Cell { header, body }) };
+    let header = cell.cast::<Header>();
+    // SAFETY: a new state is `SCHEDULED`, and the right to run the task is ours.
+    let notified = unsafe { Notified::from_header(header) };
+    // SAFETY: a new state counts a reference for the handle.
+    let task = unsafe { TaskRef::from_counted(header) };
+    (notified, JoinHandle::new(task))
 }
 
-pin_project! {
-    /// The future as async-task sees it: never panics, and leaves its result in the meeting.
-    struct Body<F: Future, S: Schedule>
-    where
-        F::Output: Send,
-    {
-        #[pin]
-        future: ManuallyDrop<F>,
-        // The future has not been dropped yet. A flag, because assigning `None` to an `Option<F>` would build one
-        // on the stack first, and futures can be larger than stacks.
-        alive: bool,
-        meeting: Arc<Meeting<F::Output>>,
-        scheduler: Arc<S>,
-    }
+/// A blocking job as a future: it is ready after its first poll.
+struct Job<F>(Option<F>);
 
-    impl<F: Future, S: Schedule> PinnedDrop for Body<F, S>
-    where
-        F::Output: Send,
-    {
-        fn drop(this: Pin<&mut Self>) {
-            let this = this.project();
-            if *this.alive {
-                finish(this.future, this.alive, this.meeting, this.scheduler.live(), None);
-            }
-        }
+// A job is moved out before it runs, so pinning it means nothing.
+impl<F> Unpin for Job<F> {}
+
+impl<F: FnOnce() -> R, R> Future for Job<F> {
+    type Output = R;
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<R> {
+        // Polled once, for it is never Pending and thus never scheduled again.
+        self.0.take().map_or(Poll::Pending, |job| Poll::Ready(job()))
     }
 }
 
-impl<F: Future, S: Schedule> Future for Body<F, S>
+/// The scheduler of blocking jobs: they are never idle, so nobody wakes them.
+struct Nowhere;
+
+impl Schedule for Nowhere {
+    unsafe fn schedule(_: *const Nowhere, task: Notified) {
+        drop(task);
+    }
+}
+
+/// Makes a task of a closure, to be run once on a thread of the blocking pool.
+pub(crate) fn create_job<F, R>(job: F) -> (Notified, JoinHandle<R>)
 where
-    F::Output: Send,
+    F: FnOnce() -> R + Send + 'static,
+    R: Send + 'static,
 {
-    type Output = ();
+    create(Job(Some(job)), std::ptr::null::<Nowhere>())
+}
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let mut this = self.project();
-        if !*this.alive {
-            return Poll::Ready(());
+/// The code of one kind of cell.
+struct Of<F, S>(PhantomData<(F, S)>);
+
+impl<F, S> Of<F, S>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+    S: Schedule,
+{
+    const VTABLE: Vtable = Vtable {
+        run: Self::run,
+        cancel: Self::cancel,
+        schedule: Self::schedule,
+        take_output: Self::take_output,
+        drop_output: Self::drop_output,
+        free: Self::free,
+    };
+
+    /// # Safety
+    /// The scheduler must be there, see `header.rs`.
+    unsafe fn schedule(scheduler: *const (), task: Notified) {
+        // SAFETY: made of a `*const S` in `create`; the rest is passed on to the caller.
+        unsafe { S::schedule(scheduler.cast(), task) };
+    }
+
+    /// # Safety
+    /// The caller must have the right to run the task.
+    unsafe fn run(header: NonNull<Header>, site: &Site<'_>) -> bool {
+        // SAFETY: the scheduler's reference keeps the cell until the task has ended.
+        let task = unsafe { header.as_ref() };
+        if task.state.start() == Started::Cancelled {
+            // SAFETY: started, so the stage is ours.
+            unsafe { Self::finish(header, site, Err(None)) };
+            return false;
         }
-        let id = this.meeting.id();
-        let result = if this.meeting.cancel_requested() {
-            None
-        } else {
-            let _running = super::RunningId::enter(id);
-            // SAFETY: a projection to the only field of a pinned wrapper; nothing moves it before it is dropped.
-            let future = unsafe { this.future.as_mut().map_unchecked_mut(|slot| &mut **slot) };
-            match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
-                Ok(Poll::Pending) => return Poll::Pending,
-                Ok(Poll::Ready(output)) => Some(Ok(output)),
-                Err(payload) => Some(Err(JoinError::panic(id, payload))),
+        // SAFETY: started, so the stage is ours.
+        let (polled, yielded) = unsafe { Self::poll(header) };
+        let result = match polled {
+            Ok(Poll::Ready(output)) => Ok(output),
+            Err(payload) => Err(JoinError::panic(task.id, payload)),
+            Ok(Poll::Pending) => {
+                if Self::enter(header, site) {
+                    match task.state.pause(yielded) {
+                        Paused::Idle => return false,
+                        Paused::Again => return true,
+                        Paused::Cancelled => {}
+                    }
+                }
+                // SAFETY: still running, so the stage is ours.
+                unsafe { Self::finish(header, site, Err(None)) };
+                return false;
             }
         };
-        finish(this.future, this.alive, this.meeting, this.scheduler.live(), result);
-        Poll::Ready(())
+        // SAFETY: as above.
+        unsafe { Self::finish(header, site, Ok(result)) };
+        false
     }
-}
 
-/// Ends a task; `None` means it is cancelled. The first panic wins: that of the poll, else that of the future's
-/// drop, which then takes the place of an output.
-fn finish<F: Future>(
-    future: Pin<&mut ManuallyDrop<F>>,
-    alive: &mut bool,
-    meeting: &Meeting<F::Output>,
-    live: &Live,
-    result: Option<JoinResult<F::Output>>,
-) {
-    let id = meeting.id();
-    let ending = if result.is_some() { Ending::Completed } else { Ending::Cancelled };
-    let result = {
-        let _running = super::RunningId::enter(id);
-        let dropped = catch_unwind(AssertUnwindSafe(|| drop_in_place(future, alive)));
-        match (result, dropped) {
-            (Some(result), Ok(())) => result,
-            (None, Ok(())) => Err(JoinError::cancelled(id)),
-            (Some(Err(first)), Err(second)) => {
-                discard_payload(second);
-                Err(first)
+    /// Polls the future; says also whether it yielded.
+    ///
+    /// # Safety
+    /// The stage must be the caller's, and hold the future.
+    #[inline]
+    unsafe fn poll(header: NonNull<Header>) -> (std::thread::Result<Poll<F::Output>>, bool) {
+        let current = Current::enter(header);
+        // SAFETY: the cell outlives this function: the task has not ended.
+        let waker = unsafe { borrowed_waker(header) };
+        let mut cx = Context::from_waker(&waker);
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            // SAFETY: the stage is ours and holds the future.
+            let future = unsafe { &mut *Self::body(header).future };
+            // SAFETY: the future is never moved: it is dropped in its place.
+            unsafe { Pin::new_unchecked(future) }.poll(&mut cx)
+        }));
+        (polled, current.leave())
+    }
+
+    /// Enters the task among the live ones after its first poll; false: there are none any more, it has to end.
+    #[inline]
+    fn enter(header: NonNull<Header>, site: &Site<'_>) -> bool {
+        // SAFETY: called by the runner, for whom the cell is there.
+        let task = unsafe { header.as_ref() };
+        if task.place().is_some() {
+            return true;
+        }
+        let Some((live, shard)) = site.live else { return true };
+        let Some(place) = live.enter(shard, header) else { return false };
+        task.set_place(place);
+        true
+    }
+
+    /// # Safety
+    /// The caller must have the right to run the task.
+    unsafe fn cancel(header: NonNull<Header>, site: &Site<'_>, no_thread: Option<io::Error>) {
+        // SAFETY: the scheduler's reference keeps the cell.
+        let _ = unsafe { header.as_ref() }.state.start();
+        // SAFETY: started, so the stage is ours.
+        unsafe { Self::finish(header, site, Err(no_thread)) };
+    }
+
+    /// Ends a task. `result`: what its poll ended with; or that it is cancelled, for want of a thread perhaps.
+    ///
+    /// # Safety
+    /// The caller must be the runner; the stage holds the future. The cell must not be used afterwards.
+    unsafe fn finish(
+        header: NonNull<Header>,
+        site: &Site<'_>,
+        result: Result<JoinResult<F::Output>, Option<io::Error>>,
+    ) {
+        // SAFETY: the scheduler's reference keeps the cell until it is let go of below.
+        let task = unsafe { header.as_ref() };
+        let completed = result.is_ok();
+        let result = result.unwrap_or_else(|why| Err(JoinError::cancelled(task.id, why)));
+        // SAFETY: passed on from the caller.
+        let result = unsafe { Self::drop_future(header, result) };
+        if let (Some((live, _)), Some(place)) = (site.live, task.place()) {
+            live.leave(place);
+        }
+        if let Some(metrics) = site.metrics {
+            (if completed { &metrics.completed } else { &metrics.cancelled }).add(1);
+        }
+        if !task.state.is_joined() {
+            if needs_drop::<F::Output>() || result.is_err() {
+                let _current = Current::enter(header);
+                contain(|| drop(result));
             }
-            (unusable, Err(payload)) => {
-                crate::error::contain(|| drop(unusable));
-                Err(JoinError::panic(id, payload))
+            if task.state.finish_unjoined() {
+                // SAFETY: it was the last reference.
+                unsafe { Self::free(header) };
+            }
+            return;
+        }
+        // SAFETY: the stage is ours, and empty.
+        unsafe { Self::body(header).output = ManuallyDrop::new(result) };
+        task.stage.set(Stage::Output);
+        match task.state.finish_joined() {
+            Finished::HandedOver => return,
+            Finished::WakeJoiner => {
+                // SAFETY: `JOIN_WAKER` was set when the task was done, so the place is ours.
+                if let Some(waker) = unsafe { task.take_join_waker() } {
+                    contain(|| waker.wake());
+                }
+            }
+            Finished::Unwanted => {
+                let _current = Current::enter(header);
+                // SAFETY: the handle was gone before the task was done, so the output is ours.
+                contain(|| unsafe { Self::drop_output(header) });
             }
         }
-    };
-    if let Some(place) = meeting.place() {
-        live.leave(place, ending);
+        // SAFETY: the scheduler's reference, which is ours to let go of.
+        unsafe { release(header) };
     }
-    let _running = super::RunningId::enter(id);
-    meeting.complete(result);
-}
 
-/// Drops the future where it stands, once.
-fn drop_in_place<F>(future: Pin<&mut ManuallyDrop<F>>, alive: &mut bool) {
-    // Cleared first: a drop that panics is not tried again.
-    if std::mem::take(alive) {
-        // SAFETY: the future is dropped where it is pinned, and not moved.
-        let slot = unsafe { future.get_unchecked_mut() };
-        // SAFETY: `alive` was set, so it has not been dropped; now it is cleared, so nobody touches it again.
-        unsafe { ManuallyDrop::drop(slot) };
+    /// Drops the future in its place. The first panic wins: that of the poll, else that of this drop, which then
+    /// takes the place of an output.
+    ///
+    /// # Safety
+    /// As for `finish`.
+    #[inline]
+    unsafe fn drop_future(header: NonNull<Header>, result: JoinResult<F::Output>) -> JoinResult<F::Output> {
+        // SAFETY: the caller is the runner.
+        let task = unsafe { header.as_ref() };
+        // First the mark: a drop that panics is not tried again.
+        task.stage.set(Stage::Empty);
+        if !needs_drop::<F>() {
+            return result;
+        }
+        let _current = Current::enter(header);
+        let dropped = catch_unwind(AssertUnwindSafe(|| {
+            // SAFETY: the stage is ours.
+            let body = unsafe { Self::body(header) };
+            // SAFETY: it held the future, whose mark is gone, so that nobody touches it again.
+            unsafe { ManuallyDrop::drop(&mut body.future) };
+        }));
+        let Err(payload) = dropped else { return result };
+        match result {
+            Err(first) if first.is_panic() => {
+                discard_payload(payload);
+                Err(first)
+            }
+            unusable => {
+                contain(|| drop(unusable));
+                Err(JoinError::panic(task.id, payload))
+            }
+        }
+    }
+
+    /// # Safety
+    /// The output must be the caller's, and `to` point to room for it.
+    unsafe fn take_output(header: NonNull<Header>, to: *mut ()) {
+        // SAFETY: the cell is there, for the caller has a reference.
+        unsafe { header.as_ref() }.stage.set(Stage::Empty);
+        // SAFETY: the output is the caller's, and with it the stage.
+        let body = unsafe { Self::body(header) };
+        // SAFETY: the stage held the output, which is moved out: its mark is gone.
+        let output = unsafe { ManuallyDrop::take(&mut body.output) };
+        // SAFETY: the caller says so.
+        unsafe { to.cast::<JoinResult<F::Output>>().write(output) };
+    }
+
+    /// # Safety
+    /// The output must be the caller's.
+    unsafe fn drop_output(header: NonNull<Header>) {
+        // SAFETY: the cell is there, for the caller has a reference.
+        unsafe { header.as_ref() }.stage.set(Stage::Empty);
+        // SAFETY: the output is the caller's, and with it the stage.
+        let body = unsafe { Self::body(header) };
+        // SAFETY: the stage held the output; its mark is gone, so that nobody touches it again.
+        unsafe { ManuallyDrop::drop(&mut body.output) };
+    }
+
+    /// # Safety
+    /// Nobody may have a reference.
+    unsafe fn free(header: NonNull<Header>) {
+        // SAFETY: the cell is there until `release`.
+        let task = unsafe { header.as_ref() };
+        debug_assert_eq!(task.stage.get(), Stage::Empty);
+        // SAFETY: nobody has a reference, so the place is ours. It is empty, unless a waker's clone has panicked.
+        let waker = unsafe { task.take_join_waker() };
+        if waker.is_some() {
+            contain(|| drop(waker));
+        }
+        // SAFETY: allocated with this layout in `create`; what was in it is dropped.
+        unsafe { pool::release(header.cast(), Layout::new::<Cell<F>>()) };
+    }
+
+    /// # Safety
+    /// The stage must be the caller's for as long as the reference is used.
+    #[inline]
+    #[allow(clippy::mut_from_ref, reason = "there is no reference to derive it from")]
+    unsafe fn body<'a>(header: NonNull<Header>) -> &'a mut Body<F> {
+        // SAFETY: the header stands at the front of its cell, whose address `create` made of the whole cell.
+        let cell = unsafe { header.cast::<Cell<F>>().as_ref() };
+        // SAFETY: the stage is the caller's.
+        unsafe { &mut *cell.body.get() }
     }
 }

@@ -1,17 +1,21 @@
 //! The handle side of a task: waiting for its result, asking it to end.
 //!
-//! Both handles are thin: all state is in the [`Meeting`]. A `JoinHandle` is the only one that takes the result;
-//! dropping it detaches the task.
+//! Both handles are one pointer: everything else is in the task's cell. A `JoinHandle` is the only one that takes the
+//! result; dropping it detaches the task. Who owns the output and the join waker is said in `state.rs`.
 
 use super::Id;
-use super::state::{Meeting, Remote};
+use super::header::{Stage, TaskRef, drop_output};
+use crate::error::contain;
+use crate::scheduler::budget::charge_one;
 use std::any::Any;
 use std::fmt;
 use std::io;
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 /// A task's or blocking job's owner: awaiting it yields what the task returned.
 ///
@@ -26,12 +30,37 @@ use std::task::{Context, Poll};
 /// Polling it again after it returned its result panics.
 #[must_use = "a JoinHandle does nothing unless awaited; drop it on purpose to detach the task"]
 pub struct JoinHandle<T> {
-    meeting: Arc<Meeting<T>>,
+    /// `None` only while it is dropped.
+    task: Option<TaskRef>,
+    _output: PhantomData<T>,
 }
 
+/// What a task or job ends with.
+pub(crate) type JoinResult<T> = Result<T, JoinError>;
+
+// SAFETY: a handle gives away `T`, and `TaskRef` is `Send` itself.
+unsafe impl<T: Send> Send for JoinHandle<T> {}
+// SAFETY: nothing of `T` can be reached through a shared handle.
+unsafe impl<T: Send> Sync for JoinHandle<T> {}
+// The output is in the task's cell: moving the handle moves none of it.
+impl<T> Unpin for JoinHandle<T> {}
+
 impl<T> JoinHandle<T> {
-    pub(crate) fn new(meeting: Arc<Meeting<T>>) -> JoinHandle<T> {
-        JoinHandle { meeting }
+    /// `task` must be the one reference that counts as the handle's, to a task with this output.
+    pub(super) fn new(task: TaskRef) -> JoinHandle<T> {
+        JoinHandle { task: Some(task), _output: PhantomData }
+    }
+
+    fn task(&self) -> &TaskRef {
+        match &self.task {
+            Some(task) => task,
+            None => unreachable!("a handle lets go of its task when it is dropped, not before"),
+        }
+    }
+
+    #[cfg(all(test, not(runtime_loom)))]
+    pub(super) fn raw(&self) -> std::ptr::NonNull<super::header::Header> {
+        self.task().raw()
     }
 
     /// Asks the task to end, without waiting for it.
@@ -40,44 +69,94 @@ impl<T> JoinHandle<T> {
     /// Pending. A task that finishes first keeps its result. A job of the blocking pool can be aborted only
     /// before it starts. Awaiting the handle then yields an error with [`JoinError::is_cancelled`].
     pub fn abort(&self) {
-        self.meeting.cancel();
+        self.task().abort();
     }
 
     /// Has the task ended? True also while its result is still to be read.
     pub fn is_finished(&self) -> bool {
-        self.meeting.is_finished()
+        self.task().header().state.is_done()
     }
 
     /// A handle that can abort the task but not wait for it.
-    pub fn abort_handle(&self) -> AbortHandle
-    where
-        T: Send + 'static,
-    {
-        AbortHandle { remote: Arc::clone(&self.meeting) as _ }
+    pub fn abort_handle(&self) -> AbortHandle {
+        AbortHandle { task: self.task().clone() }
     }
 
     /// The task's id, unique among the live tasks of the process.
     pub fn id(&self) -> Id {
-        self.meeting.id()
+        self.task().header().id
+    }
+
+    /// Leaves `waker` to be woken when the task ends; false: it has ended.
+    fn register(&mut self, waker: &Waker) -> bool {
+        let header = self.task().header();
+        if !header.state.take_waker_back() {
+            return false;
+        }
+        // SAFETY: the place is ours until it is given away. Cloning and dropping a waker is foreign code, but none that
+        // could come back here: that takes a mutable borrow of this handle.
+        let place = unsafe { &mut *header.join_waker.get() };
+        if !place.as_ref().is_some_and(|ours| ours.will_wake(waker)) {
+            let old = place.replace(waker.clone());
+            drop(old);
+        }
+        if header.state.give_waker() {
+            return true;
+        }
+        // SAFETY: the task was done before the place was given away, so it is still ours.
+        drop(unsafe { header.take_join_waker() });
+        false
     }
 }
 
 impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // No poll budget is asked for: a finished task is always Ready, and each handle is so only once.
-        self.meeting.poll_join(cx)
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if !self.is_finished() && self.register(cx.waker()) {
+            return Poll::Pending;
+        }
+        let header = self.task().header();
+        assert!(
+            header.stage.get() == Stage::Output,
+            "JoinHandle polled after it returned its result (task {})",
+            header.id
+        );
+        // A finished task is Ready whether or not any budget is left: each is so only once.
+        charge_one();
+        let mut output = MaybeUninit::<Self::Output>::uninit();
+        // SAFETY: the task is done, so the output is the handle's, and it is still there; the type is that of the task.
+        unsafe { (header.vtable.take_output)(self.task().raw(), output.as_mut_ptr().cast()) };
+        // SAFETY: written by `take_output`.
+        Poll::Ready(unsafe { output.assume_init() })
     }
 }
 
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
-        self.meeting.detach();
+        let Some(task) = self.task.take() else { return };
+        let header = task.header();
+        if header.state.detach_fresh() {
+            // That let go of the handle's reference too.
+            task.forget();
+            return;
+        }
+        let left = header.state.detach();
+        if left.waker {
+            // SAFETY: the state says that the place is ours.
+            let waker = unsafe { header.take_join_waker() };
+            if waker.is_some() {
+                contain(|| drop(waker));
+            }
+        }
+        if left.done && header.stage.get() == Stage::Output {
+            // SAFETY: the task is done, so the output is the handle's.
+            unsafe { drop_output(task) };
+        }
     }
 }
 
-// A panic elsewhere cannot leave the meeting half-changed: no foreign code runs under its lock.
+// A panic elsewhere cannot leave the task half-changed: its state is one atomic word.
 impl<T> UnwindSafe for JoinHandle<T> {}
 impl<T> RefUnwindSafe for JoinHandle<T> {}
 
@@ -88,26 +167,26 @@ impl<T> fmt::Debug for JoinHandle<T> {
 }
 
 /// Asks a task to end, from anywhere; made by [`JoinHandle::abort_handle`] or a
-/// [`JoinSet`](crate::task::JoinSet). It keeps neither the task nor its output alive.
+/// [`JoinSet`](crate::task::JoinSet). It keeps the task's memory, but neither its future nor its output.
 #[derive(Clone)]
 pub struct AbortHandle {
-    remote: Arc<dyn Remote>,
+    task: TaskRef,
 }
 
 impl AbortHandle {
     /// Asks the task to end; see [`JoinHandle::abort`].
     pub fn abort(&self) {
-        self.remote.cancel();
+        self.task.abort();
     }
 
     /// Has the task ended?
     pub fn is_finished(&self) -> bool {
-        self.remote.is_finished()
+        self.task.header().state.is_done()
     }
 
     /// The task's id.
     pub fn id(&self) -> Id {
-        self.remote.id()
+        self.task.header().id
     }
 }
 
@@ -123,11 +202,11 @@ impl fmt::Debug for AbortHandle {
 /// Why a task has no output: it panicked, or it was cancelled.
 pub struct JoinError {
     id: Id,
-    why: Why,
+    /// `None`: it was cancelled. In a box, because every task has room for an error in its cell.
+    why: Option<Box<Why>>,
 }
 
 enum Why {
-    Cancelled,
     /// In a mutex only to make the error `Sync`; nothing ever contends for it.
     Panic(Mutex<Box<dyn Any + Send>>),
     /// A blocking job for which no thread could be started.
@@ -135,16 +214,13 @@ enum Why {
 }
 
 impl JoinError {
-    pub(crate) fn cancelled(id: Id) -> JoinError {
-        JoinError { id, why: Why::Cancelled }
+    /// `no_thread`: it is a blocking job for which no thread could be started.
+    pub(super) fn cancelled(id: Id, no_thread: Option<io::Error>) -> JoinError {
+        JoinError { id, why: no_thread.map(|error| Box::new(Why::NoThread(error))) }
     }
 
-    pub(crate) fn panic(id: Id, payload: Box<dyn Any + Send>) -> JoinError {
-        JoinError { id, why: Why::Panic(Mutex::new(payload)) }
-    }
-
-    pub(crate) fn no_thread(id: Id, error: io::Error) -> JoinError {
-        JoinError { id, why: Why::NoThread(error) }
+    pub(super) fn panic(id: Id, payload: Box<dyn Any + Send>) -> JoinError {
+        JoinError { id, why: Some(Box::new(Why::Panic(Mutex::new(payload)))) }
     }
 
     /// True when the task was aborted, its runtime shut down, or it was a blocking job that never started.
@@ -154,7 +230,7 @@ impl JoinError {
 
     /// True when the task panicked, in its poll or in the `Drop` of its future.
     pub fn is_panic(&self) -> bool {
-        matches!(self.why, Why::Panic(_))
+        matches!(self.why.as_deref(), Some(Why::Panic(_)))
     }
 
     /// The panic's payload, for [`std::panic::resume_unwind`].
@@ -171,9 +247,9 @@ impl JoinError {
 
     /// The panic's payload, or the error itself if the task did not panic.
     pub fn try_into_panic(self) -> Result<Box<dyn Any + Send + 'static>, JoinError> {
-        match self.why {
-            Why::Panic(payload) => Ok(payload.into_inner().unwrap_or_else(PoisonError::into_inner)),
-            why => Err(JoinError { id: self.id, why }),
+        match self.why.map(|why| *why) {
+            Some(Why::Panic(payload)) => Ok(payload.into_inner().unwrap_or_else(PoisonError::into_inner)),
+            why => Err(JoinError { id: self.id, why: why.map(Box::new) }),
         }
     }
 
@@ -192,16 +268,16 @@ impl JoinError {
 
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.why {
-            Why::Cancelled => write!(f, "task {} was cancelled", self.id),
-            Why::NoThread(error) => {
+        match self.why.as_deref() {
+            None => write!(f, "task {} was cancelled", self.id),
+            Some(Why::NoThread(error)) => {
                 write!(
                     f,
                     "blocking job {} was cancelled: no thread could be started for it: {error}",
                     self.id
                 )
             }
-            Why::Panic(payload) => JoinError::with_message(payload, |message| match message {
+            Some(Why::Panic(payload)) => JoinError::with_message(payload, |message| match message {
                 Some(message) => write!(f, "task {} panicked with message {message:?}", self.id),
                 None => write!(f, "task {} panicked", self.id),
             }),
@@ -211,10 +287,10 @@ impl fmt::Display for JoinError {
 
 impl fmt::Debug for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.why {
-            Why::Cancelled => write!(f, "JoinError::Cancelled({:?})", self.id),
-            Why::NoThread(error) => write!(f, "JoinError::NoThread({:?}, {error:?})", self.id),
-            Why::Panic(payload) => JoinError::with_message(payload, |message| match message {
+        match self.why.as_deref() {
+            None => write!(f, "JoinError::Cancelled({:?})", self.id),
+            Some(Why::NoThread(error)) => write!(f, "JoinError::NoThread({:?}, {error:?})", self.id),
+            Some(Why::Panic(payload)) => JoinError::with_message(payload, |message| match message {
                 Some(message) => write!(f, "JoinError::Panic({:?}, {message:?}, ...)", self.id),
                 None => write!(f, "JoinError::Panic({:?}, ...)", self.id),
             }),
@@ -224,9 +300,9 @@ impl fmt::Debug for JoinError {
 
 impl std::error::Error for JoinError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &self.why {
-            Why::NoThread(error) => Some(error),
-            Why::Cancelled | Why::Panic(_) => None,
+        match self.why.as_deref() {
+            Some(Why::NoThread(error)) => Some(error),
+            None | Some(Why::Panic(_)) => None,
         }
     }
 }

@@ -1,144 +1,151 @@
-//! The tasks of a runtime that are alive, so that shutdown can end each of them.
+//! The tasks of a runtime that wait, so that shutdown can end each of them.
 //!
-//! Every task is entered here before it can run and leaves when its future is gone. Once the list is closed it
-//! refuses: a spawn during or after shutdown is cancelled at once.
+//! A task is entered when its first poll has returned Pending, by the worker that polled it and in that worker's
+//! shard, and leaves when its future is gone. Tasks that never wait are never entered; those that have not been polled
+//! yet are in a queue. Once the list is closed it refuses, and the refused task ends at once.
 //!
-//! Invariant: in each shard `spawned == completed + cancelled + tasks.len()`, asserted in debug builds; the
-//! counters live under the shard's lock, so that sums over the shards are consistent per shard.
+//! A shard is an array of headers; a free slot holds the number of the next one, marked by its lowest bit. Its lock is
+//! taken by its own worker, by one that ends a task which it has stolen, and at shutdown.
 //!
-//! Lock order: a shard's lock is a leaf; entries are dropped and cancelled outside of it (both run foreign code).
+//! Lock order: a shard's lock is a leaf; tasks are aborted and dropped outside of it.
 
-use super::state::Remote;
+use super::header::{Header, TaskRef};
 use crate::sync::prim::Mutex;
 use crossbeam_utils::CachePadded;
-use slab::Slab;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::ptr::{self, NonNull};
 
-/// All live tasks of one runtime, in shards to keep spawning threads apart.
+/// All waiting tasks of one runtime.
 pub(crate) struct Live {
     shards: Box<[CachePadded<Mutex<Shard>>]>,
-    next: AtomicUsize,
 }
 
-#[derive(Default)]
 struct Shard {
     closed: bool,
-    tasks: Slab<Arc<dyn Remote>>,
-    spawned: u64,
-    completed: u64,
-    cancelled: u64,
+    /// Headers, and free slots: `next << 1 | 1`.
+    slots: Vec<*mut Header>,
+    free: u32,
+    len: usize,
 }
+
+// SAFETY: an entry is a task that has not ended, whose cell the scheduler's reference keeps; what is done with it
+// under the lock is to count one more reference.
+unsafe impl Send for Shard {}
+
+/// No slot is free.
+const NONE: u32 = u32::MAX;
+/// A shard that has held more slots than this gives its memory back when it is empty.
+const SLOTS_KEPT: usize = 4096;
 
 /// Where a task is entered.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Place {
-    shard: usize,
-    slot: usize,
-}
-
-/// How a task ended, for the counters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ending {
-    /// Its poll returned Ready, or panicked.
-    Completed,
-    /// It was aborted or its runtime shut down.
-    Cancelled,
-}
-
-/// Sums over all shards.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    pub(crate) live: usize,
-    pub(crate) spawned: u64,
-    pub(crate) completed: u64,
-    pub(crate) cancelled: u64,
+pub(super) struct Place {
+    pub(super) shard: u16,
+    pub(super) slot: u32,
 }
 
 impl Live {
-    /// `parallelism`: how many threads are likely to spawn at once.
-    pub(crate) fn new(parallelism: usize) -> Live {
-        let shards = (parallelism.max(1) * 4).next_power_of_two().min(64);
-        Live {
-            shards: (0..shards).map(|_| CachePadded::new(Mutex::default())).collect(),
-            next: AtomicUsize::new(0),
-        }
+    /// One shard per worker.
+    pub(crate) fn new(workers: usize) -> Live {
+        let shard = || Shard { closed: false, slots: Vec::new(), free: NONE, len: 0 };
+        Live { shards: (0..workers.max(1)).map(|_| CachePadded::new(Mutex::new(shard()))).collect() }
     }
 
-    /// Enters a task; `None` when the list is closed.
-    pub(crate) fn enter(&self, task: Arc<dyn Remote>) -> Option<Place> {
-        // Relaxed: only spreads the load, orders nothing.
-        let shard = self.next.fetch_add(1, Ordering::Relaxed) & (self.shards.len() - 1);
-        let mut guard = self.shards[shard].lock();
-        if guard.closed {
-            drop(guard);
-            return None;
-        }
-        guard.spawned += 1;
-        Some(Place { shard, slot: guard.tasks.insert(task) })
+    /// Enters a task that is running; `None` when the list is closed.
+    pub(super) fn enter(&self, shard: usize, task: NonNull<Header>) -> Option<Place> {
+        let slot = self.shards[shard].lock().insert(task)?;
+        Some(Place { shard: shard as u16, slot })
     }
 
-    /// Takes a finished task out.
-    pub(crate) fn leave(&self, place: Place, ending: Ending) {
-        let task = {
-            let mut shard = self.shards[place.shard].lock();
-            match ending {
-                Ending::Completed => shard.completed += 1,
-                Ending::Cancelled => shard.cancelled += 1,
-            }
-            let task = shard.tasks.remove(place.slot);
-            debug_assert_eq!(shard.spawned, shard.completed + shard.cancelled + shard.tasks.len() as u64);
-            task
-        };
-        drop(task);
+    /// Takes a task out.
+    pub(super) fn leave(&self, place: Place) {
+        let emptied = self.shards[usize::from(place.shard)].lock().remove(place.slot);
+        drop(emptied);
     }
 
-    /// Refuses all tasks from now on and asks each live one to end.
+    /// Refuses all tasks from now on and asks each one that waits to end.
     pub(crate) fn close_and_cancel(&self) {
         for shard in &self.shards {
             let tasks: Vec<_> = {
                 let mut shard = shard.lock();
                 shard.closed = true;
-                shard.tasks.iter().map(|(_, task)| Arc::clone(task)).collect()
+                shard.tasks().collect()
             };
-            for task in tasks {
-                task.cancel();
-            }
+            tasks.iter().for_each(TaskRef::abort);
         }
     }
 
-    pub(crate) fn counts(&self) -> Counts {
-        let mut sum = Counts::default();
-        for shard in &self.shards {
-            let shard = shard.lock();
-            sum.live += shard.tasks.len();
-            sum.spawned += shard.spawned;
-            sum.completed += shard.completed;
-            sum.cancelled += shard.cancelled;
-        }
-        sum
+    /// Has every task that was entered left? After `close_and_cancel` this stays true.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.shards.iter().all(|shard| shard.lock().len == 0)
     }
 }
 
-#[cfg(test)]
+impl Shard {
+    fn insert(&mut self, task: NonNull<Header>) -> Option<u32> {
+        if self.closed {
+            return None;
+        }
+        self.len += 1;
+        let slot = self.free;
+        if let Some(entry) = self.slots.get_mut(slot as usize) {
+            self.free = (entry.addr() >> 1) as u32;
+            *entry = task.as_ptr();
+            return Some(slot);
+        }
+        let slot = self.slots.len() as u32;
+        if slot == NONE {
+            // Four thousand million tasks would fill any memory before.
+            std::process::abort();
+        }
+        self.slots.push(task.as_ptr());
+        Some(slot)
+    }
+
+    /// Returns memory for the caller to free without the lock.
+    fn remove(&mut self, slot: u32) -> Vec<*mut Header> {
+        self.len -= 1;
+        self.slots[slot as usize] = ptr::without_provenance_mut((self.free as usize) << 1 | 1);
+        self.free = slot;
+        if self.len == 0 && self.slots.len() > SLOTS_KEPT {
+            self.free = NONE;
+            return std::mem::take(&mut self.slots);
+        }
+        Vec::new()
+    }
+
+    fn tasks(&self) -> impl Iterator<Item = TaskRef> + '_ {
+        let used = self.slots.iter().filter(|entry| entry.addr() & 1 == 0);
+        // SAFETY: the task is entered, hence not ended: the scheduler's reference keeps its cell, and cannot be let
+        // go of before `leave`, which waits for the lock.
+        used.filter_map(|entry| NonNull::new(*entry)).map(|task| unsafe { TaskRef::of(task) })
+    }
+}
+
+#[cfg(all(test, not(runtime_loom)))]
 mod tests {
     use super::*;
-    use crate::task::Id;
-    use crate::task::state::Meeting;
 
     #[test]
-    fn a_closed_list_refuses_and_has_cancelled_all() {
-        let live = Live::new(3);
-        let tasks: Vec<_> = (0..100).map(|_| Arc::new(Meeting::<()>::new(Id::next()))).collect();
-        let places: Vec<_> = tasks.iter().filter_map(|t| live.enter(Arc::clone(t) as _)).collect();
-        live.leave(places[0], Ending::Completed);
-        live.close_and_cancel();
-        assert!(!tasks[0].cancel_requested(), "it had left before");
-        assert!(tasks[1..].iter().all(|t| t.cancel_requested()));
-        assert!(live.enter(Arc::new(Meeting::<()>::new(Id::next()))).is_none());
-        for place in &places[1..] {
-            live.leave(*place, Ending::Cancelled);
+    fn slots_are_used_again_and_given_back() {
+        let live = Live::new(2);
+        let header = |n: usize| NonNull::new(ptr::without_provenance_mut::<Header>(n * 8 + 8)).unwrap();
+        let mut places: Vec<_> = (0..10_000).map(|n| live.enter(n % 2, header(n)).unwrap()).collect();
+        assert!(!live.is_empty());
+        for place in places.drain(..5000) {
+            live.leave(place);
         }
-        assert_eq!(live.counts(), Counts { live: 0, spawned: 100, completed: 1, cancelled: 99 });
+        places.extend((0..5000).map(|n| live.enter(n % 2, header(n)).unwrap()));
+        assert!(live.shards.iter().all(|shard| shard.lock().slots.len() == 5000));
+        places.into_iter().for_each(|place| live.leave(place));
+        assert!(live.is_empty());
+        assert!(live.shards.iter().all(|shard| shard.lock().slots.capacity() == 0));
+    }
+
+    #[test]
+    fn a_closed_list_refuses() {
+        let live = Live::new(1);
+        live.close_and_cancel();
+        let header = NonNull::new(ptr::without_provenance_mut::<Header>(8)).unwrap();
+        assert!(live.enter(0, header).is_none());
     }
 }

@@ -4,13 +4,16 @@
 //! time and may move between workers at each `.await`. A panic ends its task alone and reaches the handle as a
 //! [`JoinError`].
 //!
-//! Inside: `cell` is the task itself (scheduling state and future), `state` where it meets its handles, `live`
-//! the list by which shutdown finds it. This module owns the task's identity.
+//! Inside: `cell` is the task itself, behind a `header` that all cells share; `state` says who may do what with it;
+//! `pool` is where its memory comes from; `live` the list by which shutdown finds it. This module owns the task's
+//! identity, and knows which task runs on a thread.
 
 pub(crate) mod cell;
+pub(crate) mod header;
 mod join_handle;
 mod join_set;
 pub(crate) mod live;
+mod pool;
 pub(crate) mod state;
 mod yielding;
 
@@ -20,9 +23,11 @@ pub use join_handle::{AbortHandle, JoinError, JoinHandle};
 pub use join_set::JoinSet;
 pub use yielding::yield_now;
 
+use header::Header;
 use std::cell::Cell;
 use std::fmt;
 use std::num::NonZeroU64;
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A task's or blocking job's identity: unique within the process, never used again.
@@ -56,23 +61,56 @@ impl fmt::Display for Id {
     }
 }
 
-thread_local! {
-    static RUNNING: Cell<Option<Id>> = const { Cell::new(None) };
+/// What a thread knows about the task whose code it runs.
+struct Running {
+    task: Cell<*const Header>,
+    /// It asked for another turn; counts when its poll returns Pending.
+    yielded: Cell<bool>,
 }
 
-/// Marks the thread as running a task's code for as long as it lives.
-pub(crate) struct RunningId(Option<Id>);
+thread_local! {
+    static RUNNING: Running =
+        const { Running { task: Cell::new(std::ptr::null()), yielded: Cell::new(false) } };
+}
 
-impl RunningId {
-    pub(crate) fn enter(id: Id) -> RunningId {
-        RunningId(RUNNING.try_with(|running| running.replace(Some(id))).unwrap_or(None))
+/// Marks the thread as running a task's code for as long as it lives; then puts back what was there before.
+pub(crate) struct Current {
+    before: *const Header,
+    yielded_before: bool,
+}
+
+impl Current {
+    /// `task` must not be freed while this lives.
+    #[inline]
+    fn enter(task: NonNull<Header>) -> Current {
+        RUNNING.with(|running| Current {
+            before: running.task.replace(task.as_ptr()),
+            yielded_before: running.yielded.replace(false),
+        })
+    }
+
+    /// Ends it; did the task yield?
+    #[inline]
+    fn leave(self) -> bool {
+        RUNNING.with(|running| running.yielded.get())
+    }
+
+    fn is(task: *const Header) -> bool {
+        RUNNING.with(|running| std::ptr::eq(running.task.get(), task))
+    }
+
+    fn set_yielded() {
+        RUNNING.with(|running| running.yielded.set(true));
     }
 }
 
-impl Drop for RunningId {
+impl Drop for Current {
+    #[inline]
     fn drop(&mut self) {
-        // An error means that the thread is exiting: nobody can ask any more.
-        let _ = RUNNING.try_with(|running| running.set(self.0));
+        RUNNING.with(|running| {
+            running.task.set(self.before);
+            running.yielded.set(self.yielded_before);
+        });
     }
 }
 
@@ -90,10 +128,12 @@ pub fn id() -> Id {
 
 /// The id of the task, or blocking job, that is running on this thread; `None` outside of any.
 pub fn try_id() -> Option<Id> {
-    RUNNING.try_with(Cell::get).unwrap_or(None)
+    let task = RUNNING.with(|running| running.task.get());
+    // SAFETY: whoever entered it keeps it until it is left.
+    unsafe { task.as_ref() }.map(|task| task.id)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(runtime_loom)))]
 mod tests {
     use super::*;
     use std::collections::HashSet;
@@ -109,11 +149,17 @@ mod tests {
 
     #[test]
     fn the_running_id_nests_and_ends() {
+        let mut handles = Vec::new();
+        let mut ids = Vec::new();
+        for _ in 0..2 {
+            let (job, handle) = cell::create_job(|| ());
+            ids.push(handle.id());
+            handles.push((job, handle));
+        }
         assert_eq!(try_id(), None);
-        let (outer, inner) = (Id::next(), Id::next());
-        let guard = RunningId::enter(outer);
-        drop(RunningId::enter(inner));
-        assert_eq!(id(), outer);
+        let guard = Current::enter(handles[0].1.raw());
+        drop(Current::enter(handles[1].1.raw()));
+        assert_eq!(id(), ids[0]);
         drop(guard);
         assert_eq!(try_id(), None);
     }

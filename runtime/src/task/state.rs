@@ -1,277 +1,392 @@
-//! The meeting point of a task and its handles: who asked for an abort, what came out, who waits for it.
+//! A task's state: one word that says who may do what with it.
 //!
-//! One [`Meeting`] is shared by the running side (a task's cell, or a job of the blocking pool) and the handle
-//! side (one `JoinHandle`, any number of `AbortHandle`s). Whether the task is scheduled or running is no
-//! business of this file: that is the cell's (`task/cell.rs`).
-//!
-//! | field | written by | read by |
+//! | bit | name | meaning |
 //! |---|---|---|
-//! | `cancel` | any handle: false → true, once, Release | the running side before each poll, Acquire |
-//! | `remote` | the spawner, once, before the task can run | any handle that aborts |
-//! | `place` | the spawner, once, before the task can run | the running side when it ends |
-//! | `stage` | both sides, under its lock | both sides, under its lock |
+//! | 0 | `SCHEDULED` | a [`Notified`](super::cell::Notified) exists: in a queue, in a slot, or in somebody's hands |
+//! | 1 | `RUNNING` | a thread polls the future or drops it; the *stage* (future or output) is its alone |
+//! | 2 | `DONE` | the future is gone; the output, if wanted, is in the stage and belongs to the `JoinHandle` |
+//! | 3 | `JOIN` | the `JoinHandle` lives and has not let go of the output |
+//! | 4 | `JOIN_WAKER` | the join waker is set and belongs to the completer; without this bit it is the handle's |
+//! | 5 | `CANCEL` | an abort was asked for |
+//! | 6… | references | `JoinHandle`, `AbortHandle`s, `Waker`s, and **one** for the scheduler until the task has ended |
 //!
-//! Stages: `Waiting { wanted }` → `Done(result)` → `Taken`, or `Waiting { wanted: false }` → `Taken` when the
-//! handle is gone by then. The running side completes exactly once; the result moves out exactly once.
+//! | from → to | who | how |
+//! |---|---|---|
+//! | idle → `SCHEDULED` | any waker, an abort, shutdown | [`State::wake_by_ref`], [`State::wake_by_value`], [`State::abort`]; who sets the bit has the `Notified` and must queue it |
+//! | `SCHEDULED` → `RUNNING` | the owner of the `Notified` | [`State::start`] |
+//! | `RUNNING` → idle or `SCHEDULED` | the runner, after Pending | [`State::pause`]; a wake-up or yield meanwhile makes it `SCHEDULED`, and the runner queues it |
+//! | `RUNNING` → `DONE` | the runner, after Ready, a panic or an abort | [`State::finish_unjoined`], [`State::finish_joined`] |
+//! | `JOIN` cleared | the handle when dropped | [`State::detach`]; after `DONE` it owns the output instead |
+//! | `JOIN_WAKER` set, cleared | the handle, and only before `DONE` | [`State::give_waker`], [`State::take_waker_back`] |
 //!
-//! Lock order: `stage` is a leaf. Wakers are cloned, dropped and woken, and results dropped, outside of it: all
-//! of these are foreign code. Each transition therefore returns what its caller has to dispose of.
+//! **Every wake-up is a read-modify-write with Release, even one that changes nothing**: data that was published
+//! before a wake of an already scheduled task is seen by its next poll, whose `start` acquires.
+//!
+//! **The solo path.** When the word holds nothing but the scheduler's reference, no handle and no waker exists, so
+//! nobody else can touch the task: plain loads and stores take the place of the read-modify-writes. The load that
+//! finds this is an Acquire: it pairs with the Release of the `ref_dec` or `detach` that let go of the last other
+//! reference, and thus orders after everything that its owner did. New wakers are made during a poll only, by code
+//! that the runner calls; they are counted in this word before they can leave the thread.
+//!
+//! **Who drops what.** The future: the runner. The output: the handle if `DONE` came first, else (`JOIN` gone) the
+//! runner. The join waker: the completer if `JOIN_WAKER` is set at `DONE`, else the handle. The memory: whoever
+//! lets go of the last reference.
 
-use super::Id;
-use super::join_handle::JoinError;
-use crate::error::contain;
-use crate::sync::prim::Mutex;
-use crate::sync::prim::atomic::{AtomicBool, Ordering};
-use std::sync::OnceLock;
-use std::task::{Context, Poll, Waker};
+use crate::sync::prim::atomic::{AtomicUsize, Ordering};
 
-/// What a task or job ends with.
-pub(crate) type JoinResult<T> = Result<T, JoinError>;
+const SCHEDULED: usize = 1;
+const RUNNING: usize = 1 << 1;
+const DONE: usize = 1 << 2;
+const JOIN: usize = 1 << 3;
+const JOIN_WAKER: usize = 1 << 4;
+const CANCEL: usize = 1 << 5;
+const REF: usize = 1 << 6;
+/// What is left when only the scheduler knows the task.
+const SOLO: usize = REF;
+/// More references than memory can hold wakers for: they have been leaked, and would wrap.
+const REFS_MAX: usize = usize::MAX / 2;
 
-/// Shared by a task and its handles; see the module's table.
-pub(crate) struct Meeting<T> {
-    id: Id,
-    cancel: AtomicBool,
-    remote: OnceLock<Waker>,
-    place: OnceLock<super::live::Place>,
-    stage: Mutex<Stage<T>>,
+/// The word; see the module's tables.
+#[derive(Debug)]
+pub(crate) struct State(AtomicUsize);
+
+/// What [`State::start`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Started {
+    /// Poll it.
+    Run,
+    /// An abort was asked for: drop the future instead.
+    Cancelled,
 }
 
-enum Stage<T> {
-    /// Not finished. `wanted`: the JoinHandle lives. `waker`: whom to tell.
-    Waiting { waker: Option<Waker>, wanted: bool },
-    /// Finished; the result waits for the handle.
-    Done(JoinResult<T>),
-    /// The result has moved out, or nobody wanted it.
-    Taken,
+/// What is to be done with a task that is Pending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Paused {
+    /// Nothing: a waker will schedule it.
+    Idle,
+    /// Queue it: it was woken while it ran, or yielded.
+    Again,
+    /// Drop the future: an abort was asked for. Still `RUNNING`.
+    Cancelled,
 }
 
-/// What [`Meeting::register`] found.
-enum Registered<T> {
-    Finished(JoinResult<T>),
-    Waiting,
-    /// The stored waker is another one: clone the caller's and come back with it.
-    NeedsWaker,
+/// What is left to do after [`State::finish_joined`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Finished {
+    /// Nothing; the scheduler's reference has been let go of, so the task must not be touched any more.
+    HandedOver,
+    /// Take the join waker, wake it, then let go of the scheduler's reference.
+    WakeJoiner,
+    /// The handle went away meanwhile: drop the output, then let go of the scheduler's reference.
+    Unwanted,
 }
 
-/// The handle side of a [`Meeting`] without the result's type.
-pub(crate) trait Remote: Send + Sync {
-    fn id(&self) -> Id;
-    /// Asks the task to end. Safe at any time, from any thread, any number of times.
-    fn cancel(&self);
-    fn is_finished(&self) -> bool;
+/// What is left to do after a wake-up by value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Woken {
+    Nothing,
+    /// The caller has the `Notified` now.
+    Schedule,
+    /// It was the last reference to a task that has ended.
+    Free,
 }
 
-impl<T> Meeting<T> {
-    pub(crate) fn new(id: Id) -> Meeting<T> {
-        Meeting {
-            id,
-            cancel: AtomicBool::new(false),
-            remote: OnceLock::new(),
-            place: OnceLock::new(),
-            stage: Mutex::new(Stage::Waiting { waker: None, wanted: true }),
+/// What the handle owns when it goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Detached {
+    /// The task has ended: what is left of its output is the handle's.
+    pub(crate) done: bool,
+    /// The join waker, if any, is the handle's: the completer will not look at it.
+    pub(crate) waker: bool,
+}
+
+impl State {
+    /// A task that is about to be queued, with the scheduler's and its handle's reference.
+    pub(crate) fn new() -> State {
+        State(AtomicUsize::new(SCHEDULED | JOIN | (2 * REF)))
+    }
+
+    /// The owner of the `Notified` begins to run it.
+    pub(crate) fn start(&self) -> Started {
+        // Acquire: see "The solo path".
+        if self.0.load(Ordering::Acquire) == SOLO | SCHEDULED {
+            // Relaxed: nobody else can look.
+            self.0.store(SOLO | RUNNING, Ordering::Relaxed);
+            return Started::Run;
         }
+        // One bit is set and the other not, so exclusive-or swaps them. Acquire pairs with the Release of wakers and
+        // of the runner before; Release carries on what this thread did before it ran the task.
+        let before = self.0.fetch_xor(SCHEDULED | RUNNING, Ordering::AcqRel);
+        debug_assert_eq!(
+            before & (SCHEDULED | RUNNING | DONE),
+            SCHEDULED,
+            "a task was run without its right"
+        );
+        if before & CANCEL == 0 { Started::Run } else { Started::Cancelled }
     }
 
-    pub(crate) fn id(&self) -> Id {
-        self.id
-    }
-
-    /// Stores the waker by which an abort reaches the task. Called once, by the spawner, before the first poll.
-    pub(crate) fn set_remote(&self, waker: Waker) {
-        let first = self.remote.set(waker).is_ok();
-        debug_assert!(first, "a task has one remote waker");
-    }
-
-    /// Stores where the task stands among the live ones. Called once, by the spawner, before the first poll.
-    pub(crate) fn set_place(&self, place: super::live::Place) {
-        let first = self.place.set(place).is_ok();
-        debug_assert!(first, "a task is entered among the live ones once");
-    }
-
-    /// Where the task stands among the live ones; `None` if it was refused.
-    pub(crate) fn place(&self) -> Option<super::live::Place> {
-        self.place.get().copied()
-    }
-
-    /// Has any handle asked for an abort? Acquire pairs with the Release in [`Meeting::cancel`].
-    pub(crate) fn cancel_requested(&self) -> bool {
-        self.cancel.load(Ordering::Acquire)
-    }
-
-    /// The running side's last word: publishes the result and wakes whoever joins. A result that nobody wants
-    /// is dropped here; panics of that drop and of the waker end here too.
-    pub(crate) fn complete(&self, result: JoinResult<T>) {
-        let (waker, unwanted) = {
-            let mut stage = self.stage.lock();
-            match std::mem::replace(&mut *stage, Stage::Taken) {
-                Stage::Waiting { waker, wanted: true } => {
-                    *stage = Stage::Done(result);
-                    (waker, None)
-                }
-                Stage::Waiting { waker, wanted: false } => (waker, Some(result)),
-                other => {
-                    *stage = other;
-                    debug_assert!(false, "task {} completed twice", self.id);
-                    (None, Some(result))
-                }
-            }
-        };
-        if let Some(waker) = waker {
-            contain(|| waker.wake());
+    /// The poll returned Pending. `yielded`: queue it again.
+    pub(crate) fn pause(&self, yielded: bool) -> Paused {
+        let (idle, again) = (SOLO, SOLO | SCHEDULED);
+        // Acquire: see "The solo path".
+        let mut word = self.0.load(Ordering::Acquire);
+        if word == SOLO | RUNNING {
+            // Relaxed: nobody else can look; whoever takes the task from a queue is ordered by the queue.
+            self.0.store(if yielded { again } else { idle }, Ordering::Relaxed);
+            return if yielded { Paused::Again } else { Paused::Idle };
         }
-        if unwanted.is_some() {
-            contain(|| drop(unwanted));
-        }
-    }
-
-    /// The handle's poll. Ready exactly once.
-    ///
-    /// # Panics
-    /// When the result has already been taken.
-    #[track_caller]
-    pub(crate) fn poll_join(&self, cx: &mut Context<'_>) -> Poll<JoinResult<T>> {
-        let mut clone = None;
         loop {
-            let (found, stale) = self.register(cx.waker(), clone.take());
-            drop(stale);
-            match found {
-                Registered::Finished(result) => return Poll::Ready(result),
-                Registered::Waiting => return Poll::Pending,
-                Registered::NeedsWaker => clone = Some(cx.waker().clone()),
+            debug_assert_eq!(word & (RUNNING | DONE), RUNNING);
+            let (next, paused) = if yielded || word & SCHEDULED != 0 {
+                ((word & !RUNNING) | SCHEDULED, Paused::Again)
+            } else if word & CANCEL != 0 {
+                return Paused::Cancelled;
+            } else {
+                (word & !RUNNING, Paused::Idle)
+            };
+            // Release pairs with the Acquire of the next `start`: that runner sees what this poll wrote.
+            match self.0.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return paused,
+                Err(now) => word = now,
             }
         }
     }
 
-    /// One look under the lock. Returns what it found, and a waker for the caller to drop.
-    #[track_caller]
-    fn register(&self, ours: &Waker, clone: Option<Waker>) -> (Registered<T>, Option<Waker>) {
-        let mut stage = self.stage.lock();
-        match &mut *stage {
-            Stage::Waiting { waker: Some(waker), .. } if waker.will_wake(ours) => {
-                (Registered::Waiting, clone)
-            }
-            Stage::Waiting { waker, .. } => match clone {
-                Some(clone) => (Registered::Waiting, waker.replace(clone)),
-                None => (Registered::NeedsWaker, None),
-            },
-            Stage::Done(_) => match std::mem::replace(&mut *stage, Stage::Taken) {
-                Stage::Done(result) => (Registered::Finished(result), clone),
-                Stage::Waiting { .. } | Stage::Taken => unreachable!("the lock is held"),
-            },
-            Stage::Taken => {
-                drop(stage);
-                panic!("JoinHandle polled after it returned its result (task {})", self.id);
+    #[cfg(all(test, not(runtime_loom)))]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.0.load(Ordering::Acquire) & (SCHEDULED | RUNNING | DONE) == 0
+    }
+
+    /// Does the handle want the output? Once false it stays false. For the runner.
+    pub(crate) fn is_joined(&self) -> bool {
+        // Acquire pairs with the Release of `detach`, for the caller may find itself alone.
+        self.0.load(Ordering::Acquire) & JOIN != 0
+    }
+
+    /// Ends a task whose handle is gone, and lets go of the scheduler's reference. True: it was the last.
+    pub(crate) fn finish_unjoined(&self) -> bool {
+        if self.0.load(Ordering::Acquire) == SOLO | RUNNING {
+            return true;
+        }
+        // `RUNNING` is set and `DONE` is not, and there is our reference, so this is the same as three changes of
+        // bits. Release: the memory's next owner sees what we did; Acquire: as that owner we see what others did.
+        let before = self.0.fetch_sub(REF + RUNNING - DONE, Ordering::AcqRel);
+        debug_assert_eq!(before & (RUNNING | DONE | JOIN), RUNNING);
+        before / REF == 1
+    }
+
+    /// Ends a task whose output has been stored for the handle.
+    pub(crate) fn finish_joined(&self) -> Finished {
+        let mut word = self.0.load(Ordering::Relaxed);
+        loop {
+            debug_assert_eq!(word & (RUNNING | DONE), RUNNING);
+            let (next, finished) = match (word & JOIN != 0, word & JOIN_WAKER != 0) {
+                (true, false) => (word - REF - RUNNING + DONE, Finished::HandedOver),
+                (true, true) => (word - RUNNING + DONE, Finished::WakeJoiner),
+                (false, _) => (word - RUNNING + DONE, Finished::Unwanted),
+            };
+            // Release pairs with the Acquire of the handle that finds `DONE`, and reads the output; Acquire with the
+            // Release of `give_waker`, for the waker.
+            match self.0.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => return finished,
+                Err(now) => word = now,
             }
         }
     }
 
-    /// Asks the running side to end.
-    pub(crate) fn cancel(&self) {
-        // The wake-up is a read-modify-write on the task's state even when the task is already scheduled, so the
-        // poll that follows sees the flag.
-        self.cancel.store(true, Ordering::Release);
-        if let Some(waker) = self.remote.get() {
-            waker.wake_by_ref();
-        }
+    /// True: the task was idle, and the caller has the `Notified` now.
+    #[must_use = "the task has to be queued"]
+    pub(crate) fn wake_by_ref(&self) -> bool {
+        // Release pairs with the Acquire of `start`, also when the bit was set already.
+        let before = self.0.fetch_or(SCHEDULED, Ordering::AcqRel);
+        before & (SCHEDULED | RUNNING | DONE) == 0
     }
 
-    /// Is there a result, taken or not?
-    pub(crate) fn is_finished(&self) -> bool {
-        !matches!(*self.stage.lock(), Stage::Waiting { .. })
-    }
-
-    /// The JoinHandle is gone: the task is detached, or its unread result dropped (its panic ends here).
-    pub(crate) fn detach(&self) {
-        let (waker, unread) = {
-            let mut stage = self.stage.lock();
-            match std::mem::replace(&mut *stage, Stage::Taken) {
-                Stage::Waiting { waker, .. } => {
-                    *stage = Stage::Waiting { waker: None, wanted: false };
-                    (waker, None)
-                }
-                Stage::Done(result) => (None, Some(result)),
-                Stage::Taken => (None, None),
+    /// Wakes and lets go of the caller's reference in one step.
+    #[must_use = "the task has to be queued or freed"]
+    pub(crate) fn wake_by_value(&self) -> Woken {
+        let mut word = self.0.load(Ordering::Relaxed);
+        loop {
+            let next = (word | SCHEDULED) - REF;
+            // As in `wake_by_ref`, and as in `ref_dec`.
+            match self.0.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) if word / REF == 1 => return Woken::Free,
+                Ok(_) if word & (SCHEDULED | RUNNING | DONE) == 0 => return Woken::Schedule,
+                Ok(_) => return Woken::Nothing,
+                Err(now) => word = now,
             }
-        };
-        if waker.is_some() || unread.is_some() {
-            contain(|| drop(waker));
-            contain(|| drop(unread));
         }
+    }
+
+    /// Asks for an abort. True: the task was idle, and the caller has the `Notified` now.
+    #[must_use = "the task has to be queued"]
+    pub(crate) fn abort(&self) -> bool {
+        // A running task looks at `CANCEL` when its poll is over; it must not find `SCHEDULED` there too, which is
+        // harmless but would cost it a round through the queue. Hence no plain `fetch_or` of both.
+        let mut word = self.0.load(Ordering::Relaxed);
+        loop {
+            let scheduled = if word & (RUNNING | DONE) == 0 { SCHEDULED } else { 0 };
+            match self.0.compare_exchange_weak(
+                word,
+                word | CANCEL | scheduled,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return word & (SCHEDULED | RUNNING | DONE) == 0,
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        // Acquire pairs with the Release of `finish_joined`: the output is visible.
+        self.0.load(Ordering::Acquire) & DONE != 0
+    }
+
+    /// The handle has filled the waker's place and gives it to the completer; false: too late, it is done.
+    #[must_use = "a waker that was not given is still the handle's"]
+    pub(crate) fn give_waker(&self) -> bool {
+        // Release pairs with the Acquire of `finish_joined`.
+        self.change_unless_done(|word| {
+            debug_assert_eq!(word & (JOIN | JOIN_WAKER), JOIN);
+            word | JOIN_WAKER
+        })
+        .is_ok()
+    }
+
+    /// The waker's place is the handle's again if it was given away; false: too late, it is done.
+    #[must_use = "a waker that was not taken back is the completer's"]
+    pub(crate) fn take_waker_back(&self) -> bool {
+        // A handle that never gave one needs no change: only it sets `JOIN_WAKER`.
+        let word = self.0.load(Ordering::Acquire);
+        if word & (DONE | JOIN_WAKER) == 0 {
+            return true;
+        }
+        self.change_unless_done(|word| word & !JOIN_WAKER).is_ok()
+    }
+
+    /// The handle goes: what it owns from now on, see [`Detached`]. It keeps its reference.
+    pub(crate) fn detach(&self) -> Detached {
+        match self.change_unless_done(|word| word & !(JOIN | JOIN_WAKER)) {
+            Ok(_) => Detached { done: false, waker: true },
+            Err(word) => Detached { done: true, waker: word & JOIN_WAKER == 0 },
+        }
+    }
+
+    /// The commonest way for a handle to go, in one step: at once, before anything has happened to its task.
+    pub(crate) fn detach_fresh(&self) -> bool {
+        let (fresh, detached) = (SCHEDULED | JOIN | (2 * REF), SCHEDULED | REF);
+        // Release pairs with the Acquire of the solo path.
+        self.0.compare_exchange(fresh, detached, Ordering::Release, Ordering::Relaxed).is_ok()
+    }
+
+    /// Changes the word unless it is done, and then returns it.
+    fn change_unless_done(&self, change: impl Fn(usize) -> usize) -> Result<(), usize> {
+        let mut word = self.0.load(Ordering::Acquire);
+        loop {
+            if word & DONE != 0 {
+                return Err(word);
+            }
+            match self.0.compare_exchange_weak(word, change(word), Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return Ok(()),
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    /// A further reference, made from one that the caller has.
+    pub(crate) fn ref_inc(&self) {
+        // Relaxed: the new reference reaches other threads by a way that orders.
+        let before = self.0.fetch_add(REF, Ordering::Relaxed);
+        if before > REFS_MAX {
+            std::process::abort();
+        }
+    }
+
+    /// Lets go of a reference. True: it was the last, the caller frees the memory.
+    #[must_use = "the last reference has to free the memory"]
+    pub(crate) fn ref_dec(&self) -> bool {
+        // Release: what was done through this reference comes before the memory is freed, or the solo path is taken;
+        // Acquire: for the one who frees it.
+        let before = self.0.fetch_sub(REF, Ordering::AcqRel);
+        debug_assert!(before >= REF, "a reference too many was let go of");
+        before / REF == 1
     }
 }
 
-impl<T: Send> Remote for Meeting<T> {
-    fn id(&self) -> Id {
-        self.id
-    }
-
-    fn cancel(&self) {
-        Meeting::cancel(self);
-    }
-
-    fn is_finished(&self) -> bool {
-        Meeting::is_finished(self)
-    }
-}
-
-#[cfg(test)]
+#[cfg(all(test, not(runtime_loom)))]
 mod tests {
     use super::*;
-    use std::sync::Arc;
-    use std::sync::atomic::AtomicUsize;
-    use std::task::Wake;
 
-    /// A waker whose clones, wakes and drops all re-enter the meeting: each would deadlock under its lock.
-    struct Nosy(Arc<Meeting<u32>>, AtomicUsize);
-
-    impl Wake for Nosy {
-        fn wake(self: Arc<Self>) {
-            assert!(self.0.is_finished());
-            self.1.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    impl Drop for Nosy {
-        fn drop(&mut self) {
-            self.0.is_finished();
-        }
+    #[test]
+    fn a_detached_task_runs_solo_to_its_end() {
+        let state = State::new();
+        assert!(state.detach_fresh());
+        assert_eq!(state.start(), Started::Run);
+        assert_eq!(state.pause(true), Paused::Again);
+        assert_eq!(state.start(), Started::Run);
+        assert!(!state.is_joined());
+        assert!(state.finish_unjoined(), "the scheduler's was the last reference");
     }
 
     #[test]
-    fn the_join_waker_runs_outside_the_lock_and_once() {
-        let meeting = Arc::new(Meeting::new(Id::next()));
-        let nosy = Arc::new(Nosy(Arc::clone(&meeting), AtomicUsize::new(0)));
-        let first = Waker::from(Arc::clone(&nosy));
-        let second = Waker::from(Arc::new(Nosy(Arc::clone(&meeting), AtomicUsize::new(0))));
-        assert!(meeting.poll_join(&mut Context::from_waker(&second)).is_pending());
-        assert!(meeting.poll_join(&mut Context::from_waker(&first)).is_pending());
-        drop(second);
-        meeting.complete(Ok(7));
-        assert_eq!(nosy.1.load(Ordering::Relaxed), 1);
-        match meeting.poll_join(&mut Context::from_waker(&first)) {
-            Poll::Ready(Ok(value)) => assert_eq!(value, 7),
-            other => panic!("expected the result, got {}", other.is_pending()),
-        }
+    fn a_wake_during_the_poll_queues_again_and_only_once() {
+        let state = State::new();
+        assert_eq!(state.start(), Started::Run);
+        assert!(!state.wake_by_ref());
+        assert!(!state.wake_by_ref());
+        assert_eq!(state.pause(false), Paused::Again);
+        assert_eq!(state.start(), Started::Run);
+        assert_eq!(state.pause(false), Paused::Idle);
+        assert!(state.is_idle());
+        state.ref_inc();
+        assert_eq!(state.wake_by_value(), Woken::Schedule);
+        assert!(!state.wake_by_ref());
     }
 
     #[test]
-    fn an_unwanted_result_is_dropped_by_the_completer() {
-        let probe = Arc::new(());
-        let meeting = Meeting::new(Id::next());
-        meeting.detach();
-        meeting.complete(Ok(Arc::clone(&probe)));
-        assert_eq!(Arc::strong_count(&probe), 1);
-        assert!(meeting.is_finished());
+    fn an_abort_reaches_idle_scheduled_and_running_tasks() {
+        let state = State::new();
+        assert!(!state.abort(), "it is scheduled already");
+        assert_eq!(state.start(), Started::Cancelled);
+        let state = State::new();
+        assert_eq!(state.start(), Started::Run);
+        assert!(!state.abort());
+        assert_eq!(state.pause(false), Paused::Cancelled);
+        let state = State::new();
+        assert_eq!(state.start(), Started::Run);
+        assert_eq!(state.pause(false), Paused::Idle);
+        assert!(state.abort());
+        assert!(!state.abort());
+        assert_eq!(state.start(), Started::Cancelled);
+        assert_eq!(state.finish_joined(), Finished::HandedOver);
+        assert!(!state.abort(), "it is done");
+        assert!(state.ref_dec());
     }
 
     #[test]
-    fn a_dropped_handle_drops_the_unread_result() {
-        let probe = Arc::new(());
-        let meeting = Meeting::new(Id::next());
-        meeting.complete(Ok(Arc::clone(&probe)));
-        assert_eq!(Arc::strong_count(&probe), 2);
-        meeting.detach();
-        assert_eq!(Arc::strong_count(&probe), 1);
+    fn the_join_waker_changes_hands() {
+        let state = State::new();
+        assert!(state.take_waker_back());
+        assert!(state.give_waker());
+        assert!(state.take_waker_back());
+        assert!(state.give_waker());
+        assert_eq!(state.start(), Started::Run);
+        assert_eq!(state.finish_joined(), Finished::WakeJoiner);
+        assert!(!state.take_waker_back());
+        assert!(!state.ref_dec());
+        assert_eq!(state.detach(), Detached { done: true, waker: false });
+        assert!(state.ref_dec());
+    }
+
+    #[test]
+    fn a_handle_that_goes_first_leaves_the_output_to_the_runner() {
+        let state = State::new();
+        assert_eq!(state.start(), Started::Run);
+        assert!(state.give_waker());
+        assert_eq!(state.detach(), Detached { done: false, waker: true });
+        assert!(!state.ref_dec());
+        assert!(!state.is_joined());
+        assert!(state.finish_unjoined());
     }
 }

@@ -1,8 +1,10 @@
 //! `yield_now`: give the others a turn.
 //!
-//! The task wakes itself and returns Pending; the scheduler sees that it was woken by its own poll and puts it
-//! behind all tasks of its worker's queue, without waking another worker for it.
+//! The task marks itself as wanting another turn and returns Pending; the scheduler puts it behind all tasks of its
+//! worker's queue. Polled with another waker than its task's own (inside of a `FuturesUnordered`, or in `block_on`), it
+//! wakes that instead.
 
+use super::header::yield_current;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -26,7 +28,9 @@ impl Future for YieldNow {
             return Poll::Ready(());
         }
         self.yielded = true;
-        cx.waker().wake_by_ref();
+        if !yield_current(cx.waker()) {
+            cx.waker().wake_by_ref();
+        }
         Poll::Pending
     }
 }
