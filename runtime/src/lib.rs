@@ -42,9 +42,9 @@
 //! | floor | modules |
 //! |---|---|
 //! | doors | `lib`, [`runtime`] and its `Builder`, `net`, `time` |
-//! | services | `handle`, `blocking`, `process_pool` |
+//! | services | `handle`, `blocking`, `join`, `process_pool` |
 //! | machine | `scheduler` (`worker`, `current_thread`), `driver` |
-//! | mechanism | `scheduler::queue`, `scheduler::idle`, `scheduler::budget`, `park` |
+//! | mechanism | `scheduler::queue`, `scheduler::idle`, `scheduler::budget`, `join::hub`, `join::job`, `park` |
 //! | unit | [`task`] |
 //! | ground | [`sync`], `rng`, `error`, `metrics` |
 //!
@@ -58,6 +58,7 @@ mod handle;
 #[cfg(feature = "hyper")]
 pub mod hyper_rt;
 pub mod io;
+mod join;
 mod metrics;
 #[cfg(doctest)]
 mod misuse;
@@ -74,3 +75,4 @@ pub mod task;
 pub mod time;
 
 pub use handle::{spawn, spawn_blocking};
+pub use join::join;

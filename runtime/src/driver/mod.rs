@@ -26,14 +26,13 @@ mod timer;
 
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{fmt, mem};
 
 pub(crate) use io::{Direction, ReadyEvent, Registration};
 pub(crate) use timer::Timer;
 
 use crate::error::{contain, shutdown_error};
-use crate::sync::prim::now;
 use poller::{Events, Limit, Poller};
 
 /// The right to turn the driver.
@@ -61,7 +60,7 @@ impl Driver {
         let shared = Arc::new(Shared {
             poller: Poller::new()?,
             registry: io::Registry::new(),
-            timers: timer::Timers::new(now()),
+            timers: timer::Timers::new(Instant::now()),
         });
         let handle = Handle { shared: shared.clone() };
         Ok((Driver { shared, events: Events::new(), woken: Vec::new() }, handle))
@@ -73,7 +72,7 @@ impl Driver {
     pub(crate) fn turn(&mut self, limit: Option<Duration>) -> std::io::Result<()> {
         let limit = match limit {
             Some(Duration::ZERO) => Limit::Poll,
-            Some(limit) => now().checked_add(limit).map_or(Limit::Forever, Limit::Until),
+            Some(limit) => Instant::now().checked_add(limit).map_or(Limit::Forever, Limit::Until),
             None => Limit::Forever,
         };
         let limit = self.shared.timers.begin_wait(limit);
@@ -81,7 +80,7 @@ impl Driver {
         // the system calls; a notification stays where it is, for the next turn that waits.
         let waited =
             if limit == Limit::Poll && self.shared.registry.is_empty() { Ok(()) } else { self.wait(limit) };
-        self.shared.timers.end_wait(now(), &mut self.woken);
+        self.shared.timers.end_wait(Instant::now(), &mut self.woken);
         wake_all(&mut self.woken);
         waited
     }

@@ -22,7 +22,6 @@ use std::time::Instant;
 use super::poller::Limit;
 use super::{Handle, Shutdown};
 use crate::sync::prim::Mutex;
-use crate::sync::prim::now;
 
 /// All timers of one driver.
 pub(super) struct Timers {
@@ -173,7 +172,7 @@ impl Timer {
     }
 
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Shutdown>> {
-        if self.deadline <= now() {
+        if self.deadline <= Instant::now() {
             self.stage = Stage::Fired;
             return Poll::Ready(Ok(()));
         }

@@ -119,6 +119,11 @@ impl Idle {
         Some(chosen)
     }
 
+    /// Does any worker sleep? A hint, without a fence.
+    pub(crate) fn has_sleepers(&self) -> bool {
+        sleeping(self.state.load(Ordering::Relaxed)) > 0
+    }
+
     /// A running worker without work begins to search; false: enough others do, so it should go to sleep.
     pub(crate) fn start_search(&self) -> bool {
         if 2 * searching(self.state.load(Ordering::Relaxed)) >= self.workers {

@@ -2,8 +2,8 @@
 //!
 //! A worker's round: every `event_interval` polls a look at the driver; the task in its slot, if the slot has not had
 //! its share; else one from its local queue (every `global_queue_interval` polls the injector comes first, so that
-//! tasks from outside are seen even if local ones never end); else from the injector; else stolen; else it spins for
-//! some microseconds; else it sleeps, on the driver if that is free. `idle.rs` says why no wake-up is lost.
+//! tasks from outside are seen even if local ones never end); else from the injector; else stolen; else a job of somebody's
+//! `join` (those from outside also come at the injector's interval); else it spins for some microseconds; else it sleeps, on the driver if that is free. `idle.rs` says why no wake-up is lost.
 //!
 //! **The slot's share.** Two tasks that wake each other would go through the slot for ever, so after [`SLOT_RUNS`] runs
 //! in a row, or sooner if those take long, its task goes behind those of the queue.
@@ -30,18 +30,21 @@ use super::idle::Idle;
 use super::queue::{self, Injector, Slot, Stealers};
 use super::{LocalGuard, Settings, Spawned, budget, run_hook, with_local};
 use crate::driver::{self, Driver};
+use crate::join::hub::{self, Hub};
+use crate::join::job::Job;
 use crate::metrics::{Counts, WorkerMetrics};
 use crate::park::{Parker, Spin};
 use crate::rng::Rng;
-use crate::sync::prim::atomic::{AtomicBool, AtomicUsize, Ordering};
-use crate::sync::prim::{Mutex, now};
+use crate::sync::prim::Mutex;
 use crate::task::cell::{self, Schedule};
 use crate::task::header::{Notified, Site};
 use crate::task::live::Live;
+use crossbeam_deque::Worker as Deque;
 use crossbeam_utils::CachePadded;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// While spinning, every how many looks at the queues the driver is looked at too (a few system calls).
@@ -63,6 +66,8 @@ pub(crate) struct Shared {
     injector: Injector,
     slots: Box<[CachePadded<Slot>]>,
     stealers: Stealers,
+    /// The jobs of `join`.
+    hub: Hub,
     idle: Idle,
     parkers: Box<[CachePadded<Parker>]>,
     driver: Mutex<Option<Driver>>,
@@ -94,6 +99,7 @@ pub(crate) struct Seat {
     shared: Arc<Shared>,
     index: usize,
     queue: queue::Local,
+    jobs: Deque<Job>,
 }
 
 /// Sets up the shared state and a seat for each of `workers` threads.
@@ -104,10 +110,12 @@ pub(crate) fn create(
     driver_handle: driver::Handle,
 ) -> (Arc<Shared>, Vec<Seat>) {
     let queues: Vec<_> = (0..workers).map(|_| queue::Local::new()).collect();
+    let (hub, jobs) = Hub::new(workers);
     let shared = Arc::new(Shared {
         injector: Injector::default(),
         slots: (0..workers).map(|_| CachePadded::default()).collect(),
         stealers: Stealers::of(&queues),
+        hub,
         idle: Idle::new(workers),
         parkers: (0..workers).map(|_| CachePadded::new(Parker::new())).collect(),
         driver: Mutex::new(Some(driver)),
@@ -119,8 +127,8 @@ pub(crate) fn create(
         present: AtomicUsize::new(workers),
         metrics: (0..workers).map(|_| CachePadded::default()).collect(),
     });
-    let seat = |(index, queue)| Seat { shared: Arc::clone(&shared), index, queue };
-    let seats = queues.into_iter().enumerate().map(seat).collect();
+    let seat = |(index, (queue, jobs))| Seat { shared: Arc::clone(&shared), index, queue, jobs };
+    let seats = queues.into_iter().zip(jobs).enumerate().map(seat).collect();
     (shared, seats)
 }
 
@@ -191,8 +199,18 @@ impl Shared {
         Spawned { handle, refused }
     }
 
+    pub(crate) fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// Does any worker sleep? A hint, without a fence.
+    #[inline]
+    pub(crate) fn has_sleepers(&self) -> bool {
+        self.idle.has_sleepers()
+    }
+
     /// Wakes a worker if the idle protocol wants one.
-    fn notify(&self) {
+    pub(crate) fn notify(&self) {
         if let Some(worker) = self.idle.notify() {
             self.unpark(worker);
         }
@@ -203,7 +221,7 @@ impl Shared {
     }
 
     fn any_work(&self) -> bool {
-        !self.injector.is_empty() || self.stealers.any_work()
+        !self.injector.is_empty() || self.stealers.any_work() || self.hub.any_work()
     }
 
     fn is_shutting_down(&self) -> bool {
@@ -214,6 +232,7 @@ impl Shared {
     pub(crate) fn shut_down(&self) {
         // First the flag: a task that is woken by the drop of another, or by its end, must find it raised.
         self.shutting_down.store(true, Ordering::Release);
+        self.hub.close();
         self.live.close_and_cancel();
         self.all_cancelled.store(true, Ordering::Release);
         (0..self.parkers.len()).for_each(|worker| self.unpark(worker));
@@ -250,12 +269,15 @@ impl Shared {
 impl Seat {
     /// Does a worker's work on this thread until the runtime shuts down.
     pub(crate) fn run(self) {
-        let Seat { shared, index, queue } = self;
+        let Seat { shared, index, queue, jobs } = self;
         let local = Rc::new(Local { shared: Arc::clone(&shared), index, queue, turning: Cell::new(false) });
         let _guard = LocalGuard::enter(super::Local::Worker(Rc::clone(&local)));
+        let joins = hub::Context::new(&shared, &shared.hub, index, jobs);
+        let _entered = joins.enter();
         Worker {
             local: &local,
             shared: &shared,
+            joins: &joins,
             slot: &shared.slots[index],
             site: Site { metrics: Some(&shared.metrics[index]), live: Some((&shared.live, index)) },
             metrics: &shared.metrics[index],
@@ -264,11 +286,11 @@ impl Seat {
             until_event: shared.settings.event_interval,
             until_global: shared.settings.global_queue_interval,
             slot_runs: 0,
-            slot_since: now(),
+            slot_since: Instant::now(),
             searching: false,
             owes_look: false,
             watch: Watch::new(shared.parkers.len()),
-            busy_since: now(),
+            busy_since: Instant::now(),
         }
         .run();
     }
@@ -279,9 +301,17 @@ impl Seat {
     }
 }
 
+/// What a worker finds to do.
+enum Found {
+    Task(Notified),
+    /// A part of somebody's `join`.
+    Job(Job),
+}
+
 struct Worker<'a> {
     local: &'a Local,
     shared: &'a Shared,
+    joins: &'a hub::Context<'a>,
     slot: &'a Slot,
     site: Site<'a>,
     metrics: &'a WorkerMetrics,
@@ -331,16 +361,19 @@ impl Worker<'_> {
                 self.until_event = self.shared.settings.event_interval;
                 self.glance_at_driver();
             }
-            let task = self.next().or_else(|| self.search());
+            let found = self.next().map(Found::Task).or_else(|| self.search());
             // Only now: a task may be here because the shutdown woke it, and must not go on.
             if self.shared.is_shutting_down() {
-                if let Some(task) = task {
-                    task.cancel(&self.site, None);
+                match found {
+                    Some(Found::Task(task)) => task.cancel(&self.site, None),
+                    Some(Found::Job(job)) => job.give_back(&self.shared.hub),
+                    None => {}
                 }
                 break;
             }
-            match task {
-                Some(task) => self.poll(task),
+            match found {
+                Some(Found::Task(task)) => self.poll(task),
+                Some(Found::Job(job)) => self.run_job(job),
                 None => self.sleep(),
             }
         }
@@ -352,6 +385,9 @@ impl Worker<'_> {
         self.until_global -= 1;
         if self.until_global == 0 {
             self.until_global = self.shared.settings.global_queue_interval;
+            if let Some(job) = self.shared.hub.take_injected() {
+                self.run_job(job);
+            }
             if let Some(task) = self.grab() {
                 return Some(task);
             }
@@ -373,7 +409,7 @@ impl Worker<'_> {
         if !self.slot_runs.is_multiple_of(SLOT_RUNS / 4) || self.local.queue.is_empty() {
             return true;
         }
-        let now = now();
+        let now = Instant::now();
         if self.slot_runs == SLOT_RUNS / 4 {
             self.slot_since = now;
         }
@@ -395,6 +431,11 @@ impl Worker<'_> {
         if others_wait && self.shared.idle.may_help() {
             self.shared.notify();
         }
+    }
+
+    fn run_job(&mut self, job: Job) {
+        self.hand_duties_on();
+        self.joins.run(job);
     }
 
     /// Before this worker runs foreign code, a task or a hook: sees to what it was counted on for, as a searcher or as
@@ -422,15 +463,15 @@ impl Worker<'_> {
     }
 
     /// Looks through all the queues, and again for a while. Counts as searching until `poll` or `sleep`.
-    fn search(&mut self) -> Option<Notified> {
+    fn search(&mut self) -> Option<Found> {
         if !self.searching {
             if !self.shared.idle.start_search() {
                 return None;
             }
             self.searching = true;
         }
-        if let Some(task) = self.take_from_anyone() {
-            return Some(task);
+        if let Some(found) = self.find() {
+            return Some(found);
         }
         let mut spin = std::mem::replace(&mut self.spin, Spin::new());
         let mut looks = 0_u32;
@@ -443,10 +484,19 @@ impl Worker<'_> {
                 return Some(None);
             }
             let work = !self.local.queue.is_empty() || self.shared.any_work();
-            work.then(|| self.take_from_anyone()).flatten().map(Some)
+            work.then(|| self.find()).flatten().map(Some)
         });
         self.spin = spin;
         found.flatten()
+    }
+
+    /// A task, or else a job, from wherever there is one.
+    fn find(&mut self) -> Option<Found> {
+        if let Some(task) = self.take_from_anyone() {
+            return Some(Found::Task(task));
+        }
+        let start = self.rng.below(self.shared.parkers.len());
+        self.shared.hub.take(self.local.index, start).map(Found::Job)
     }
 
     fn take_from_anyone(&mut self) -> Option<Notified> {
@@ -523,7 +573,7 @@ impl Worker<'_> {
 
     /// Sleeps, on the driver if it is free, until a token comes, a turn ends, or the watch has to look.
     fn park(&mut self) {
-        let start = now();
+        let start = Instant::now();
         self.metrics.busy_ns.add_time(start.duration_since(self.busy_since));
         self.metrics.parks.add(1);
         let watching = self.begin_watch();
@@ -537,7 +587,7 @@ impl Worker<'_> {
             parker.park_for(limit);
         }
         self.metrics.unparks.add(1);
-        self.busy_since = now();
+        self.busy_since = Instant::now();
         let slept = self.busy_since.duration_since(start);
         if watching {
             self.end_watch(slept);
@@ -602,7 +652,7 @@ impl Worker<'_> {
             while !self.shared.live.is_empty() || !self.shared.injector.close_if_empty() {
                 self.drain();
                 // A task that is neither here nor in a queue is in a waker's call, about to be queued.
-                crate::sync::prim::thread::yield_now();
+                std::thread::yield_now();
             }
             self.shared.close();
         }

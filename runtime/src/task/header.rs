@@ -15,7 +15,6 @@ use super::state::{State, Woken};
 use super::{Current, Id};
 use crate::error::contain;
 use crate::metrics::WorkerMetrics;
-use crate::sync::prim::thread_local;
 use std::cell::{Cell, UnsafeCell};
 use std::fmt;
 use std::io;
@@ -343,7 +342,7 @@ thread_local! {
 /// The output must be the caller's.
 pub(super) unsafe fn drop_output(task: TaskRef) {
     const DEPTH_MAX: usize = 8;
-    let depth = DEPTH.with(Cell::get);
+    let depth = DEPTH.get();
     if depth >= DEPTH_MAX {
         let mut task = Some(task);
         let _ = DEFERRED.try_with(|cell| {
@@ -358,7 +357,7 @@ pub(super) unsafe fn drop_output(task: TaskRef) {
         // SAFETY: passed on to the caller.
         return unsafe { drop_now(task) };
     }
-    DEPTH.with(|cell| cell.set(depth + 1));
+    DEPTH.set(depth + 1);
     // SAFETY: passed on to the caller.
     unsafe { drop_now(Some(task)) };
     if depth == 0 {
@@ -367,7 +366,7 @@ pub(super) unsafe fn drop_output(task: TaskRef) {
             unsafe { drop_now(Some(next)) };
         }
     }
-    DEPTH.with(|cell| cell.set(depth));
+    DEPTH.set(depth);
 }
 
 fn pop_deferred(cell: &Cell<Vec<TaskRef>>) -> Option<TaskRef> {
