@@ -18,7 +18,7 @@
 
 use crate::error::{contain, discard_payload};
 use crate::scheduler::{Hook, run_hook};
-use crate::sync::prim::{Condvar, Mutex};
+use crate::sync::prim::{Condvar, Mutex, now, thread};
 use crate::task::JoinHandle;
 use crate::task::cell::create_job;
 use crate::task::header::{Notified, Site};
@@ -26,7 +26,6 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// What has to be done after [`Queue::submit`].
@@ -168,7 +167,7 @@ impl<J> Queue<J> {
     pub(crate) fn wait_until_gone(&self, deadline: Option<Instant>) -> usize {
         let mut state = self.state.lock();
         while state.present > 0 {
-            match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+            match deadline.map(|deadline| deadline.saturating_duration_since(now())) {
                 None => state = self.gone.wait(state),
                 Some(Duration::ZERO) => break,
                 Some(limit) => (state, _) = self.gone.wait_timeout(state, limit),

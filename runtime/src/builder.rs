@@ -7,10 +7,10 @@ use crate::driver::Driver;
 use crate::handle::{Handle, Inner, Link, MustNotBlock, RuntimeId};
 use crate::runtime::{Presence, Present, Runtime, Workers};
 use crate::scheduler::{Hook, Scheduler, Settings, current_thread, run_hook, worker};
+use crate::sync::prim::thread;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 /// More workers than this are surely a mistake.

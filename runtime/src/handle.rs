@@ -12,6 +12,7 @@ use crate::blocking;
 use crate::error::{TryCurrentError, TryCurrentKind};
 use crate::runtime::RuntimeMetrics;
 use crate::scheduler::{self, Scheduler};
+use crate::sync::prim::thread_local;
 use crate::task::JoinHandle;
 use crate::{driver, scheduler::current_thread};
 use std::cell::{Cell, RefCell};

@@ -15,8 +15,8 @@
 //! sees after the swap or exchange that takes the token.
 
 use crate::sync::prim::atomic::{AtomicU8, Ordering};
-use crate::sync::prim::{Condvar, Mutex};
-use std::time::{Duration, Instant};
+use crate::sync::prim::{Condvar, Mutex, now};
+use std::time::Duration;
 
 const EMPTY: u8 = 0;
 const PARKED: u8 = 1;
@@ -133,9 +133,9 @@ impl Spin {
         if self.limit.is_zero() {
             return None;
         }
-        let start = Instant::now();
+        let start = now();
         loop {
-            std::thread::yield_now();
+            crate::sync::prim::thread::yield_now();
             if let Some(found) = done() {
                 self.limit = Spin::FULL;
                 return Some(found);

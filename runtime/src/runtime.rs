@@ -5,13 +5,12 @@
 
 use crate::error::discard_payload;
 use crate::handle::{Inner, MustNotBlock};
-use crate::sync::prim::{Condvar, Mutex};
+use crate::sync::prim::{Condvar, Mutex, now, thread};
 use crate::task::JoinHandle;
 use std::fmt;
 use std::io;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 pub use crate::builder::Builder;
@@ -79,7 +78,7 @@ impl Presence {
     fn wait(&self, deadline: Option<Instant>) -> usize {
         let mut present = self.present.lock();
         while *present > 0 {
-            match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+            match deadline.map(|deadline| deadline.saturating_duration_since(now())) {
                 None => present = self.gone.wait(present),
                 Some(Duration::ZERO) => break,
                 Some(limit) => (present, _) = self.gone.wait_timeout(present, limit),
@@ -107,7 +106,7 @@ impl Workers {
     /// Waits for the threads; returns how many are still at it at the deadline. Those are left to themselves.
     /// If it takes longer than [`GRACE`], `release` is called to free what a worker may be waiting for.
     fn wait(self, deadline: Option<Instant>, release: impl FnOnce()) -> usize {
-        let grace = Instant::now() + GRACE;
+        let grace = now() + GRACE;
         let mut left = self.presence.wait(Some(deadline.map_or(grace, |deadline| deadline.min(grace))));
         if left > 0 {
             release();
@@ -205,7 +204,7 @@ impl Runtime {
         }
         self.check_may_wait();
         // A limit beyond what the clock can express is none.
-        self.end(Instant::now().checked_add(limit).map_or(Patience::Unlimited, Patience::Until))
+        self.end(now().checked_add(limit).map_or(Patience::Unlimited, Patience::Until))
     }
 
     /// Ends the runtime without waiting; may be called in an async context. Tasks end and blocking jobs that wait are
@@ -241,7 +240,7 @@ impl Runtime {
         let deadline = match patience {
             Patience::Unlimited => None,
             Patience::Until(deadline) => Some(deadline),
-            Patience::None => Some(Instant::now()),
+            Patience::None => Some(now()),
         };
         let inner = &self.handle.inner;
         // What is dropped here may ask for its runtime.

@@ -11,10 +11,8 @@
 //! | `mpsc::unbounded_channel()` | [`channel::unbounded`] |
 //! | `oneshot::channel()` | `channel::bounded(1)` |
 //!
-//! The private half, `prim`, is what the runtime's own protocols are built on. Under `--cfg runtime_loom` it
-//! becomes loom's primitives, so that the idle protocol, the parker and the blocking pool are model-checked as
-//! they are. Its locks ignore poisoning: no foreign code (wakers, drops, hooks) ever runs under one of them, so
-//! a lock is never left with broken invariants.
+//! The private half, `prim`, is what the runtime's own protocols are built on, and can be exchanged for a model
+//! checker's.
 
 pub use async_lock::{
     Barrier, BarrierWaitResult, Mutex, MutexGuard, MutexGuardArc, OnceCell, RwLock, RwLockReadGuard,
@@ -30,69 +28,4 @@ pub mod channel {
     };
 }
 
-/// The primitives that the runtime itself is built on: `std`'s, or loom's under `--cfg runtime_loom`.
-pub(crate) mod prim {
-    #[cfg(runtime_loom)]
-    use loom::sync as imp;
-    #[cfg(not(runtime_loom))]
-    use std::sync as imp;
-    use std::time::Duration;
-
-    pub(crate) use imp::{MutexGuard, atomic};
-
-    /// A lock whose `lock` cannot fail: poisoning is ignored (see the module's docs).
-    #[derive(Debug, Default)]
-    pub(crate) struct Mutex<T>(imp::Mutex<T>);
-
-    impl<T> Mutex<T> {
-        pub(crate) fn new(value: T) -> Mutex<T> {
-            Mutex(imp::Mutex::new(value))
-        }
-
-        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
-            self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-        }
-
-        pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-            use std::sync::TryLockError::{Poisoned, WouldBlock};
-            match self.0.try_lock() {
-                Ok(guard) => Some(guard),
-                Err(Poisoned(poisoned)) => Some(poisoned.into_inner()),
-                Err(WouldBlock) => None,
-            }
-        }
-    }
-
-    /// A condition variable for [`Mutex`]; it may wake spuriously.
-    #[derive(Debug, Default)]
-    pub(crate) struct Condvar(imp::Condvar);
-
-    impl Condvar {
-        pub(crate) fn new() -> Condvar {
-            Condvar(imp::Condvar::new())
-        }
-
-        pub(crate) fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
-            self.0.wait(guard).unwrap_or_else(|poisoned| poisoned.into_inner())
-        }
-
-        /// Waits for a notification or until `limit` has passed; the flag says whether it passed.
-        pub(crate) fn wait_timeout<'a, T>(
-            &self,
-            guard: MutexGuard<'a, T>,
-            limit: Duration,
-        ) -> (MutexGuard<'a, T>, bool) {
-            let (guard, timed_out) =
-                self.0.wait_timeout(guard, limit).unwrap_or_else(|poisoned| poisoned.into_inner());
-            (guard, timed_out.timed_out())
-        }
-
-        pub(crate) fn notify_one(&self) {
-            self.0.notify_one();
-        }
-
-        pub(crate) fn notify_all(&self) {
-            self.0.notify_all();
-        }
-    }
-}
+pub(crate) mod prim;

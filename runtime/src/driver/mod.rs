@@ -26,13 +26,14 @@ mod timer;
 
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use std::{fmt, mem};
 
 pub(crate) use io::{Direction, ReadyEvent, Registration};
 pub(crate) use timer::Timer;
 
 use crate::error::{contain, shutdown_error};
+use crate::sync::prim::now;
 use poller::{Events, Limit, Poller};
 
 /// The right to turn the driver.
@@ -60,7 +61,7 @@ impl Driver {
         let shared = Arc::new(Shared {
             poller: Poller::new()?,
             registry: io::Registry::new(),
-            timers: timer::Timers::new(Instant::now()),
+            timers: timer::Timers::new(now()),
         });
         let handle = Handle { shared: shared.clone() };
         Ok((Driver { shared, events: Events::new(), woken: Vec::new() }, handle))
@@ -72,7 +73,7 @@ impl Driver {
     pub(crate) fn turn(&mut self, limit: Option<Duration>) -> std::io::Result<()> {
         let limit = match limit {
             Some(Duration::ZERO) => Limit::Poll,
-            Some(limit) => Instant::now().checked_add(limit).map_or(Limit::Forever, Limit::Until),
+            Some(limit) => now().checked_add(limit).map_or(Limit::Forever, Limit::Until),
             None => Limit::Forever,
         };
         let limit = self.shared.timers.begin_wait(limit);
@@ -80,7 +81,7 @@ impl Driver {
         // the system calls; a notification stays where it is, for the next turn that waits.
         let waited =
             if limit == Limit::Poll && self.shared.registry.is_empty() { Ok(()) } else { self.wait(limit) };
-        self.shared.timers.end_wait(Instant::now(), &mut self.woken);
+        self.shared.timers.end_wait(now(), &mut self.woken);
         wake_all(&mut self.woken);
         waited
     }

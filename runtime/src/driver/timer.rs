@@ -22,6 +22,7 @@ use std::time::Instant;
 use super::poller::Limit;
 use super::{Handle, Shutdown};
 use crate::sync::prim::Mutex;
+use crate::sync::prim::now;
 
 /// All timers of one driver.
 pub(super) struct Timers {
@@ -172,7 +173,7 @@ impl Timer {
     }
 
     fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Shutdown>> {
-        if self.deadline <= Instant::now() {
+        if self.deadline <= now() {
             self.stage = Stage::Fired;
             return Poll::Ready(Ok(()));
         }

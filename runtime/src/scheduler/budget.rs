@@ -8,6 +8,7 @@
 //! The budget is a thread-local, set by the scheduler around each poll. Outside of a poll, and under
 //! [`unconstrained`], there is no limit.
 
+use crate::sync::prim::thread_local;
 use crate::task::header::yield_current;
 use std::cell::Cell;
 use std::pin::Pin;

@@ -15,7 +15,8 @@ use super::{LocalGuard, Settings, Spawned, budget, run_hook, with_local};
 use crate::driver::{self, Driver};
 use crate::metrics::{Counts, WorkerMetrics};
 use crate::park::{Parker, Spin};
-use crate::sync::prim::Mutex;
+use crate::sync::prim::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::sync::prim::{Mutex, now};
 use crate::task::cell::{self, Schedule};
 use crate::task::header::{Notified, Site};
 use crate::task::live::Live;
@@ -24,7 +25,6 @@ use std::collections::VecDeque;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
@@ -174,7 +174,7 @@ impl Shared {
                 break;
             }
             // A task that is neither here nor in a queue is in a waker's call, about to be queued.
-            std::thread::yield_now();
+            crate::sync::prim::thread::yield_now();
         }
         drop(guard);
         self.local_len.store(0, Ordering::Relaxed);
@@ -278,7 +278,7 @@ impl<'a> Running<'a> {
         let queue = RefCell::new(std::mem::take(&mut core.queue));
         let local = Rc::new(Local { shared: Arc::clone(shared), queue });
         let guard = LocalGuard::enter(super::Local::CurrentThread(Rc::clone(&local)));
-        let busy_since = Instant::now();
+        let busy_since = now();
         Some(Running {
             shared,
             local,
@@ -360,7 +360,7 @@ impl<'a> Running<'a> {
     fn wait(&mut self, main: &MainWaker) {
         run_hook(self.shared.settings.on_park.as_ref());
         if !self.has_work(main) && !self.spin(main) {
-            let start = Instant::now();
+            let start = now();
             let metrics = &self.shared.metrics;
             metrics.busy_ns.add_time(start.duration_since(self.busy_since));
             metrics.parks.add(1);
@@ -372,7 +372,7 @@ impl<'a> Running<'a> {
                 }
             });
             self.shared.metrics.unparks.add(1);
-            self.busy_since = Instant::now();
+            self.busy_since = now();
             self.spin.parked(self.busy_since.duration_since(start));
         }
         run_hook(self.shared.settings.on_unpark.as_ref());

@@ -23,6 +23,7 @@ pub(crate) mod worker;
 use crate::error::contain;
 use crate::metrics::{Counts, WorkerMetrics};
 use crate::park::{Parker, Spin};
+use crate::sync::prim::{now, thread_local};
 use crate::task::JoinHandle;
 use crate::task::header::Notified;
 use std::cell::Cell;
@@ -31,7 +32,6 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::Instant;
 
 /// A callback of the user's, run on the runtime's threads.
 pub(crate) type Hook = Arc<dyn Fn() + Send + Sync>;
@@ -172,15 +172,15 @@ pub(crate) struct LocalGuard {
 impl LocalGuard {
     pub(crate) fn enter(local: Local) -> LocalGuard {
         let local = Box::new(local);
-        let previous = LOCAL.replace(&raw const *local);
+        let previous = LOCAL.with(|cell| cell.replace(&raw const *local));
         LocalGuard { local, previous }
     }
 }
 
 impl Drop for LocalGuard {
     fn drop(&mut self) {
-        debug_assert!(std::ptr::eq(LOCAL.get(), &raw const *self.local));
-        LOCAL.set(self.previous);
+        debug_assert!(std::ptr::eq(LOCAL.with(Cell::get), &raw const *self.local));
+        LOCAL.with(|cell| cell.set(self.previous));
     }
 }
 
@@ -188,7 +188,7 @@ impl Drop for LocalGuard {
 #[inline]
 fn with_local<R>(f: impl FnOnce(Option<&Local>) -> R) -> R {
     // SAFETY: the guard that it points into clears it before it goes, on this thread; `f` drops no guard.
-    f(unsafe { LOCAL.get().as_ref() })
+    f(unsafe { LOCAL.with(Cell::get).as_ref() })
 }
 
 /// Waits on this thread until `future` is ready, without running any task.
@@ -216,7 +216,7 @@ pub(crate) fn wait_for<F: Future>(future: F) -> F::Output {
         if spin.run(|| unpark.0.is_notified().then_some(())).is_some() {
             unpark.0.park();
         } else {
-            let start = Instant::now();
+            let start = now();
             unpark.0.park();
             spin.parked(start.elapsed());
         }

@@ -15,11 +15,11 @@
 //! Lock order: the injector's lock is a leaf; tasks are dropped outside of it.
 
 use crate::sync::prim::Mutex;
+use crate::sync::prim::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use crate::sync::prim::deque::{Steal, Stealer, Worker};
 use crate::task::header::{Header, Notified};
-use crossbeam_deque::{Steal, Stealer, Worker};
 use std::collections::VecDeque;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 /// The most tasks that one grab from the injector takes.
 const BATCH_MAX: usize = 128;
@@ -195,7 +195,7 @@ impl Stealers {
             if !contended {
                 return None;
             }
-            std::hint::spin_loop();
+            crate::sync::prim::spin_loop();
         }
     }
 

@@ -35,7 +35,8 @@ use crate::join::job::Job;
 use crate::metrics::{Counts, WorkerMetrics};
 use crate::park::{Parker, Spin};
 use crate::rng::Rng;
-use crate::sync::prim::Mutex;
+use crate::sync::prim::atomic::{AtomicBool, AtomicUsize, Ordering};
+use crate::sync::prim::{Mutex, now};
 use crate::task::cell::{self, Schedule};
 use crate::task::header::{Notified, Site};
 use crate::task::live::Live;
@@ -44,7 +45,6 @@ use crossbeam_utils::CachePadded;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// While spinning, every how many looks at the queues the driver is looked at too (a few system calls).
@@ -286,11 +286,11 @@ impl Seat {
             until_event: shared.settings.event_interval,
             until_global: shared.settings.global_queue_interval,
             slot_runs: 0,
-            slot_since: Instant::now(),
+            slot_since: now(),
             searching: false,
             owes_look: false,
             watch: Watch::new(shared.parkers.len()),
-            busy_since: Instant::now(),
+            busy_since: now(),
         }
         .run();
     }
@@ -409,7 +409,7 @@ impl Worker<'_> {
         if !self.slot_runs.is_multiple_of(SLOT_RUNS / 4) || self.local.queue.is_empty() {
             return true;
         }
-        let now = Instant::now();
+        let now = now();
         if self.slot_runs == SLOT_RUNS / 4 {
             self.slot_since = now;
         }
@@ -573,7 +573,7 @@ impl Worker<'_> {
 
     /// Sleeps, on the driver if it is free, until a token comes, a turn ends, or the watch has to look.
     fn park(&mut self) {
-        let start = Instant::now();
+        let start = now();
         self.metrics.busy_ns.add_time(start.duration_since(self.busy_since));
         self.metrics.parks.add(1);
         let watching = self.begin_watch();
@@ -587,7 +587,7 @@ impl Worker<'_> {
             parker.park_for(limit);
         }
         self.metrics.unparks.add(1);
-        self.busy_since = Instant::now();
+        self.busy_since = now();
         let slept = self.busy_since.duration_since(start);
         if watching {
             self.end_watch(slept);
@@ -652,7 +652,7 @@ impl Worker<'_> {
             while !self.shared.live.is_empty() || !self.shared.injector.close_if_empty() {
                 self.drain();
                 // A task that is neither here nor in a queue is in a waker's call, about to be queued.
-                std::thread::yield_now();
+                crate::sync::prim::thread::yield_now();
             }
             self.shared.close();
         }

@@ -15,6 +15,7 @@ use super::state::{State, Woken};
 use super::{Current, Id};
 use crate::error::contain;
 use crate::metrics::WorkerMetrics;
+use crate::sync::prim::thread_local;
 use std::cell::{Cell, UnsafeCell};
 use std::fmt;
 use std::io;
@@ -342,7 +343,7 @@ thread_local! {
 /// The output must be the caller's.
 pub(super) unsafe fn drop_output(task: TaskRef) {
     const DEPTH_MAX: usize = 8;
-    let depth = DEPTH.get();
+    let depth = DEPTH.with(Cell::get);
     if depth >= DEPTH_MAX {
         let mut task = Some(task);
         let _ = DEFERRED.try_with(|cell| {
@@ -357,7 +358,7 @@ pub(super) unsafe fn drop_output(task: TaskRef) {
         // SAFETY: passed on to the caller.
         return unsafe { drop_now(task) };
     }
-    DEPTH.set(depth + 1);
+    DEPTH.with(|cell| cell.set(depth + 1));
     // SAFETY: passed on to the caller.
     unsafe { drop_now(Some(task)) };
     if depth == 0 {
@@ -366,7 +367,7 @@ pub(super) unsafe fn drop_output(task: TaskRef) {
             unsafe { drop_now(Some(next)) };
         }
     }
-    DEPTH.set(depth);
+    DEPTH.with(|cell| cell.set(depth));
 }
 
 fn pop_deferred(cell: &Cell<Vec<TaskRef>>) -> Option<TaskRef> {

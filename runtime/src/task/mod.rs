@@ -23,6 +23,7 @@ pub use join_handle::{AbortHandle, JoinError, JoinHandle};
 pub use join_set::JoinSet;
 pub use yielding::yield_now;
 
+use crate::sync::prim::thread_local;
 use header::Header;
 use std::cell::Cell;
 use std::fmt;

@@ -11,7 +11,7 @@ pub struct Instant(std::time::Instant);
 impl Instant {
     /// The present.
     pub fn now() -> Instant {
-        Instant(std::time::Instant::now())
+        Instant(crate::sync::prim::now())
     }
 
     /// From the standard library's type.

@@ -12,8 +12,10 @@
 //!
 //! One thread at a time waits, with an `Events` of its own; registering and notifying may happen meanwhile.
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(runtime_shuttle)))]
 mod epoll;
+#[cfg(runtime_shuttle)]
+mod memory;
 /// In tests on Linux too, so that it is compiled and tried out somewhere.
 #[cfg(any(not(target_os = "linux"), all(test, not(runtime_loom))))]
 mod portable;
@@ -24,9 +26,11 @@ use std::time::Instant;
 
 use crate::io::Ready;
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(runtime_shuttle)))]
 use epoll as imp;
-#[cfg(not(target_os = "linux"))]
+#[cfg(runtime_shuttle)]
+use memory as imp;
+#[cfg(not(any(target_os = "linux", runtime_shuttle)))]
 use portable as imp;
 
 pub(super) use imp::{Events, Poller, SAYS_CLOSED};
