@@ -6,6 +6,8 @@
 //! `Idle`, `Parker` and `Queue` are the real ones. What stands in for the rest: a counter, changed with relaxed
 //! read-modify-writes, for the queues of tasks (loom does not know crossbeam-deque); a locked flag for the driver.
 
+mod task;
+
 use crate::blocking::{Queue, Submitted};
 use crate::park::Parker;
 use crate::scheduler::idle::Idle;

@@ -18,7 +18,8 @@
 //! Shutdown, in `shut_down`:
 //! 1. `shutting_down` is raised. A worker looks at it after it has taken a task and before it polls it; so **nothing
 //!    that the shutdown makes ready is polled**: whoever takes such a task sees the flag, which was raised before.
-//! 2. The live list is closed and its tasks are cancelled, which queues them. Workers drop what they find.
+//! 2. The live list is closed and its idle tasks are cancelled, which queues them. Workers drop what they find, and each
+//!    does the same once more after its last poll, for tasks that went idle meanwhile.
 //! 3. `all_cancelled` is raised, and each worker, after a last look, leaves. The last one waits until every task of the
 //!    live list has ended (one may be on its way to a queue, in a waker's call), closes the injector and drops the
 //!    driver. Not earlier: a task that finds the injector closed is dropped inside of its waker's call, and whoever
@@ -647,6 +648,8 @@ impl Worker<'_> {
             // `shut_down` unparks everyone after it has raised the flag.
             self.shared.parkers[self.local.index].park();
         }
+        // What this worker polled last may have been running when the list was closed, and be idle now.
+        self.shared.live.close_and_cancel();
         self.drain();
         if self.shared.present.fetch_sub(1, Ordering::AcqRel) == 1 {
             while !self.shared.live.is_empty() || !self.shared.injector.close_if_empty() {

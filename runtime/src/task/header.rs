@@ -149,6 +149,12 @@ impl Notified {
         again.then(|| Notified(header))
     }
 
+    /// Queues it.
+    pub(super) fn schedule(self) {
+        // SAFETY: the right is ours, and passed on.
+        unsafe { schedule(self.into_header()) };
+    }
+
     /// Ends the task without another poll.
     pub(crate) fn cancel(self, site: &Site<'_>, no_thread: Option<io::Error>) {
         let header = self.into_header();

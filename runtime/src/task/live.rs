@@ -7,9 +7,12 @@
 //! A shard is an array of headers; a free slot holds the number of the next one, marked by its lowest bit. Its lock is
 //! taken by its own worker, by one that ends a task which it has stolen, and at shutdown.
 //!
-//! Lock order: a shard's lock is a leaf; tasks are aborted and dropped outside of it.
+//! Closing it aborts the tasks that are **idle**, and no others: a scheduled one is in a queue, where shutdown finds it;
+//! one that is running may go idle a moment later. So each worker closes the list once more after its last poll.
+//!
+//! Lock order: a shard's lock is a leaf; tasks are queued and dropped outside of it.
 
-use super::header::{Header, TaskRef};
+use super::header::{Header, Notified};
 use crate::sync::prim::Mutex;
 use crossbeam_utils::CachePadded;
 use std::ptr::{self, NonNull};
@@ -28,7 +31,7 @@ struct Shard {
 }
 
 // SAFETY: an entry is a task that has not ended, whose cell the scheduler's reference keeps; what is done with it
-// under the lock is to count one more reference.
+// under the lock is to change its state.
 unsafe impl Send for Shard {}
 
 /// No slot is free.
@@ -62,15 +65,15 @@ impl Live {
         drop(emptied);
     }
 
-    /// Refuses all tasks from now on and asks each one that waits to end.
+    /// Refuses all tasks from now on, and queues each one that is idle, to be ended.
     pub(crate) fn close_and_cancel(&self) {
         for shard in &self.shards {
             let tasks: Vec<_> = {
                 let mut shard = shard.lock();
                 shard.closed = true;
-                shard.tasks().collect()
+                shard.take_idle().collect()
             };
-            tasks.iter().for_each(TaskRef::abort);
+            tasks.into_iter().for_each(Notified::schedule);
         }
     }
 
@@ -113,11 +116,16 @@ impl Shard {
         Vec::new()
     }
 
-    fn tasks(&self) -> impl Iterator<Item = TaskRef> + '_ {
+    /// Aborts the tasks that are idle, and takes over the right to run them.
+    fn take_idle(&self) -> impl Iterator<Item = Notified> + '_ {
         let used = self.slots.iter().filter(|entry| entry.addr() & 1 == 0);
-        // SAFETY: the task is entered, hence not ended: the scheduler's reference keeps its cell, and cannot be let
-        // go of before `leave`, which waits for the lock.
-        used.filter_map(|entry| NonNull::new(*entry)).map(|task| unsafe { TaskRef::of(task) })
+        let idle = used.filter_map(|entry| NonNull::new(*entry)).filter(|task| {
+            // SAFETY: the task is entered, hence not ended: the scheduler's reference keeps its cell, and cannot be
+            // let go of before `leave`, which waits for the lock.
+            unsafe { task.as_ref() }.state.abort_idle()
+        });
+        // SAFETY: `abort_idle` has set `SCHEDULED`.
+        idle.map(|task| unsafe { Notified::from_header(task) })
     }
 }
 

@@ -12,7 +12,7 @@
 //!
 //! | from → to | who | how |
 //! |---|---|---|
-//! | idle → `SCHEDULED` | any waker, an abort, shutdown | [`State::wake_by_ref`], [`State::wake_by_value`], [`State::abort`]; who sets the bit has the `Notified` and must queue it |
+//! | idle → `SCHEDULED` | any waker, an abort, shutdown | [`State::wake_by_ref`], [`State::wake_by_value`], [`State::abort`], [`State::abort_idle`]; who sets the bit has the `Notified` and must queue it |
 //! | `SCHEDULED` → `RUNNING` | the owner of the `Notified` | [`State::start`] |
 //! | `RUNNING` → idle or `SCHEDULED` | the runner, after Pending | [`State::pause`]; a wake-up or yield meanwhile makes it `SCHEDULED`, and the runner queues it |
 //! | `RUNNING` → `DONE` | the runner, after Ready, a panic or an abort | [`State::finish_unjoined`], [`State::finish_joined`] |
@@ -23,7 +23,9 @@
 //! before a wake of an already scheduled task is seen by its next poll, whose `start` acquires.
 //!
 //! **The solo path.** When the word holds nothing but the scheduler's reference, no handle and no waker exists, so
-//! nobody else can touch the task: plain loads and stores take the place of the read-modify-writes. The load that
+//! nobody else changes the word of a scheduled or running task: plain loads and stores take the place of the
+//! read-modify-writes. (Shutdown reaches tasks by the live list, without a reference. It therefore changes the word of
+//! an *idle* task only, see [`State::abort_idle`].) The load that
 //! finds this is an Acquire: it pairs with the Release of the `ref_dec` or `detach` that let go of the last other
 //! reference, and thus orders after everything that its owner did. New wakers are made during a poll only, by code
 //! that the runner calls; they are counted in this word before they can leave the thread.
@@ -131,8 +133,9 @@ impl State {
         // Acquire: see "The solo path".
         let mut word = self.0.load(Ordering::Acquire);
         if word == SOLO | RUNNING {
-            // Relaxed: nobody else can look; whoever takes the task from a queue is ordered by the queue.
-            self.0.store(if yielded { again } else { idle }, Ordering::Relaxed);
+            // Release pairs with the Acquire of `abort_idle`, for a task that is idle now. Whoever takes one from a
+            // queue is ordered by the queue.
+            self.0.store(if yielded { again } else { idle }, Ordering::Release);
             return if yielded { Paused::Again } else { Paused::Idle };
         }
         loop {
@@ -236,6 +239,22 @@ impl State {
                 Err(now) => word = now,
             }
         }
+    }
+
+    /// Asks for an abort if the task is idle, for shutdown, which has no reference to it. True: the caller has the
+    /// `Notified` now. A task that is scheduled or running is left alone, for its runner may be on the solo path.
+    #[must_use = "the task has to be queued"]
+    pub(crate) fn abort_idle(&self) -> bool {
+        let mut word = self.0.load(Ordering::Relaxed);
+        while word & (SCHEDULED | RUNNING | DONE) == 0 {
+            let next = word | SCHEDULED | CANCEL;
+            // Acquire pairs with the Release of `pause`: what the last poll wrote comes before the future's drop.
+            match self.0.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => return true,
+                Err(now) => word = now,
+            }
+        }
+        false
     }
 
     pub(crate) fn is_done(&self) -> bool {

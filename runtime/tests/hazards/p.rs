@@ -347,6 +347,77 @@ fn p4_a_large_future_on_a_small_stack() {
     });
 }
 
+/// A chain of finished tasks, each with the handle of the next one in its output, is dropped at its head; and one of
+/// waiting tasks, each with the next one's handle in its future, is ended. Neither may use up the stack by recursion.
+#[test]
+fn p4_a_chain_of_100_000_tasks_is_dropped_on_a_small_stack() {
+    const LINKS: usize = 100_000;
+    struct Link(
+        #[expect(dead_code, reason = "it is there to be dropped")] Option<JoinHandle<Link>>,
+        Arc<AtomicUsize>,
+    );
+    impl Drop for Link {
+        fn drop(&mut self) {
+            self.1.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    watchdog(|watch| {
+        let multi = crossover_runtime::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_stack_size(128 * 1024)
+            .build()
+            .unwrap();
+        watch.add(&multi);
+        for rt in [watch.current(), multi] {
+            let dropper = std::thread::Builder::new().stack_size(128 * 1024).spawn(move || {
+                // Finished tasks, dropped by this thread; then by a worker, in the output of a task that nobody joins.
+                for detached in [false, true] {
+                    let drops = Arc::new(AtomicUsize::new(0));
+                    let mut handle = None;
+                    for _ in 0..LINKS {
+                        let link = Link(handle.take(), Arc::clone(&drops));
+                        handle = Some(rt.spawn(async move { link }));
+                    }
+                    let handle = handle.unwrap();
+                    rt.block_on(async {
+                        while !handle.is_finished() || rt.metrics().num_alive_tasks() > 0 {
+                            yield_now().await;
+                        }
+                    });
+                    if detached {
+                        drop(rt.block_on(rt.spawn(async move { drop(detach(handle)) })));
+                    } else {
+                        drop(handle);
+                    }
+                    eventually("the whole chain is dropped", || drops.load(Ordering::Relaxed) == LINKS);
+                }
+                // Waiting tasks, ended by the runtime's end, each of which drops the next one's handle.
+                let drops = Arc::new(AtomicUsize::new(0));
+                let mut handle = None;
+                for _ in 0..LINKS {
+                    let link = Link(handle.take(), Arc::clone(&drops));
+                    handle = Some(rt.spawn(async move {
+                        yield_now().await;
+                        pending::<()>().await;
+                        link
+                    }));
+                }
+                drop(handle);
+                drop(rt);
+                assert_eq!(drops.load(Ordering::Relaxed), LINKS);
+            });
+            dropper.unwrap().join().unwrap();
+        }
+    });
+    /// A task whose output is dropped by the worker that ends it.
+    fn detach<T: Send + 'static>(value: T) -> JoinHandle<T> {
+        spawn(async move {
+            yield_now().await;
+            value
+        })
+    }
+}
+
 /// Which of the marks each public type has, for payloads that have few of them. `yes` and `no` are settled when this is
 /// compiled: a type that gains or loses a mark makes it an error.
 #[test]
