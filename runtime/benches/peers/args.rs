@@ -138,7 +138,7 @@ impl Args {
         if self.smoke {
             return Plan { rounds: Some(1), budget: Duration::ZERO, slice: Duration::ZERO, fewest_rounds: 1 };
         }
-        let seconds = self.seconds.unwrap_or(if self.quick { 0.8 } else { 6.0 });
+        let seconds = self.seconds.unwrap_or(if self.quick { 0.7 } else { 6.0 });
         Plan {
             rounds: self.rounds,
             budget: Duration::from_secs_f64(seconds),

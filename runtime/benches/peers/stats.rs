@@ -45,18 +45,23 @@ fn median(sorted: &[f64]) -> f64 {
 }
 
 /// How many of `n` sorted values to leave out at each end, so that the rest spans the median with 95 % confidence whatever
-/// their distribution: the count of values below the median is binomial. None may be left out of fewer than six.
+/// their distribution: the count of values below the median is binomial. None may be left out of fewer than nine.
 fn interval_rank(n: usize) -> usize {
-    let mut probability = 0.5f64.powi(n as i32);
-    let mut below = probability;
-    let mut rank = 0;
-    // `below` is the probability that at most `rank` values lie below the median.
-    loop {
-        probability *= (n - rank) as f64 / (rank + 1) as f64;
-        if below + probability > 0.025 || rank + 1 >= n / 2 {
-            return if below > 0.025 { 0 } else { rank };
-        }
-        below += probability;
-        rank += 1;
+    if n >= 100 {
+        // The binomial's normal approximation; further down it is not good enough.
+        return ((n as f64 - 1.96 * (n as f64).sqrt()) / 2.0) as usize - 1;
     }
+    // The probability of `below` values below the median, and of at most so many.
+    let mut probability = 0.5f64.powi(n as i32);
+    let mut at_most = probability;
+    let mut rank = 0;
+    for below in 1..n / 2 {
+        probability *= (n - below + 1) as f64 / below as f64;
+        at_most += probability;
+        if at_most > 0.025 {
+            break;
+        }
+        rank = below;
+    }
+    rank
 }
