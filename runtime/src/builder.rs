@@ -207,7 +207,7 @@ impl Builder {
             on_start: self.on_start.clone(),
             on_stop: self.on_stop.clone(),
         });
-        let (driver, handle) = Driver::new()?;
+        let (driver, handle) = Driver::new(if names.is_empty() { 1 } else { workers })?;
         let (scheduler, seats) = match self.flavour {
             Flavour::CurrentThread => {
                 let shared = current_thread::Shared::new(settings, driver, handle.clone());

@@ -93,7 +93,7 @@ impl Handle {
     }
 
     /// Runs `f`, which must be no foreign code, with the current runtime's handle, without a clone of it.
-    fn with_current<R>(f: impl FnOnce(&Handle) -> R) -> Result<R, TryCurrentError> {
+    pub(crate) fn with_current<R>(f: impl FnOnce(&Handle) -> R) -> Result<R, TryCurrentError> {
         let kind = CONTEXT.try_with(|context| match &*context.current.borrow() {
             Some(handle) => Ok(f(handle)),
             None => Err(TryCurrentKind::NoContext),

@@ -14,7 +14,7 @@
 //!   stopped waiting may count for that turn; so callers look for work *after* each turn.
 //! - After `shutdown` every source and timer reports an error, and nothing new is accepted.
 //!
-//! Lock order: registry, then one source's waiters. The timers' lock is never held together with another.
+//! Lock order: registry, then one source's waiters. A timer shard's lock is never held together with another.
 
 mod io;
 #[cfg(all(test, runtime_loom))]
@@ -30,7 +30,7 @@ use std::time::Duration;
 use std::{fmt, mem};
 
 pub(crate) use io::{Direction, ReadyEvent, Registration};
-pub(crate) use timer::Timer;
+pub(crate) use timer::{Timer, use_shard};
 
 use crate::error::{contain, shutdown_error};
 use crate::sync::prim::now;
@@ -56,12 +56,12 @@ struct Shared {
 }
 
 impl Driver {
-    /// Opens the event queue (three descriptors on Linux).
-    pub(crate) fn new() -> std::io::Result<(Driver, Handle)> {
+    /// Opens the event queue (three descriptors on Linux). `workers`: how many threads will arm timers most.
+    pub(crate) fn new(workers: usize) -> std::io::Result<(Driver, Handle)> {
         let shared = Arc::new(Shared {
             poller: Poller::new()?,
             registry: io::Registry::new(),
-            timers: timer::Timers::new(now()),
+            timers: timer::Timers::new(now(), workers),
         });
         let handle = Handle { shared: shared.clone() };
         Ok((Driver { shared, events: Events::new(), woken: Vec::new() }, handle))
@@ -81,7 +81,7 @@ impl Driver {
         // the system calls; a notification stays where it is, for the next turn that waits.
         let waited =
             if limit == Limit::Poll && self.shared.registry.is_empty() { Ok(()) } else { self.wait(limit) };
-        self.shared.timers.end_wait(now(), &mut self.woken);
+        self.shared.timers.end_wait(now, &mut self.woken);
         wake_all(&mut self.woken);
         waited
     }

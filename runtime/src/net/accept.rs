@@ -11,6 +11,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -35,7 +36,7 @@ struct Pause {
     /// No attempt before this instant.
     until: Option<Instant>,
     /// Of the task in `poll_accept`; out of here while it is being polled.
-    timer: Option<Timer>,
+    timer: Option<Pin<Box<Timer>>>,
 }
 
 impl<L: AsFd> Acceptor<L> {
@@ -48,7 +49,7 @@ impl<L: AsFd> Acceptor<L> {
         loop {
             let until = self.pause.lock().until;
             if let Some(mut timer) = until.map(|until| self.timer(until)) {
-                poll_fn(|cx| timer.poll(cx)).await?;
+                poll_fn(|cx| timer.as_mut().poll(cx)).await?;
             }
             if let Some(accepted) =
                 self.inner.async_io(Interest::READABLE, || self.attempt(&mut accept)).await?
@@ -81,7 +82,7 @@ impl<L: AsFd> Acceptor<L> {
         };
         // Polled outside of the lock, since it clones and drops wakers.
         let Some(mut timer) = timer else { return Poll::Ready(Ok(())) };
-        match timer.poll(cx) {
+        match timer.as_mut().poll(cx) {
             Poll::Ready(result) => Poll::Ready(result.map_err(Into::into)),
             Poll::Pending => {
                 let other = self.pause.lock().timer.replace(timer);
@@ -91,8 +92,8 @@ impl<L: AsFd> Acceptor<L> {
         }
     }
 
-    fn timer(&self, until: Instant) -> Timer {
-        Timer::new(self.inner.driver().clone(), until)
+    fn timer(&self, until: Instant) -> Pin<Box<Timer>> {
+        Box::pin(Timer::new(self.inner.driver().clone(), until))
     }
 
     /// One attempt; `None`: there is a pause, which another task's attempt has begun.

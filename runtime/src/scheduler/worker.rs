@@ -271,6 +271,7 @@ impl Seat {
     /// Does a worker's work on this thread until the runtime shuts down.
     pub(crate) fn run(self) {
         let Seat { shared, index, queue, jobs } = self;
+        driver::use_shard(index);
         let local = Rc::new(Local { shared: Arc::clone(&shared), index, queue, turning: Cell::new(false) });
         let _guard = LocalGuard::enter(super::Local::Worker(Rc::clone(&local)));
         let joins = hub::Context::new(&shared, &shared.hub, index, jobs);

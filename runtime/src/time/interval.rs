@@ -1,6 +1,7 @@
 //! `Interval`: ticks at a fixed rate, and what becomes of those that were missed.
 
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ pub fn interval(period: Duration) -> Interval {
 #[track_caller]
 pub fn interval_at(start: Instant, period: Duration) -> Interval {
     assert!(!period.is_zero(), "the period of an interval must not be zero");
-    Interval { timer: super::timer(start), period, missed: MissedTickBehavior::default() }
+    Interval { timer: Box::pin(super::timer(start)), period, missed: MissedTickBehavior::default() }
 }
 
 /// What an [`Interval`] does after ticks were missed because nobody asked for them in time.
@@ -71,7 +72,7 @@ impl MissedTickBehavior {
 /// When polled after the shutdown of its runtime.
 #[derive(Debug)]
 pub struct Interval {
-    timer: Timer,
+    timer: Pin<Box<Timer>>,
     period: Duration,
     missed: MissedTickBehavior,
 }
@@ -88,12 +89,12 @@ impl Interval {
     /// The next tick, for hand-written futures.
     pub fn poll_tick(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
         let charge = ready!(budget::poll_proceed(cx));
-        if ready!(self.timer.poll(cx)).is_err() {
+        if ready!(self.timer.as_mut().poll(cx)).is_err() {
             polled_after_shutdown();
         }
         charge.made_progress();
         let due = Instant::from_std(self.timer.deadline());
-        self.timer.reset(self.missed.next(due, Instant::now(), self.period).into_std());
+        self.timer.as_mut().reset(self.missed.next(due, Instant::now(), self.period).into_std());
         Poll::Ready(due)
     }
 
@@ -114,7 +115,7 @@ impl Interval {
 
     /// The next tick is at `deadline`.
     pub fn reset_at(&mut self, deadline: Instant) {
-        self.timer.reset(deadline.into_std());
+        self.timer.as_mut().reset(deadline.into_std());
     }
 
     /// What happens after missed ticks.

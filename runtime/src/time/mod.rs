@@ -5,10 +5,11 @@
 //!   takes about that, where tokio rounds up to the next millisecond. Nothing is ever early.
 //! - **No limit.** tokio refuses nothing either, but its wheel ends after about two years. Here a deadline that the
 //!   clock cannot express ([`Duration::MAX`], say) stands for "not in this century".
+//! - **A timeout begins when it is first polled**, where tokio's begins when it is made; [`timeout()`] says why.
 //!
-//! All of them need a runtime: they are made inside a task, inside `block_on`, or while a runtime is entered. They
-//! are driven by that runtime wherever they are polled, and panic when they are polled after its shutdown, because
-//! nobody is left who could wake them.
+//! All of them need a runtime: sleeps and intervals are made, timeouts are polled, inside a task, inside `block_on`, or
+//! while a runtime is entered. They are driven by that runtime wherever they are polled later, and panic when they are
+//! polled after its shutdown, because nobody is left who could wake them.
 
 pub mod error;
 mod instant;
@@ -29,7 +30,10 @@ use crate::runtime::Handle;
 /// A timer of the current runtime.
 #[track_caller]
 fn timer(deadline: Instant) -> driver::Timer {
-    driver::Timer::new(Handle::current().driver().clone(), deadline.into_std())
+    match Handle::with_current(|handle| handle.driver().clone()) {
+        Ok(driver) => driver::Timer::new(driver, deadline.into_std()),
+        Err(error) => panic!("{error}"),
+    }
 }
 
 /// A timer that is polled after the shutdown could only hang; a panic names the mistake.

@@ -38,15 +38,15 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 pin_project! {
     /// The future of [`sleep`] and [`sleep_until`].
     ///
-    /// It is `!Unpin`, as tokio's is, so that its timer may one day live inside of it. To await it in a loop, or to
+    /// It is `!Unpin`, as tokio's is, because its timer lives inside of it. To await it in a loop, or to
     /// [`reset`](Sleep::reset) it, pin it first: `let mut sleep = std::pin::pin!(sleep(d)); sleep.as_mut().await;`.
     ///
     /// # Panics
     /// When polled after the shutdown of its runtime.
-    #[project(!Unpin)]
     #[derive(Debug)]
     #[must_use = "futures do nothing unless awaited"]
     pub struct Sleep {
+        #[pin]
         timer: Timer,
     }
 }
@@ -65,6 +65,14 @@ impl Sleep {
     /// Moves the deadline. A task that is waiting is woken at the new one; a sleep that was ready waits anew.
     pub fn reset(self: Pin<&mut Self>, deadline: Instant) {
         self.project().timer.reset(deadline.into_std());
+    }
+
+    /// The first poll of a sleep that lies in the future, as the caller has just seen on the clock; not charged.
+    pub(super) fn poll_future(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match ready!(self.project().timer.poll_future(cx)) {
+            Ok(()) => Poll::Ready(()),
+            Err(_) => polled_after_shutdown(),
+        }
     }
 
     /// Polls without charging the task's budget.

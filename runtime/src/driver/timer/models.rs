@@ -1,0 +1,148 @@
+//! Model checks of the timers' protocols under loom; see `src/models.rs` for the bounds and for how they are run.
+//! `Timers` and its wheels are the real ones; the poller is a sticky notification. Loom also checks that nobody else
+//! uses an entry's waker while the wheel or the owner does.
+
+use super::*;
+use crate::sync::prim::Condvar;
+use loom::sync::Arc;
+use loom::thread;
+use std::task::Wake;
+
+/// One tick of the wheel, about; deadlines and clocks below are multiples of it.
+const MS: u64 = 1_000_000;
+
+fn model(preemptions: usize, f: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.check(f);
+}
+
+/// Something that happens once and can be waited for: a task that is woken, a poller that is notified.
+#[derive(Default)]
+struct Signal {
+    count: Mutex<usize>,
+    changed: Condvar,
+}
+
+impl Signal {
+    fn wait(&self) {
+        let mut count = self.count.lock();
+        while *count == 0 {
+            count = self.changed.wait(count);
+        }
+    }
+
+    fn count(&self) -> usize {
+        *self.count.lock()
+    }
+}
+
+impl Wake for Signal {
+    fn wake(self: std::sync::Arc<Self>) {
+        *self.count.lock() += 1;
+        self.changed.notify_all();
+    }
+}
+
+fn timers(shards: usize) -> Arc<Timers> {
+    Arc::new(Timers::new(Instant::now(), shards))
+}
+
+/// Two threads arm in two shards while a turn begins to wait: it waits for the earlier one, or is notified.
+#[test]
+fn no_turn_waits_beyond_a_deadline() {
+    model(3, || {
+        let timers = timers(2);
+        let notified = std::sync::Arc::new(Signal::default());
+        let armed = [1, 2].map(|shard| {
+            let (timers, notified) = (timers.clone(), notified.clone());
+            thread::spawn(move || {
+                use_shard(shard);
+                let entry = Box::new(Entry::new());
+                let deadline = shard as u64 * MS;
+                // SAFETY: the box is handed back, and disarmed below.
+                let armed = unsafe { timers.arm(&entry, deadline, Waker::noop().clone()) };
+                if armed == (Armed::Pending { notify: true }) {
+                    notified.wake();
+                }
+                SendEntry(entry)
+            })
+        });
+        if timers.announce(NEVER) > MS {
+            notified.wait();
+        }
+        timers.end_wait(|| timers.base, &mut Vec::new());
+        for thread in armed {
+            let entry = thread.join().unwrap();
+            // SAFETY: it is ours now.
+            assert!(unsafe { timers.disarm(&entry.0) }.is_some(), "nothing was due");
+        }
+        assert_eq!(timers.len(), 0);
+    });
+}
+
+struct SendEntry(Box<Entry>);
+
+// SAFETY: as for `Timer`.
+unsafe impl Send for SendEntry {}
+
+/// A timer is dropped off its thread while the turn fires it and its neighbour in the same slot: the neighbour's task
+/// is woken, the dropped one's at most once, and the wheel is left empty.
+#[test]
+fn dropping_races_firing() {
+    model(3, || {
+        let timers = timers(1);
+        let signals = [(); 2].map(|()| std::sync::Arc::new(Signal::default()));
+        let [dropped, kept] = [0, 1].map(|which| {
+            let entry = Box::new(Entry::new());
+            // SAFETY: the boxes live until they are disarmed or have fired.
+            unsafe { timers.arm(&entry, MS + which, Waker::from(signals[which as usize].clone())) };
+            SendEntry(entry)
+        });
+        let dropper = {
+            let timers = timers.clone();
+            thread::spawn(move || {
+                let dropped = dropped;
+                // SAFETY: it is ours.
+                let waker = unsafe { timers.disarm(&dropped.0) };
+                drop(dropped);
+                waker.is_some()
+            })
+        };
+        let mut due = Vec::new();
+        timers.fire(MS + 1, &mut due);
+        due.into_iter().for_each(Waker::wake);
+        let disarmed = dropper.join().unwrap();
+        assert_eq!(signals[0].count(), usize::from(!disarmed));
+        assert_eq!(signals[1].count(), 1);
+        assert_eq!((kept.0.state(), timers.len()), (FIRED, 0));
+    });
+}
+
+/// The owner changes its waker while the turn fires: the new one is called, or the owner sees that it has fired.
+#[test]
+fn changing_the_waker_races_firing() {
+    model(3, || {
+        let timers = timers(1);
+        let [old, new] = [(); 2].map(|()| std::sync::Arc::new(Signal::default()));
+        let entry = Box::new(Entry::new());
+        // SAFETY: the box lives until it has fired.
+        unsafe { timers.arm(&entry, MS, Waker::from(old.clone())) };
+        let turner = {
+            let timers = timers.clone();
+            thread::spawn(move || {
+                let mut due = Vec::new();
+                timers.fire(MS, &mut due);
+                due.into_iter().for_each(Waker::wake);
+            })
+        };
+        // SAFETY: it is ours.
+        if unsafe { timers.update_waker(&entry, &Waker::from(new.clone())) } {
+            new.wait();
+            assert_eq!(old.count(), 0);
+        }
+        assert_eq!(entry.state(), FIRED);
+        turner.join().unwrap();
+        assert_eq!(old.count() + new.count(), 1);
+    });
+}
