@@ -401,7 +401,11 @@ impl Worker<'_> {
             self.local.queue.push(task);
         }
         self.slot_runs = 0;
-        self.local.queue.pop().or_else(|| self.grab())
+        if let Some(task) = self.local.queue.pop() {
+            return Some(task);
+        }
+        std::thread::yield_now();
+        self.grab()
     }
 
     /// May another task from the slot come before those of the queue?
