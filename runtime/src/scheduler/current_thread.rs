@@ -10,7 +10,7 @@
 //!
 //! Lock order: `slot` and the injector's lock are leaves. `Local`'s queue is borrowed only for a push or a pop.
 
-use super::queue::Injector;
+use super::injector::Injector;
 use super::{LocalGuard, Settings, Spawned, budget, run_hook, with_local};
 use crate::driver::{self, Driver};
 use crate::metrics::{Counts, WorkerMetrics};
@@ -67,7 +67,7 @@ impl Shared {
     pub(crate) fn new(settings: Settings, driver: Driver, driver_handle: driver::Handle) -> Arc<Shared> {
         let core = Core { queue: VecDeque::new(), driver, tick: 0 };
         Arc::new(Shared {
-            injector: Injector::default(),
+            injector: Injector::with_shards(1),
             slot: Mutex::new(Slot { core: Some(core), waiting: Vec::new() }),
             parker: Parker::new(),
             driver_handle,
@@ -215,7 +215,7 @@ impl Local {
 
     fn grab(&self) -> Option<Notified> {
         let mut queue = self.queue.borrow_mut();
-        self.shared.injector.grab(1, |task| queue.push_back(task))
+        self.shared.injector.grab(0, |task| queue.push_back(task)).map(|grabbed| grabbed.task)
     }
 
     fn is_empty(&self) -> bool {

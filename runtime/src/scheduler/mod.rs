@@ -8,8 +8,8 @@
 //!                               worker: next task ─► poll under budget ─► …
 //! ```
 //!
-//! `worker.rs` is the multi-thread flavour, `current_thread.rs` the other. Both count on `queue.rs`, `idle.rs` and
-//! `budget.rs`. This file owns what they share: the settings, the link from a thread to the scheduler that it runs
+//! `worker.rs` is the multi-thread flavour, `current_thread.rs` the other. Both count on `injector.rs`, `queue.rs`,
+//! `idle.rs` and `budget.rs`. This file owns what they share: the settings, the link from a thread to the scheduler that it runs
 //! (the thread-local [`LOCAL`]), and waiting for one future on a thread.
 //!
 //! No foreign code runs inside of [`with_local`].
@@ -17,6 +17,7 @@
 pub(crate) mod budget;
 pub(crate) mod current_thread;
 pub(crate) mod idle;
+pub(crate) mod injector;
 mod queue;
 pub(crate) mod worker;
 

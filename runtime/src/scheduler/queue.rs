@@ -1,104 +1,17 @@
-//! The queues of woken tasks: one slot and one local queue per worker, one injector for everybody else.
+//! The queues of woken tasks on the workers: one slot and one local queue each.
 //!
 //! - A **local queue** is a FIFO deque (crossbeam): its worker pushes and pops, any worker steals half of it. FIFO
 //!   because tasks woken first should run first.
 //! - A **slot** holds the task that its worker woke or spawned last, to be run next: what the woken task needs is still
 //!   in the cache, and the one who woke it often waits for it. Others take a task from there only if its worker has been
 //!   in the same poll for long (`worker.rs`, the watch).
-//! - The **injector** takes tasks from other threads: a locked FIFO whose length can be read without the lock.
-//!   Workers take batches of `len / workers + 1`, at most [`BATCH_MAX`], so that its lock is taken rarely and the
-//!   workers share what is there.
 //!
-//! Invariant: a task is in one queue at most, and is popped once. The injector closes at the end of shutdown and
-//! then hands tasks back to whoever pushes them.
-//!
-//! Lock order: the injector's lock is a leaf; tasks are dropped outside of it.
+//! Invariant: a task is in one queue at most, and is popped once.
 
-use crate::sync::prim::Mutex;
-use crate::sync::prim::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use crate::sync::prim::atomic::{AtomicPtr, Ordering};
 use crate::sync::prim::deque::{Steal, Stealer, Worker};
 use crate::task::header::{Header, Notified};
-use std::collections::VecDeque;
 use std::ptr;
-
-/// The most tasks that one grab from the injector takes.
-const BATCH_MAX: usize = 128;
-
-/// The queue of tasks that were woken outside of the workers.
-#[derive(Debug, Default)]
-pub(crate) struct Injector {
-    inner: Mutex<Inner>,
-    /// The queue's length: written under the lock, read without. The Release stores of `push` and `grab` pair with
-    /// the Acquire load of `len`: who sees that a grab has taken tasks also sees those that it put into a local
-    /// queue before, so that a look at this queue and then at the local ones misses none on their way. That a
-    /// sleeper sees a task that was pushed and whose notifier missed it is up to the SeqCst fences of `idle.rs`.
-    len: AtomicUsize,
-}
-
-#[derive(Debug, Default)]
-struct Inner {
-    tasks: VecDeque<Notified>,
-    closed: bool,
-    /// New tasks that came this way, for metrics.
-    spawned: u64,
-}
-
-impl Injector {
-    /// Queues a woken task, or gives it back when the runtime is gone.
-    pub(crate) fn push(&self, task: Notified) -> Result<(), Notified> {
-        self.push_counted(task, 0)
-    }
-
-    /// Queues a new task, or gives it back when the runtime is gone.
-    pub(crate) fn push_new(&self, task: Notified) -> Result<(), Notified> {
-        self.push_counted(task, 1)
-    }
-
-    fn push_counted(&self, task: Notified, spawned: u64) -> Result<(), Notified> {
-        let mut inner = self.inner.lock();
-        if inner.closed {
-            return Err(task);
-        }
-        inner.spawned += spawned;
-        inner.tasks.push_back(task);
-        self.len.store(inner.tasks.len(), Ordering::Release);
-        Ok(())
-    }
-
-    /// Takes one task to run and hands further ones of a fair share to `keep`.
-    pub(crate) fn grab(&self, workers: usize, mut keep: impl FnMut(Notified)) -> Option<Notified> {
-        if self.is_empty() {
-            return None;
-        }
-        let mut inner = self.inner.lock();
-        let first = inner.tasks.pop_front()?;
-        let more = (inner.tasks.len() / workers.max(1)).min(BATCH_MAX - 1);
-        // `keep` is our own push onto a local queue: it runs nobody's code.
-        inner.tasks.drain(..more).for_each(&mut keep);
-        self.len.store(inner.tasks.len(), Ordering::Release);
-        Some(first)
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.len.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// New tasks that came this way.
-    pub(crate) fn spawned(&self) -> u64 {
-        self.inner.lock().spawned
-    }
-
-    /// Closes the queue if it is empty; false: there are tasks to drain first.
-    pub(crate) fn close_if_empty(&self) -> bool {
-        let mut inner = self.inner.lock();
-        inner.closed |= inner.tasks.is_empty();
-        inner.closed
-    }
-}
 
 /// A worker's place for the task to run next.
 #[derive(Debug, Default)]

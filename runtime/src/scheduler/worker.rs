@@ -28,7 +28,8 @@
 //! A worker that is stuck in a poll cleans up whenever that poll ends.
 
 use super::idle::Idle;
-use super::queue::{self, Injector, Slot, Stealers};
+use super::injector::Injector;
+use super::queue::{self, Slot, Stealers};
 use super::{LocalGuard, Settings, Spawned, budget, run_hook, with_local};
 use crate::driver::{self, Driver};
 use crate::join::hub::{self, Hub};
@@ -37,7 +38,7 @@ use crate::metrics::{Counts, WorkerMetrics};
 use crate::park::{Parker, Spin};
 use crate::rng::Rng;
 use crate::sync::prim::atomic::{AtomicBool, AtomicUsize, Ordering};
-use crate::sync::prim::{Mutex, now};
+use crate::sync::prim::{Mutex, now, thread};
 use crate::task::cell::{self, Schedule};
 use crate::task::header::{Notified, Site};
 use crate::task::live::Live;
@@ -55,6 +56,9 @@ const SPINS_PER_TURN: u32 = 8;
 const SLOT_RUNS: u32 = 16;
 /// How long that may take, looked at every [`SLOT_RUNS`] / 4 runs.
 const SLOT_TIME: Duration = Duration::from_micros(50);
+
+/// How often a worker yields before it takes more of a stream of tasks: about a microsecond.
+const STREAM_YIELDS: u32 = 3;
 
 /// How long the watch sleeps at first, and at most; each look that finds nothing to do doubles it.
 const WATCH_FIRST: Duration = Duration::from_millis(1);
@@ -113,7 +117,7 @@ pub(crate) fn create(
     let queues: Vec<_> = (0..workers).map(|_| queue::Local::new()).collect();
     let (hub, jobs) = Hub::new(workers);
     let shared = Arc::new(Shared {
-        injector: Injector::default(),
+        injector: Injector::new(workers),
         slots: (0..workers).map(|_| CachePadded::default()).collect(),
         stealers: Stealers::of(&queues),
         hub,
@@ -289,6 +293,8 @@ impl Seat {
             until_global: shared.settings.global_queue_interval,
             slot_runs: 0,
             slot_since: now(),
+            turn: index,
+            streaming: 0,
             searching: false,
             owes_look: false,
             watch: Watch::new(shared.parkers.len()),
@@ -327,6 +333,10 @@ struct Worker<'a> {
     slot_runs: u32,
     /// When the first of them was looked at.
     slot_since: Instant,
+    /// Which shard of the injector comes first.
+    turn: usize,
+    /// Yields before the next grab: the last one found a stream of tasks.
+    streaming: u32,
     /// Counted as searching by `idle`.
     searching: bool,
     /// Has slept, or given the driver back, and has not looked since whether there is a watch.
@@ -404,8 +414,21 @@ impl Worker<'_> {
         if let Some(task) = self.local.queue.pop() {
             return Some(task);
         }
-        std::thread::yield_now();
+        self.let_injector_fill();
         self.grab()
+    }
+
+    /// Before a worker that has run all of its tasks takes more from the injector: lets others run for a moment. Whoever
+    /// pushes, perhaps on this very core, gets ahead then; to take tasks one by one as they come would cost both sides
+    /// more, in transfers of cache lines, than the tasks themselves. While they come in streams it waits for more.
+    fn let_injector_fill(&mut self) {
+        thread::yield_now();
+        for _ in 0..std::mem::take(&mut self.streaming) {
+            if self.shared.injector.is_empty() {
+                return;
+            }
+            thread::yield_now();
+        }
     }
 
     /// May another task from the slot come before those of the queue?
@@ -422,8 +445,11 @@ impl Worker<'_> {
         self.slot_runs < SLOT_RUNS && now.duration_since(self.slot_since) < SLOT_TIME
     }
 
-    fn grab(&self) -> Option<Notified> {
-        self.shared.injector.grab(self.shared.parkers.len(), |task| self.local.queue.push(task))
+    fn grab(&mut self) -> Option<Notified> {
+        self.turn = self.turn.wrapping_add(1);
+        let grabbed = self.shared.injector.grab(self.turn, |task| self.local.queue.push(task))?;
+        self.streaming = if grabbed.kept > 0 { STREAM_YIELDS } else { 0 };
+        Some(grabbed.task)
     }
 
     #[inline]
@@ -660,7 +686,7 @@ impl Worker<'_> {
             while !self.shared.live.is_empty() || !self.shared.injector.close_if_empty() {
                 self.drain();
                 // A task that is neither here nor in a queue is in a waker's call, about to be queued.
-                crate::sync::prim::thread::yield_now();
+                thread::yield_now();
             }
             self.shared.close();
         }
