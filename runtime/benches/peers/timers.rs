@@ -4,6 +4,7 @@
 //! `benches/time_timeout.rs` does), or after one turn through the scheduler: by then a timer has been registered, and must
 //! go again. `sleeps_100k` counts CPU time of the whole process, not wall time: while tasks sleep, nothing should burn.
 
+use std::fmt::Debug;
 use std::future::poll_fn;
 use std::hint::black_box;
 use std::task::Poll;
@@ -28,90 +29,117 @@ const LIMIT: Duration = Duration::from_secs(1);
 
 pub fn cases() -> Vec<Case> {
     vec![
-        Case::new("timeout_ready", with_timers!(timeout, false)),
-        Case::new("timeout_pending", with_timers!(timeout, true)),
+        Case::new("timeout_ready", with_timers!(timeout_ready)),
+        Case::new("timeout_pending", with_timers!(timeout_pending)),
         Case::of_rows(vec![("sleeps_100k", Unit::CpuNanoseconds)], with_timers!(sleeps)).at_most(12),
     ]
 }
 
 /// A contestant with timers.
 pub trait Timers: Runtime {
+    /// That the time was up first.
+    type Late: Debug;
+
     fn sleep(time: Duration) -> impl Future<Output = ()> + Send;
 
-    /// `None` when the time is up first.
     fn timeout<F: Future + Send>(
         limit: Duration,
         future: F,
-    ) -> impl Future<Output = Option<F::Output>> + Send
+    ) -> impl Future<Output = Result<F::Output, Self::Late>> + Send
     where
         F::Output: Send;
 }
 
 impl Timers for Ours {
+    type Late = crossover_runtime::time::error::Elapsed;
+
     fn sleep(time: Duration) -> impl Future<Output = ()> + Send {
         crossover_runtime::time::sleep(time)
     }
 
-    async fn timeout<F: Future + Send>(limit: Duration, future: F) -> Option<F::Output>
+    fn timeout<F: Future + Send>(
+        limit: Duration,
+        future: F,
+    ) -> impl Future<Output = Result<F::Output, Self::Late>> + Send
     where
         F::Output: Send,
     {
-        crossover_runtime::time::timeout(limit, future).await.ok()
+        crossover_runtime::time::timeout(limit, future)
     }
 }
 
 impl Timers for Tokio {
+    type Late = tokio::time::error::Elapsed;
+
     fn sleep(time: Duration) -> impl Future<Output = ()> + Send {
         tokio::time::sleep(time)
     }
 
-    async fn timeout<F: Future + Send>(limit: Duration, future: F) -> Option<F::Output>
+    fn timeout<F: Future + Send>(
+        limit: Duration,
+        future: F,
+    ) -> impl Future<Output = Result<F::Output, Self::Late>> + Send
     where
         F::Output: Send,
     {
-        tokio::time::timeout(limit, future).await.ok()
+        tokio::time::timeout(limit, future)
     }
 }
 
 impl Timers for SmolIo {
+    type Late = ();
+
     async fn sleep(time: Duration) {
         async_io::Timer::after(time).await;
     }
 
-    async fn timeout<F: Future + Send>(limit: Duration, future: F) -> Option<F::Output>
+    fn timeout<F: Future + Send>(
+        limit: Duration,
+        future: F,
+    ) -> impl Future<Output = Result<F::Output, Self::Late>> + Send
     where
         F::Output: Send,
     {
-        let up = async {
+        let up = async move {
             async_io::Timer::after(limit).await;
-            None
+            Err(())
         };
-        futures_lite::future::or(async { Some(future.await) }, up).await
+        futures_lite::future::or(async { Ok(future.await) }, up)
     }
 }
 
-/// Ready at once, or at the second poll, which it asks for itself.
-async fn job(pending: bool) -> usize {
-    let mut wait = pending;
+fn timeout_ready<R: Timers>(setup: &Setup) -> Trial {
+    timeout_around::<R, _>(setup, || async { black_box(1) })
+}
+
+fn timeout_pending<R: Timers>(setup: &Setup) -> Trial {
+    timeout_around::<R, _>(setup, second_poll)
+}
+
+/// Ready at the second poll, which it asks for itself.
+async fn second_poll() -> usize {
+    let mut first = true;
     poll_fn(|cx| {
-        if std::mem::take(&mut wait) {
+        if std::mem::take(&mut first) {
             cx.waker().wake_by_ref();
             Poll::Pending
         } else {
-            Poll::Ready(())
+            Poll::Ready(black_box(1))
         }
     })
-    .await;
-    black_box(1)
+    .await
 }
 
-fn timeout<R: Timers>(setup: &Setup, pending: bool) -> Trial {
+fn timeout_around<R: Timers, F>(setup: &Setup, job: impl Fn() -> F + Copy + Send + 'static) -> Trial
+where
+    F: Future<Output = usize> + Send + 'static,
+{
     let (rt, calls) = (R::start(setup.workers), setup.size(10_000));
     Trial::wall(calls, move || {
         let task = rt.spawn(async move {
             let mut done = 0;
             for _ in 0..calls {
-                done += R::timeout(LIMIT, job(pending)).await.expect("nothing takes a second");
+                done += R::timeout(LIMIT, job()).await.expect("nothing takes a second");
             }
             done
         });
