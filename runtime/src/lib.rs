@@ -70,6 +70,8 @@ pub mod process_pool;
 mod rng;
 pub mod runtime;
 mod scheduler;
+#[cfg(all(test, runtime_shuttle))]
+mod schedules;
 pub mod sync;
 pub mod task;
 pub mod time;

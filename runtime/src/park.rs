@@ -140,7 +140,7 @@ impl Spin {
                 self.limit = Spin::FULL;
                 return Some(found);
             }
-            if start.elapsed() >= self.limit {
+            if now().duration_since(start) >= self.limit {
                 return None;
             }
         }

@@ -36,15 +36,14 @@
 use super::job::{End, Header, Job};
 use crate::park::{Parker, Spin};
 use crate::scheduler::worker;
-use crate::sync::prim::Mutex;
 use crate::sync::prim::atomic::{AtomicUsize, Ordering};
-use crossbeam_deque::{Steal, Stealer, Worker as Deque};
+use crate::sync::prim::deque::{Steal, Stealer, Worker as Deque};
+use crate::sync::prim::{Mutex, now, thread_local};
 use crossbeam_utils::CachePadded;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
-use std::time::Instant;
 
 /// How often a waiting worker looks at its job's latch before it yields the CPU: most jobs that are stolen in vain, for
 /// their smallness, end within that time.
@@ -128,7 +127,7 @@ impl Hub {
             match stealer.steal() {
                 Steal::Success(job) => return Some(job),
                 Steal::Empty => return None,
-                Steal::Retry => std::hint::spin_loop(),
+                Steal::Retry => crate::sync::prim::spin_loop(),
             }
         }
     }
@@ -190,14 +189,14 @@ impl<'a> Context<'a> {
 
     /// Makes this thread the worker, for as long as the guard lives.
     pub(crate) fn enter(&self) -> Entered<'_> {
-        CONTEXT.set(ptr::from_ref(self).cast());
+        CONTEXT.with(|cell| cell.set(ptr::from_ref(self).cast()));
         Entered(PhantomData)
     }
 
     /// Calls `f` with this thread's context, if it is a worker.
     #[inline]
     pub(super) fn with<R>(f: impl FnOnce(Option<&Context<'_>>) -> R) -> R {
-        let context = CONTEXT.get();
+        let context = CONTEXT.with(Cell::get);
         // SAFETY: null, or set by `enter` of a context that its guard still borrows: the guard resets the pointer when it is
         // dropped, and `f`, which runs on this thread, ends before.
         f(unsafe { context.as_ref() })
@@ -293,9 +292,9 @@ impl<'a> Context<'a> {
             return;
         }
         if !self.may_leapfrog(header) {
-            let start = Instant::now();
+            let start = now();
             self.hub.park(self.index);
-            self.spin.borrow_mut().parked(start.elapsed());
+            self.spin.borrow_mut().parked(now().duration_since(start));
         }
         header.get_up();
     }
@@ -307,6 +306,6 @@ pub(crate) struct Entered<'a>(PhantomData<&'a Context<'a>>);
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
-        CONTEXT.set(ptr::null());
+        CONTEXT.with(|cell| cell.set(ptr::null()));
     }
 }

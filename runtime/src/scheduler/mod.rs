@@ -219,7 +219,7 @@ pub(crate) fn wait_for<F: Future>(future: F) -> F::Output {
         } else {
             let start = now();
             unpark.0.park();
-            spin.parked(start.elapsed());
+            spin.parked(now().duration_since(start));
         }
     }
 }

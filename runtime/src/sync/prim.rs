@@ -32,10 +32,12 @@ pub(crate) use std::sync::atomic;
 
 #[cfg(not(runtime_shuttle))]
 pub(crate) use crossbeam_deque as deque;
+#[cfg(all(test, runtime_shuttle))]
+pub(crate) use model::restart;
 #[cfg(runtime_shuttle)]
-pub(crate) use model::{Condvar, Mutex, MutexGuard, deque, now, spin_loop, wait_until};
+pub(crate) use model::{Condvar, Mutex, MutexGuard, deque, now, spin_loop, thread, wait_until};
 #[cfg(runtime_shuttle)]
-pub(crate) use shuttle::{thread, thread_local};
+pub(crate) use shuttle::thread_local;
 #[cfg(not(any(runtime_loom, runtime_shuttle)))]
 pub(crate) use std::thread_local;
 /// Under loom too: its models start their threads themselves.

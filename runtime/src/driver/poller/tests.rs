@@ -89,6 +89,6 @@ macro_rules! promises {
     };
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", not(runtime_shuttle)))]
 promises!(epoll);
 promises!(portable);

@@ -1,6 +1,6 @@
 //! What shuttle does not bring along: a clock, waits with a limit, spinning, and work-stealing deques behind a lock.
 
-use shuttle::{sync, thread};
+use shuttle::sync;
 use std::cell::Cell;
 use std::ops::{Deref, DerefMut};
 use std::sync::OnceLock;
@@ -22,8 +22,14 @@ pub(crate) fn now() -> Instant {
 
 /// Waits for `time`: others run, for as long as the schedule wants.
 pub(super) fn let_pass(time: Duration) {
-    thread::yield_now();
+    shuttle::thread::yield_now();
     PASSED.set(PASSED.get() + time);
+}
+
+/// The clock is set back. For the beginning of a run, while nobody has looked at it.
+#[cfg(test)]
+pub(crate) fn restart() {
+    PASSED.set(Duration::ZERO);
 }
 
 /// Waits until `deadline`, or not at all if it has passed.
@@ -34,6 +40,18 @@ pub(crate) fn wait_until(deadline: Instant) {
 /// Spinning is waiting for others, and must let them run.
 pub(crate) fn spin_loop() {
     thread::yield_now();
+}
+
+/// shuttle's threads. To yield takes time, so that spinning comes to an end.
+pub(crate) mod thread {
+    pub(crate) use shuttle::thread::{Builder, JoinHandle, current, panicking};
+
+    pub(crate) fn yield_now() {
+        super::let_pass(super::Duration::from_micros(5));
+    }
+
+    #[cfg(test)]
+    pub(crate) use shuttle::thread::spawn;
 }
 
 /// As `locks.rs` has it for the others.
@@ -135,7 +153,10 @@ pub(crate) mod deque {
     type Shared<T> = Arc<Mutex<VecDeque<T>>>;
 
     #[derive(Debug)]
-    pub(crate) struct Worker<T>(Shared<T>);
+    pub(crate) struct Worker<T> {
+        queue: Shared<T>,
+        lifo: bool,
+    }
 
     #[derive(Debug)]
     pub(crate) struct Stealer<T>(Shared<T>);
@@ -150,23 +171,28 @@ pub(crate) mod deque {
 
     impl<T> Worker<T> {
         pub(crate) fn new_fifo() -> Worker<T> {
-            Worker(Arc::default())
+            Worker { queue: Arc::new(Mutex::new(VecDeque::new())), lifo: false }
+        }
+
+        pub(crate) fn new_lifo() -> Worker<T> {
+            Worker { queue: Arc::new(Mutex::new(VecDeque::new())), lifo: true }
         }
 
         pub(crate) fn push(&self, value: T) {
-            self.0.lock().push_back(value);
+            self.queue.lock().push_back(value);
         }
 
         pub(crate) fn pop(&self) -> Option<T> {
-            self.0.lock().pop_front()
+            let mut queue = self.queue.lock();
+            if self.lifo { queue.pop_back() } else { queue.pop_front() }
         }
 
         pub(crate) fn is_empty(&self) -> bool {
-            self.0.lock().is_empty()
+            self.queue.lock().is_empty()
         }
 
         pub(crate) fn stealer(&self) -> Stealer<T> {
-            Stealer(Arc::clone(&self.0))
+            Stealer(Arc::clone(&self.queue))
         }
     }
 
@@ -179,6 +205,11 @@ pub(crate) mod deque {
             self.0.lock().len()
         }
 
+        pub(crate) fn steal(&self) -> Steal<T> {
+            let Some(mut queue) = self.0.try_lock() else { return Steal::Retry };
+            queue.pop_front().map_or(Steal::Empty, Steal::Success)
+        }
+
         pub(crate) fn steal_batch_and_pop(&self, into: &Worker<T>) -> Steal<T> {
             let Some(mut queue) = self.0.try_lock() else { return Steal::Retry };
             let Some(first) = queue.pop_front() else { return Steal::Empty };
@@ -186,7 +217,7 @@ pub(crate) mod deque {
             let batch: Vec<T> = queue.drain(..half).collect();
             drop(queue);
             // In crossbeam, too, the batch is in neither queue for a moment.
-            into.0.lock().extend(batch);
+            into.queue.lock().extend(batch);
             Steal::Success(first)
         }
     }
