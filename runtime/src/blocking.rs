@@ -1,186 +1,31 @@
 //! The blocking pool: threads for jobs that block or compute for long, so that workers need not.
 //!
-//! [`Queue`] is the protocol, [`Pool`] gives it threads. Everything that decides whether a job has a thread to
-//! take it, the queue's length and the counts, is under **one lock**:
-//!
-//! - `idle` counts the threads that are bound to look at the queue: waiting ones, and new ones from the moment
-//!   their creation is decided;
-//! - **invariant**: `queue.len() <= idle`, or `threads == max`, or a thread creation is about to be decided. So a
-//!   burst of jobs gets a thread each at once, and no job waits for a thread that is not coming;
-//! - a thread that gives up after `keep_alive` looks at the queue a last time under the same lock, so a job is
-//!   never left behind by threads that are on their way out.
+//! [`Queue`] (`queue.rs`) is the protocol: which job gets which thread, and when one is woken or started. [`Pool`] gives
+//! it threads, and runs and refuses jobs.
 //!
 //! A job is run, or refused (dropped unrun, its handle told): at shutdown, or when no thread can be started and
 //! none is there. Jobs are foreign code and never run or drop under a lock.
 //!
-//! Lock order: `handles` before nothing; `state` is a leaf. `handles` is held while a thread is created, so that a
-//! thread finds its own handle when it ends.
+//! Lock order: `handles` before nothing; the queue's lock is a leaf. `handles` is held while a thread is created, so that
+//! a thread finds its own handle when it ends.
+
+mod queue;
 
 use crate::error::{contain, discard_payload};
+use crate::park::Spin;
 use crate::scheduler::{Hook, run_hook};
-use crate::sync::prim::{Condvar, Mutex, now, thread};
+use crate::sync::prim::Mutex;
 use crate::task::JoinHandle;
 use crate::task::cell::create_job;
 use crate::task::header::{Notified, Site};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
-/// What has to be done after [`Queue::submit`].
-#[must_use]
-pub(crate) enum Submitted<J> {
-    /// A thread that is there takes it.
-    Queued,
-    /// Start a thread that calls [`Queue::next`], or report that with [`Queue::thread_failed`].
-    StartThread,
-    /// The pool is closed.
-    Refused(J),
-}
-
-/// Jobs and the counts of threads.
-pub(crate) struct Queue<J> {
-    state: Mutex<State<J>>,
-    /// A job for an idle thread, or the end.
-    work: Condvar,
-    /// The last thread has gone.
-    gone: Condvar,
-    threads_max: usize,
-    keep_alive: Duration,
-}
-
-struct State<J> {
-    jobs: VecDeque<J>,
-    /// Threads that take jobs, at most `threads_max`.
-    threads: usize,
-    /// Those of them that are bound to look at the queue.
-    idle: usize,
-    /// Threads that have not ended, including those that take no more jobs.
-    present: usize,
-    closed: bool,
-}
-
-/// Counts for metrics.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Counts {
-    pub(crate) threads: usize,
-    pub(crate) idle: usize,
-    pub(crate) queued: usize,
-}
-
-impl<J> Queue<J> {
-    pub(crate) fn new(threads_max: usize, keep_alive: Duration) -> Queue<J> {
-        Queue {
-            state: Mutex::new(State {
-                jobs: VecDeque::new(),
-                threads: 0,
-                idle: 0,
-                present: 0,
-                closed: false,
-            }),
-            work: Condvar::new(),
-            gone: Condvar::new(),
-            threads_max,
-            keep_alive,
-        }
-    }
-
-    pub(crate) fn submit(&self, job: J) -> Submitted<J> {
-        let mut state = self.state.lock();
-        if state.closed {
-            return Submitted::Refused(job);
-        }
-        state.jobs.push_back(job);
-        if state.jobs.len() > state.idle && state.threads < self.threads_max {
-            state.threads += 1;
-            state.idle += 1;
-            state.present += 1;
-            return Submitted::StartThread;
-        }
-        drop(state);
-        self.work.notify_one();
-        Submitted::Queued
-    }
-
-    /// The thread that `submit` asked for cannot be started. Returns the jobs that nobody will take now: all of
-    /// them if there is no other thread, else none.
-    pub(crate) fn thread_failed(&self) -> VecDeque<J> {
-        let mut state = self.state.lock();
-        state.threads -= 1;
-        state.idle -= 1;
-        state.present -= 1;
-        let last = state.present == 0;
-        let orphans = if state.threads == 0 { std::mem::take(&mut state.jobs) } else { VecDeque::new() };
-        drop(state);
-        if last {
-            self.gone.notify_all();
-        }
-        orphans
-    }
-
-    /// The next job of a thread. `first`: its first call, for which it is counted as idle already. `None`: it
-    /// should end, and then call [`Queue::thread_gone`].
-    pub(crate) fn next(&self, first: bool) -> Option<J> {
-        let mut state = self.state.lock();
-        if !first {
-            state.idle += 1;
-        }
-        let mut timed_out = false;
-        loop {
-            if let Some(job) = state.jobs.pop_front() {
-                state.idle -= 1;
-                return Some(job);
-            }
-            if state.closed || timed_out {
-                state.idle -= 1;
-                state.threads -= 1;
-                return None;
-            }
-            (state, timed_out) = self.work.wait_timeout(state, self.keep_alive);
-        }
-    }
-
-    /// The last thing that a thread does with the queue.
-    pub(crate) fn thread_gone(&self) {
-        let mut state = self.state.lock();
-        state.present -= 1;
-        let last = state.present == 0;
-        drop(state);
-        if last {
-            self.gone.notify_all();
-        }
-    }
-
-    /// Refuses all jobs from now on; returns those that wait, for the caller to refuse. Threads end when their
-    /// job is done.
-    pub(crate) fn close(&self) -> VecDeque<J> {
-        let mut state = self.state.lock();
-        state.closed = true;
-        let jobs = std::mem::take(&mut state.jobs);
-        drop(state);
-        self.work.notify_all();
-        jobs
-    }
-
-    /// Waits until no thread is left, or for `deadline`; returns how many are left.
-    pub(crate) fn wait_until_gone(&self, deadline: Option<Instant>) -> usize {
-        let mut state = self.state.lock();
-        while state.present > 0 {
-            match deadline.map(|deadline| deadline.saturating_duration_since(now())) {
-                None => state = self.gone.wait(state),
-                Some(Duration::ZERO) => break,
-                Some(limit) => (state, _) = self.gone.wait_timeout(state, limit),
-            }
-        }
-        state.present
-    }
-
-    pub(crate) fn counts(&self) -> Counts {
-        let state = self.state.lock();
-        Counts { threads: state.threads, idle: state.idle, queued: state.jobs.len() }
-    }
-}
+pub(crate) use queue::{Counts, Queue, Submitted, Wait};
 
 /// What the builder sets for the pool's threads.
 pub(crate) struct Settings {
@@ -271,8 +116,9 @@ impl Pool {
 
     fn run_thread(&self) {
         run_hook(self.settings.on_start.as_ref());
+        let mut wait = Adaptive(Spin::new());
         let mut first = true;
-        while let Some(job) = self.queue.next(std::mem::take(&mut first)) {
+        while let Some(job) = self.queue.next(std::mem::take(&mut first), &mut wait) {
             // A job is never scheduled again: it ends with its only poll, and contains its own panics.
             let _ = job.run(&Site::default());
         }
@@ -321,6 +167,19 @@ impl Pool {
 
     pub(crate) fn counts(&self) -> Counts {
         self.queue.counts()
+    }
+}
+
+/// A pool thread's spin: as a worker's, it pays where jobs come often.
+struct Adaptive(Spin);
+
+impl Wait for Adaptive {
+    fn spin(&mut self, mut is_over: impl FnMut() -> bool) {
+        let _ = self.0.run(|| is_over().then_some(()));
+    }
+
+    fn slept(&mut self, time: Duration) {
+        self.0.parked(time);
     }
 }
 
