@@ -8,7 +8,7 @@
 
 mod task;
 
-use crate::blocking::{Queue, Submitted};
+use crate::blocking::{Queue, Submitted, Wait};
 use crate::park::Parker;
 use crate::scheduler::idle::Idle;
 use crate::sync::prim::{Condvar, Mutex};
@@ -216,7 +216,7 @@ fn an_unpark_is_never_lost() {
 /// Counts how it ended.
 struct Counted(Arc<[AtomicUsize; 2]>);
 
-impl Counted {
+impl Job for Counted {
     fn run(self) {
         self.0[0].fetch_add(1, Ordering::Relaxed);
     }
@@ -225,8 +225,26 @@ impl Counted {
     }
 }
 
-fn submit(queue: &Arc<Queue<Counted>>, counts: &Arc<[AtomicUsize; 2]>) -> Option<thread::JoinHandle<()>> {
-    match queue.submit(Counted(Arc::clone(counts))) {
+/// Looks once, so that a job may come while a thread spins, or after it.
+struct Glance;
+
+impl Wait for Glance {
+    fn spin(&mut self, mut is_over: impl FnMut() -> bool) {
+        if !is_over() {
+            thread::yield_now();
+        }
+    }
+    fn slept(&mut self, _: Duration) {}
+}
+
+/// Something that a pool of the models runs or refuses.
+trait Job: Send + 'static {
+    fn run(self);
+    fn refuse(self);
+}
+
+fn submit<J: Job>(queue: &Arc<Queue<J>>, job: J) -> Option<thread::JoinHandle<()>> {
+    match queue.submit(job) {
         Submitted::Queued => None,
         Submitted::Refused(job) => {
             job.refuse();
@@ -236,7 +254,7 @@ fn submit(queue: &Arc<Queue<Counted>>, counts: &Arc<[AtomicUsize; 2]>) -> Option
             let queue = Arc::clone(queue);
             Some(thread::spawn(move || {
                 let mut first = true;
-                while let Some(job) = queue.next(std::mem::take(&mut first)) {
+                while let Some(job) = queue.next(std::mem::take(&mut first), &mut Glance) {
                     job.run();
                 }
                 queue.thread_gone();
@@ -251,9 +269,9 @@ fn blocking_pool(threads_max: usize, close_early: bool) {
         let counts = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
         let other = {
             let (queue, counts) = (Arc::clone(&queue), Arc::clone(&counts));
-            thread::spawn(move || submit(&queue, &counts))
+            thread::spawn(move || submit(&queue, Counted(Arc::clone(&counts))))
         };
-        let mut threads = vec![submit(&queue, &counts)];
+        let mut threads = vec![submit(&queue, Counted(Arc::clone(&counts)))];
         if close_early {
             queue.close().into_iter().for_each(|job| job.refuse());
         }
@@ -285,4 +303,51 @@ fn blocking_jobs_share_a_thread() {
 #[test]
 fn closing_the_blocking_pool_leaves_no_job_and_no_thread() {
     blocking_pool(2, true);
+}
+
+/// Two jobs, each of which ends only when the other runs: both must get a thread.
+struct Meets(Arc<(Mutex<usize>, Condvar)>);
+
+impl Meets {
+    fn wait(place: &(Mutex<usize>, Condvar), until: usize) {
+        let mut here = place.0.lock();
+        while *here < until {
+            here = place.1.wait(here);
+        }
+    }
+}
+
+impl Job for Meets {
+    fn run(self) {
+        let until = {
+            let mut here = self.0.0.lock();
+            *here += 1;
+            here.next_multiple_of(2)
+        };
+        self.0.1.notify_all();
+        Meets::wait(&self.0, until);
+    }
+    fn refuse(self) {
+        unreachable!("the pool is not closed before they have run");
+    }
+}
+
+/// The chain of calls: the first pair finds no thread, the second one finds threads that end their jobs, spin, or sleep,
+/// of which one is called at a time. A call that is not passed on is a deadlock.
+#[test]
+fn blocking_jobs_that_wait_for_each_other_both_run() {
+    model(2, || {
+        let queue = Arc::new(Queue::new(2, Duration::MAX));
+        let place = Arc::new((Mutex::new(0), Condvar::new()));
+        let mut threads = Vec::new();
+        for pair in 1..=2 {
+            for _ in 0..2 {
+                threads.push(submit(&queue, Meets(Arc::clone(&place))));
+            }
+            Meets::wait(&place, 2 * pair);
+        }
+        assert!(queue.close().is_empty());
+        assert_eq!(queue.wait_until_gone(None), 0);
+        threads.into_iter().flatten().for_each(|thread| thread.join().unwrap());
+    });
 }
