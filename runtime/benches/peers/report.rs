@@ -61,7 +61,7 @@ fn figure(value: f64) -> String {
 }
 
 fn share(value: f64) -> String {
-    let decimals = if value < 0.0995 { 3 } else { 2 };
+    let decimals = if value < 0.1995 { 3 } else { 2 };
     format!("{value:.decimals$}")
 }
 
