@@ -18,7 +18,8 @@
 //! attempt is made again. Events of the other direction move the tick too; that costs one more `EAGAIN`. Two results
 //! of an attempt allow the clearing:
 //! - `EAGAIN`. Nothing was there; what arrives afterwards brings an event of its own.
-//! - A **transfer of fewer bytes than asked for**, on a TCP connection only. Let F be when the noted event was fetched,
+//! - A **transfer of fewer bytes than asked for**, or one after which the kernel counts none that are left (`TCP_INQ`),
+//!   on a TCP connection only. Let F be when the noted event was fetched,
 //!   A the attempt, with F < A. The attempt stopped because nothing more was there (or no more room). What comes after
 //!   A brings an event that is fetched after F, hence moves the tick or sets the bit again, whichever order the
 //!   clearing has to it. What came before A and is *not* taken away by a read can be: the end of the stream, an error,
@@ -380,7 +381,7 @@ impl Registration {
         wanted: usize,
         attempt: impl FnOnce() -> std::io::Result<usize>,
     ) -> std::io::Result<usize> {
-        self.try_with(direction.interest(), attempt, |count| drained(*count, wanted))
+        self.try_with(direction.interest(), attempt, |count| Transfer::from(*count).has_drained(wanted))
     }
 
     fn try_with<R>(
@@ -412,9 +413,10 @@ impl Registration {
         cx: &mut Context<'_>,
         direction: Direction,
         wanted: usize,
-        attempt: impl FnMut() -> std::io::Result<usize>,
+        attempt: impl FnMut() -> std::io::Result<Transfer>,
     ) -> Poll<std::io::Result<usize>> {
-        self.poll_with(cx, direction, attempt, |count| drained(*count, wanted))
+        let done = self.poll_with(cx, direction, attempt, |transfer| transfer.has_drained(wanted));
+        done.map_ok(|transfer| transfer.count)
     }
 
     fn poll_with<R>(
@@ -465,11 +467,28 @@ impl Registration {
     }
 }
 
-/// A transfer that stopped short; zero is the end of the stream, and stays ready.
-fn drained(count: usize, wanted: usize) -> bool {
-    /// Less than any system moves by one call, so that its own limit is not taken for a short transfer.
-    const LIMIT: usize = 1 << 30;
-    SAYS_CLOSED && 0 < count && count < wanted.min(LIMIT)
+/// What a read or write has done.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Transfer {
+    /// Bytes moved.
+    pub(crate) count: usize,
+    /// Bytes that are left to be moved, if the system said so.
+    pub(crate) left: Option<usize>,
+}
+
+impl From<usize> for Transfer {
+    fn from(count: usize) -> Transfer {
+        Transfer { count, left: None }
+    }
+}
+
+impl Transfer {
+    /// Did it stop short, or leave nothing? Zero bytes are the end of the stream, which stays ready.
+    fn has_drained(self, wanted: usize) -> bool {
+        /// Less than any system moves by one call, so that its own limit is not taken for a short transfer.
+        const LIMIT: usize = 1 << 30;
+        SAYS_CLOSED && self.count > 0 && (self.count < wanted.min(LIMIT) || self.left == Some(0))
+    }
 }
 
 /// Worth another attempt: the readiness was stale, or a signal came in between.

@@ -29,7 +29,7 @@ use std::task::Waker;
 use std::time::Duration;
 use std::{fmt, mem};
 
-pub(crate) use io::{Direction, ReadyEvent, Registration};
+pub(crate) use io::{Direction, ReadyEvent, Registration, Transfer};
 pub(crate) use timer::{Timer, use_shard};
 
 use crate::error::{contain, shutdown_error};

@@ -37,10 +37,11 @@ pub use udp::UdpSocket;
 #[doc(inline)]
 pub use unix::{UnixListener, UnixStream};
 
-use crate::driver::{self, Direction, ReadyEvent, Registration};
+use crate::driver::{self, Direction, ReadyEvent, Registration, Transfer};
 use crate::io::{Interest, Ready};
 use crate::runtime::Handle;
 use crate::scheduler::budget;
+use crate::sync::prim::atomic::{AtomicU8, Ordering};
 
 /// How many connections the kernel may complete before somebody accepts them. std's 128 makes a burst of
 /// connections wait for the retransmission of dropped SYNs; the kernel caps this at `net.core.somaxconn`.
@@ -51,6 +52,7 @@ pub(crate) struct Evented<T: AsFd> {
     /// `None` only inside of `into_inner` and `drop`.
     io: Option<T>,
     registration: Registration,
+    read_style: ReadStyle,
 }
 
 impl<T: AsFd> Evented<T> {
@@ -63,7 +65,7 @@ impl<T: AsFd> Evented<T> {
     /// Registers with a given driver.
     pub(crate) fn new_on(driver: &driver::Handle, io: T, initial: Ready) -> io::Result<Evented<T>> {
         let registration = Registration::new(driver, io.as_fd(), initial)?;
-        Ok(Evented { io: Some(io), registration })
+        Ok(Evented { io: Some(io), registration, read_style: ReadStyle::default() })
     }
 
     pub(crate) fn driver(&self) -> &driver::Handle {
@@ -147,14 +149,77 @@ pub(crate) trait ByteStream: AsFd {
     /// moment; the end of the stream, errors and urgent data aside, of which the driver hears. True for TCP. A read
     /// from a Unix stream also stops where descriptors were sent along.
     const STOPS_ONLY_WHEN_DRAINED: bool;
+
+    /// Makes `read_and_ask` answer, or not any more; an error: it never will.
+    fn set_answers(&self, _on: bool) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Reads, and says how much is left to be read if that is known.
+    fn read_and_ask(&self, buffer: &mut [u8]) -> io::Result<Transfer>;
 }
 
 impl ByteStream for std::net::TcpStream {
     const STOPS_ONLY_WHEN_DRAINED: bool = true;
+
+    #[cfg(target_os = "linux")]
+    fn set_answers(&self, on: bool) -> io::Result<()> {
+        tcp::set_answers(self, on)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn read_and_ask(&self, buffer: &mut [u8]) -> io::Result<Transfer> {
+        tcp::read_and_ask(self, buffer).map(|(count, left)| Transfer { count, left })
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn read_and_ask(&self, buffer: &mut [u8]) -> io::Result<Transfer> {
+        (&mut &*self).read(buffer).map(Transfer::from)
+    }
 }
 
 impl ByteStream for std::os::unix::net::UnixStream {
     const STOPS_ONLY_WHEN_DRAINED: bool = false;
+
+    fn read_and_ask(&self, buffer: &mut [u8]) -> io::Result<Transfer> {
+        (&mut &*self).read(buffer).map(Transfer::from)
+    }
+}
+
+/// How the reads of a connection have gone: counts those in vain, up to `ASKING` or `NEVER_ASK`. Only a hint for speed,
+/// hence Relaxed throughout.
+#[derive(Debug, Default)]
+struct ReadStyle(AtomicU8);
+
+impl ReadStyle {
+    const ENOUGH_IN_VAIN: u8 = 4;
+    const ASKING: u8 = 254;
+    const NEVER_ASK: u8 = 255;
+
+    fn is_asking(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == ReadStyle::ASKING
+    }
+
+    /// A read found nothing; true: that has happened often enough to begin asking.
+    fn in_vain(&self) -> bool {
+        let count = self.0.load(Ordering::Relaxed).saturating_add(1);
+        if count <= ReadStyle::ENOUGH_IN_VAIN {
+            self.0.store(count, Ordering::Relaxed);
+        }
+        count == ReadStyle::ENOUGH_IN_VAIN
+    }
+
+    /// A read stopped short, and thereby said that nothing is left: nobody needs to ask.
+    fn short(&self) {
+        if (1..ReadStyle::ENOUGH_IN_VAIN).contains(&self.0.load(Ordering::Relaxed)) {
+            self.0.store(0, Ordering::Relaxed);
+        }
+    }
+
+    fn settle(&self, asking: bool) {
+        let style = if asking { ReadStyle::ASKING } else { ReadStyle::NEVER_ASK };
+        self.0.store(style, Ordering::Relaxed);
+    }
 }
 
 /// What all byte streams share.
@@ -168,13 +233,13 @@ where
         cx: &mut Context<'_>,
         direction: Direction,
         wanted: usize,
-        attempt: impl FnMut() -> io::Result<usize>,
+        mut attempt: impl FnMut() -> io::Result<Transfer>,
     ) -> Poll<io::Result<usize>> {
         let charge = ready!(budget::poll_proceed(cx));
         let result = if T::STOPS_ONLY_WHEN_DRAINED {
             ready!(self.registration.poll_transfer(cx, direction, wanted, attempt))
         } else {
-            ready!(self.registration.poll_io(cx, direction, attempt))
+            ready!(self.registration.poll_io(cx, direction, || attempt().map(|transfer| transfer.count)))
         };
         charge.made_progress();
         Poll::Ready(result)
@@ -195,7 +260,28 @@ where
     }
 
     pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.poll_transfer(cx, Direction::Read, buffer.len(), || self.get().read(buffer))
+        self.poll_transfer(cx, Direction::Read, buffer.len(), || self.read(buffer))
+    }
+
+    /// Leaves the socket as it was.
+    pub(crate) fn end_asking(&self) -> io::Result<()> {
+        if self.read_style.is_asking() { self.get().set_answers(false) } else { Ok(()) }
+    }
+
+    /// Reads, and learns from it whether to ask how much is left.
+    fn read(&self, buffer: &mut [u8]) -> io::Result<Transfer> {
+        if self.read_style.is_asking() {
+            return self.get().read_and_ask(buffer);
+        }
+        let result = self.get().read(buffer);
+        match &result {
+            Ok(count) if *count < buffer.len() => self.read_style.short(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.read_style.in_vain() => {
+                self.read_style.settle(self.get().set_answers(true).is_ok());
+            }
+            _ => {}
+        }
+        result.map(Transfer::from)
     }
 
     pub(crate) fn poll_read_vectored(
@@ -204,7 +290,7 @@ where
         buffers: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
         let wanted = wanted(buffers.iter().map(|buffer| buffer.len()));
-        self.poll_transfer(cx, Direction::Read, wanted, || self.get().read_vectored(buffers))
+        self.poll_transfer(cx, Direction::Read, wanted, || Ok(self.get().read_vectored(buffers)?.into()))
     }
 
     /// Reads into memory that need not be initialised; the first `n` bytes are, when `Ok(n)` is returned.
@@ -215,11 +301,12 @@ where
         buffer: &mut [MaybeUninit<u8>],
     ) -> Poll<io::Result<usize>> {
         let wanted = buffer.len();
-        self.poll_transfer(cx, Direction::Read, wanted, || socket2::SockRef::from(self.get()).recv(buffer))
+        let socket = socket2::SockRef::from(self.get());
+        self.poll_transfer(cx, Direction::Read, wanted, || Ok(socket.recv(buffer)?.into()))
     }
 
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_transfer(cx, Direction::Write, data.len(), || self.get().write(data))
+        self.poll_transfer(cx, Direction::Write, data.len(), || Ok(self.get().write(data)?.into()))
     }
 
     pub(crate) fn poll_write_vectored(
@@ -228,7 +315,7 @@ where
         data: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let wanted = wanted(data.iter().map(|data| data.len()));
-        self.poll_transfer(cx, Direction::Write, wanted, || self.get().write_vectored(data))
+        self.poll_transfer(cx, Direction::Write, wanted, || Ok(self.get().write_vectored(data)?.into()))
     }
 
     pub(crate) fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {

@@ -505,11 +505,17 @@ impl Worker<'_> {
         if let Some(found) = self.find() {
             return Some(found);
         }
+        // What the last tasks have sent may have come back already, and costs less to fetch than one yield of the CPU.
+        if self.poll_driver()
+            && let Some(found) = self.find()
+        {
+            return Some(found);
+        }
         let mut spin = std::mem::replace(&mut self.spin, Spin::new());
         let mut looks = 0_u32;
         let found = spin.run(|| {
             looks += 1;
-            if looks % SPINS_PER_TURN == 1 {
+            if looks.is_multiple_of(SPINS_PER_TURN) {
                 self.poll_driver();
             }
             if self.shared.is_shutting_down() {
@@ -544,7 +550,11 @@ impl Worker<'_> {
 
     /// While busy: serves events and timers that are due, if nobody else is on the driver.
     fn glance_at_driver(&mut self) {
-        if self.poll_driver() && self.shared.any_work() {
+        // One task is no reason to wake a sleeper: this worker is about to take it up itself.
+        let leaves_some = |shared: &Shared| {
+            !shared.injector.is_empty() || shared.local_len(self.local.index) > 1 || shared.hub.any_work()
+        };
+        if self.poll_driver() && leaves_some(self.shared) {
             self.shared.notify();
         }
     }

@@ -1,8 +1,9 @@
 //! Sleeping, timeouts and intervals, with tokio's names and semantics.
 //!
 //! What differs from tokio, and why:
-//! - **Precision.** Deadlines are kept in nanoseconds and waited for by a high-resolution timer; a sleep of 100 µs
-//!   takes about that, where tokio rounds up to the next millisecond. Nothing is ever early.
+//! - **Precision.** Deadlines are kept in nanoseconds and waited for by a high-resolution timer. A sleep of 100 µs takes
+//!   about that, where tokio rounds up to the next millisecond. Longer ones may take up to 1/32 longer, but never more
+//!   than a millisecond, so that many of them end in one go. Nothing is ever early.
 //! - **No limit.** tokio refuses nothing either, but its wheel ends after about two years. Here a deadline that the
 //!   clock cannot express ([`Duration::MAX`], say) stands for "not in this century".
 //! - **A timeout begins when it is first polled**, where tokio's begins when it is made; [`timeout()`] says why.

@@ -67,9 +67,9 @@ impl Sleep {
         self.project().timer.reset(deadline.into_std());
     }
 
-    /// The first poll of a sleep that lies in the future, as the caller has just seen on the clock; not charged.
-    pub(super) fn poll_future(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        match ready!(self.project().timer.poll_future(cx)) {
+    /// The first poll, for a caller who has just read the clock; not charged.
+    pub(super) fn poll_first(self: Pin<&mut Self>, cx: &mut Context<'_>, now: Instant) -> Poll<()> {
+        match ready!(self.project().timer.poll_first(cx, now.into_std())) {
             Ok(()) => Poll::Ready(()),
             Err(_) => polled_after_shutdown(),
         }

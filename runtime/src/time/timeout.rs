@@ -80,7 +80,7 @@ impl Limit {
         }
         self.as_mut().set(Limit::Running { sleep: sleep_until(deadline) });
         match self.project() {
-            LimitProjection::Running { sleep } => sleep.poll_future(cx),
+            LimitProjection::Running { sleep } => sleep.poll_first(cx, now),
             // Never: it has just been set.
             LimitProjection::After { .. } | LimitProjection::At { .. } => Poll::Pending,
         }

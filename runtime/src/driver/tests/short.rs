@@ -55,6 +55,35 @@ fn i2_a_short_read_saves_the_attempt_that_would_block() {
     registration.deregister(a.as_fd());
 }
 
+/// A reader whose buffer is as large as the messages soon asks what is left, and then needs one read for each; the
+/// answer costs neither data nor the end.
+#[test]
+fn i2_full_reads_learn_to_ask_what_is_left() {
+    let (mut driver, handle) = Driver::new(1).expect("driver");
+    let (a, mut b) = tcp_pair();
+    let stream = crate::net::Evented::new_on(&handle, a, Ready::EMPTY).expect("register");
+    let mut buffer = [0; 4];
+    for round in 0..20_u32 {
+        let rounds = if round % 3 == 0 { 2 } else { 1 };
+        for _ in 0..rounds {
+            b.write_all(&round.to_ne_bytes()).expect("write");
+        }
+        for _ in 0..rounds {
+            let read = block_on(&mut driver, &handle, poll_fn(|cx| stream.poll_read(cx, &mut buffer)));
+            assert_eq!((read.expect("read"), buffer), (4, round.to_ne_bytes()));
+        }
+        let mut cx = Context::from_waker(Waker::noop());
+        if round > 10 {
+            let ready = stream.poll_ready(&mut cx, Direction::Read);
+            assert!(ready.is_pending(), "round {round}: the last read has said that it was the last");
+        }
+        assert!(stream.poll_read(&mut cx, &mut buffer).is_pending());
+    }
+    drop(b);
+    let read = block_on(&mut driver, &handle, poll_fn(|cx| stream.poll_read(cx, &mut buffer)));
+    assert_eq!(read.expect("the end"), 0);
+}
+
 /// The peer's end is known before, with, and after the last bytes have been read short.
 #[test]
 fn i2_the_end_after_a_short_read_is_heard() {

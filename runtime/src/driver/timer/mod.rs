@@ -10,6 +10,8 @@
 //!   (that timer was cancelled): then a wait ends for nothing, once.
 //! - Nothing fires while `deadline > now`, the highest reading of the clock that the shard has been shown. A clock that
 //!   steps back can thus neither fire a timer twice nor take a firing back.
+//! - A timer's `deadline` is exact; the wheel is given a moment up to 1/32 of its length later (`with_slack`), so that a
+//!   hundred thousand sleeping tasks are woken in a few turns. Short sleeps stay short.
 //! - An entry's state leaves `ARMED` under its shard's lock, as the last thing the wheel does to it. An owner who
 //!   reads another state needs no lock; one who reads `ARMED` takes the lock and reads again. Dropping a `Timer` ends in
 //!   a state other than `ARMED` either way, so that its memory is free of the wheel: it was taken out, or it has fired.
@@ -92,7 +94,11 @@ impl Timers {
 
     /// Nanoseconds from `base` to `instant`; at the ends of the range it saturates.
     fn nanos(&self, instant: Instant) -> i64 {
-        let saturate = |duration: Duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
+        let saturate = |duration: Duration| {
+            let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX).checked_mul(1_000_000_000);
+            let sum = seconds.and_then(|nanos| nanos.checked_add(duration.subsec_nanos().into()));
+            sum.unwrap_or(i64::MAX)
+        };
         match instant.checked_duration_since(self.base) {
             Some(after) => saturate(after),
             None => -saturate(self.base.saturating_duration_since(instant)),
@@ -268,6 +274,12 @@ impl Timers {
         }
     }
 
+    /// When a timer of this deadline fires, if it is armed now.
+    #[cfg(test)]
+    pub(super) fn fires_at(&self, deadline: Instant) -> Instant {
+        self.instant(with_slack(self.clock(deadline), self.clock(now())) as i64)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.state.lock().wheel.len()).sum()
     }
@@ -287,6 +299,16 @@ thread_local! {
 /// Makes this thread, a worker, arm in the shard of its index. Threads that are no workers arm in the first.
 pub(crate) fn use_shard(index: usize) {
     SHARD.with(|shard| shard.set(index));
+}
+
+/// When a timer fires whose deadline lies `deadline - now` ahead: up to a thirty-second of that later, and up to 1 ms.
+/// The time is rounded up to a power of two, so that timers that are due at about the same time fire in one turn,
+/// instead of one turn (a few system calls) each.
+fn with_slack(deadline: u64, now: u64) -> u64 {
+    const SHARE_BITS: u32 = 5;
+    const MOST_BITS: u32 = 20;
+    let bits = deadline.saturating_sub(now).max(1).ilog2().saturating_sub(SHARE_BITS).min(MOST_BITS);
+    deadline.checked_next_multiple_of(1 << bits).unwrap_or(deadline)
 }
 
 /// One timer. It belongs to one task; dropping it takes it out of the wheel, which knows it by its address: hence the
@@ -325,8 +347,7 @@ impl Timer {
         match self.entry.state() {
             FIRED => Poll::Ready(Ok(())),
             SHUT_DOWN => Poll::Ready(Err(Shutdown)),
-            IDLE if self.deadline <= self.timers().nanos(now()) => Poll::Ready(Ok(())),
-            IDLE => self.arm(cx.waker().clone()),
+            IDLE => self.poll_first(cx, now()),
             _ => {
                 // SAFETY: it is ours, and was armed here.
                 if unsafe { self.timers().update_waker(&self.entry, cx.waker()) } {
@@ -338,14 +359,20 @@ impl Timer {
         }
     }
 
-    /// The first poll of a timer that lies in the future, as the caller has just seen on the clock.
-    pub(crate) fn poll_future(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Shutdown>> {
-        self.arm(cx.waker().clone())
+    /// The first poll, for a caller who has just read the clock.
+    pub(crate) fn poll_first(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        now: Instant,
+    ) -> Poll<Result<(), Shutdown>> {
+        let now = self.timers().nanos(now);
+        if self.deadline <= now { Poll::Ready(Ok(())) } else { self.arm(cx.waker().clone(), now) }
     }
 
-    fn arm(self: Pin<&mut Self>, waker: Waker) -> Poll<Result<(), Shutdown>> {
-        // What is due on the clock of the driver's making is due.
+    fn arm(self: Pin<&mut Self>, waker: Waker, now: i64) -> Poll<Result<(), Shutdown>> {
+        // What was due when the driver was made is due.
         let Ok(deadline) = u64::try_from(self.deadline) else { return Poll::Ready(Ok(())) };
+        let deadline = with_slack(deadline, now.max(0) as u64);
         // SAFETY: it is not armed, and ours; pinned, it stays where it is until `drop`, which disarms it.
         match unsafe { self.timers().arm(&self.entry, deadline, waker) } {
             Armed::Pending { notify } => {
@@ -359,6 +386,11 @@ impl Timer {
         }
     }
 
+    fn arm_now(self: Pin<&mut Self>, waker: Waker) -> Poll<Result<(), Shutdown>> {
+        let now = self.timers().nanos(now());
+        self.arm(waker, now)
+    }
+
     /// Moves the deadline. The waker of an armed timer stays: its task need not poll again to be woken at the new
     /// deadline. A timer that has fired starts anew with its next poll.
     pub(crate) fn reset(mut self: Pin<&mut Self>, deadline: Instant) {
@@ -369,7 +401,7 @@ impl Timer {
         // SAFETY: nothing is moved; `deadline` is not pinned.
         unsafe { self.as_mut().get_unchecked_mut() }.deadline = deadline;
         if let Some(waker) = waker
-            && self.arm(waker.clone()).is_ready()
+            && self.as_mut().arm_now(waker.clone()).is_ready()
         {
             // Already due, or nobody is left to fire it: the next poll says which.
             waker.wake();

@@ -1,10 +1,14 @@
 //! TCP: listener and stream.
 
+#[cfg(target_os = "linux")]
+mod inq;
 mod listener;
 mod stream;
 
 use super::split;
 
+#[cfg(target_os = "linux")]
+pub(super) use inq::{read_and_ask, set_answers};
 pub use listener::TcpListener;
 pub use stream::TcpStream;
 

@@ -57,6 +57,7 @@ impl TcpStream {
 
     /// Hands the stream to the standard library. It stays in non-blocking mode.
     pub fn into_std(self) -> io::Result<std::net::TcpStream> {
+        self.inner.end_asking()?;
         Ok(self.inner.into_inner())
     }
 
