@@ -129,6 +129,8 @@ pub struct Case {
     pub four: bool,
     /// The most rounds, for cases whose iterations take seconds.
     most_rounds: usize,
+    /// Every iteration is a process of its own: nothing can be warmed up.
+    fresh: bool,
 }
 
 impl Case {
@@ -137,11 +139,16 @@ impl Case {
     }
 
     pub fn of_rows(rows: Vec<(&'static str, Unit)>, entries: Vec<Entry>) -> Case {
-        Case { rows, entries, four: false, most_rounds: usize::MAX }
+        Case { rows, entries, four: false, most_rounds: usize::MAX, fresh: false }
     }
 
     pub fn also_with_four(mut self) -> Case {
         self.four = true;
+        self
+    }
+
+    pub fn in_fresh_processes(mut self) -> Case {
+        self.fresh = true;
         self
     }
 
@@ -183,11 +190,11 @@ struct Contestant {
 }
 
 impl Contestant {
-    fn enter(entry: &Entry, setup: &Setup, plan: &Plan) -> Contestant {
+    fn enter(entry: &Entry, fresh: bool, setup: &Setup, plan: &Plan) -> Contestant {
         let trial = (entry.prepare)(setup);
         let mut contestant =
             Contestant { who: entry.who, trial, iterations: 1, warm_up: false, samples: Vec::new() };
-        if setup.smoke {
+        if setup.smoke || fresh {
             return contestant;
         }
         let first = contestant.clock();
@@ -236,7 +243,7 @@ pub fn measure(
     let mut contestants = Vec::new();
     for entry in &case.entries {
         watch.at(name, entry.who);
-        contestants.push(Contestant::enter(entry, setup, plan));
+        contestants.push(Contestant::enter(entry, case.fresh, setup, plan));
     }
     let rounds = plan.rounds.unwrap_or(usize::MAX).min(case.most_rounds);
     let fewest = plan.fewest_rounds.min(rounds);

@@ -29,7 +29,11 @@ static AWAKE: AtomicUsize = AtomicUsize::new(0);
 pub fn cases() -> Vec<Case> {
     let rows = vec![("sleepers_1m_memory", Unit::Bytes), ("sleepers_1m_cpu", Unit::CpuNanoseconds)];
     let entry = |who| Entry::new(who, move |setup| sleepers(setup, who));
-    vec![Case::of_rows(rows, [Who::Ours, Who::Tokio, Who::Smol].map(entry).into()).at_most(3)]
+    vec![
+        Case::of_rows(rows, [Who::Ours, Who::Tokio, Who::Smol].map(entry).into())
+            .in_fresh_processes()
+            .at_most(3),
+    ]
 }
 
 fn sleepers(setup: &Setup, who: Who) -> Trial {
