@@ -84,7 +84,7 @@ fn cells(row: &Measured, shown: &[Who]) -> Vec<String> {
     cells.push(ratio.map_or("-".to_owned(), |ratio| share(ratio.median) + &to));
     cells.push(ratio.map_or("-".to_owned(), |r| format!("{}–{}", share(r.low), share(r.high))));
     let goal = |value: f64, goal: Goal| match goal {
-        Goal::Share { .. } => share(value),
+        Goal::Share { .. } => format!("{value:.2}"),
         Goal::Absolute { .. } => format!("{value:.0} {}", row.unit.name()),
     };
     cells.push(bar.map_or("-".to_owned(), |bar| {
