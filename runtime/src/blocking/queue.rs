@@ -29,7 +29,7 @@
 //! Lock order: `state` is a leaf; threads are notified outside of it.
 
 use crate::sync::prim::atomic::{AtomicUsize, Ordering};
-use crate::sync::prim::{Condvar, Mutex, MutexGuard};
+use crate::sync::prim::{Condvar, Mutex, MutexGuard, now};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -213,9 +213,9 @@ impl<J> Queue<J> {
         wait: &mut impl Wait,
     ) -> (MutexGuard<'a, State<J>>, bool) {
         state.sleeping += 1;
-        let start = Instant::now();
+        let start = now();
         let (mut state, timed_out) = self.work.wait_timeout(state, self.keep_alive);
-        wait.slept(start.elapsed());
+        wait.slept(now().duration_since(start));
         if std::mem::take(&mut state.called) {
             // Whoever called has counted us, or another sleeper in our place.
             return (state, false);
@@ -250,7 +250,7 @@ impl<J> Queue<J> {
     pub(crate) fn wait_until_gone(&self, deadline: Option<Instant>) -> usize {
         let mut state = self.state.lock();
         while state.present > 0 {
-            match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+            match deadline.map(|deadline| deadline.saturating_duration_since(now())) {
                 None => state = self.gone.wait(state),
                 Some(Duration::ZERO) => break,
                 Some(limit) => (state, _) = self.gone.wait_timeout(state, limit),
