@@ -28,7 +28,7 @@ export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=0:report_signal_unsafe=0:exitc
 
 # Not the process pool's tests: they kill processes, and what is killed leaks.
 run() { cargo test --locked -p crossover-runtime --target "$target" "$@"; }
-tests=(--lib --test hazards --test runtime --test net)
+tests=(--lib --test hazards --test join --test net --test runtime)
 if [ "$kind" = address ]; then
   run "${tests[@]}" -- "$@"
 else

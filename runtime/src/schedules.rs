@@ -300,6 +300,32 @@ scenarios! {
         });
     }
 
+    /// Tasks that need a worker each at the same time, from outside and from a worker: whoever finds one and sees more has
+    /// to wake another worker.
+    fn tasks_that_meet_need_a_worker_each() {
+        let rt = multi(2);
+        for inside in [false, true] {
+            let gates = [Gate::default(), Gate::default()];
+            let meet = |n: usize| {
+                let (mine, other) = (gates[n].clone(), gates[1 - n].clone());
+                async move {
+                    mine.open();
+                    other.wait();
+                }
+            };
+            let (first, second) = (meet(0), meet(1));
+            let tasks = if inside {
+                let both = rt.spawn(async move { [spawn(first), spawn(second)] });
+                rt.block_on(both).unwrap()
+            } else {
+                [rt.spawn(first), rt.spawn(second)]
+            };
+            for task in tasks {
+                rt.block_on(task).unwrap();
+            }
+        }
+    }
+
     /// The worker that turned the driver is stuck in a task; the timer has to fire on the other one.
     fn the_driver_is_not_left_alone() {
         let rt = multi(2);
