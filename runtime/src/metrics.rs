@@ -53,6 +53,7 @@ pub(crate) struct Counter(AtomicU64);
 
 impl Counter {
     /// Only the one writer may call this.
+    #[inline]
     pub(crate) fn add(&self, n: u64) {
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
     }

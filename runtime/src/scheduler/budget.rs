@@ -82,6 +82,7 @@ pub(crate) fn poll_proceed(cx: &mut Context<'_>) -> Poll<Charge> {
 }
 
 /// Takes a unit if one is left, for progress that cannot be put off.
+#[inline]
 pub(crate) fn charge_one() {
     let _ = LEFT.try_with(|left| left.set(left.get().map(|units| units.saturating_sub(1))));
 }

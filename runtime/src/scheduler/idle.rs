@@ -94,6 +94,7 @@ impl Idle {
     /// Chooses a worker to wake after work has been made visible; the caller unparks it. `None`: a searching
     /// worker will find the work, or all are running.
     #[must_use = "the chosen worker is counted as searching: it has to be unparked"]
+    #[inline]
     pub(crate) fn notify(&self) -> Option<usize> {
         // Pairs with the fences in `fall_asleep` (1) and `stop_search` (2).
         fence(Ordering::SeqCst);
@@ -104,6 +105,7 @@ impl Idle {
         self.wake_if(wants_a_searcher)
     }
 
+    #[cold]
     fn wake_if(&self, wanted: impl FnOnce(u64) -> bool) -> Option<usize> {
         let mut sleepers = self.sleepers.lock();
         if !wanted(self.state.load(Ordering::Relaxed)) {

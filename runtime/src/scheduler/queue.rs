@@ -19,6 +19,7 @@ pub(crate) struct Slot(AtomicPtr<Header>);
 
 impl Slot {
     /// For its worker only. Returns the task that was there.
+    #[inline]
     pub(crate) fn put(&self, task: Notified) -> Option<Notified> {
         // Only its worker fills it, so an empty slot stays empty. Release, here and below, pairs with the Acquire of
         // `take` on another thread.
@@ -32,6 +33,7 @@ impl Slot {
     }
 
     /// Takes the task, for whoever it is.
+    #[inline]
     pub(crate) fn take(&self) -> Option<Notified> {
         if self.is_empty() {
             return None;
@@ -42,6 +44,7 @@ impl Slot {
     }
 
     /// Relaxed: exact for its worker, but for thieves; a hint for others.
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.0.load(Ordering::Relaxed).is_null()
     }
@@ -62,10 +65,12 @@ impl Local {
         Local(Worker::new_fifo())
     }
 
+    #[inline]
     pub(crate) fn push(&self, task: Notified) {
         self.0.push(task);
     }
 
+    #[inline]
     pub(crate) fn pop(&self) -> Option<Notified> {
         self.0.pop()
     }

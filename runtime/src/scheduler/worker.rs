@@ -161,6 +161,7 @@ impl Schedule for Shared {
 
 impl Local {
     /// Queues a task that was woken or spawned on this thread.
+    #[inline]
     fn push(&self, task: Notified) {
         if self.turning.get() {
             self.queue.push(task);
@@ -229,6 +230,7 @@ impl Shared {
         !self.injector.is_empty() || self.stealers.any_work() || self.hub.any_work()
     }
 
+    #[inline]
     fn is_shutting_down(&self) -> bool {
         self.shutting_down.load(Ordering::Acquire)
     }

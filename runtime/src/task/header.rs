@@ -75,6 +75,7 @@ const NO_SHARD: u16 = u16::MAX;
 
 impl Header {
     /// Of a new task, which holds its future.
+    #[inline]
     pub(super) fn new(vtable: &'static Vtable, scheduler: *const ()) -> Header {
         Header {
             state: State::new(),
@@ -123,17 +124,20 @@ impl Notified {
         Notified(header)
     }
 
+    #[inline]
     fn into_header(self) -> NonNull<Header> {
         ManuallyDrop::new(self).0
     }
 
     /// For an intrusive or atomic place to keep it in.
+    #[inline]
     pub(crate) fn into_raw(self) -> *mut Header {
         self.into_header().as_ptr()
     }
 
     /// # Safety
     /// The pointer must come from [`into_raw`](Notified::into_raw), and be used once.
+    #[inline]
     pub(crate) unsafe fn from_raw(raw: *mut Header) -> Option<Notified> {
         NonNull::new(raw).map(Notified)
     }
@@ -202,11 +206,13 @@ impl TaskRef {
         TaskRef(header)
     }
 
+    #[inline]
     pub(super) fn header(&self) -> &Header {
         // SAFETY: our reference keeps the cell.
         unsafe { self.0.as_ref() }
     }
 
+    #[inline]
     pub(super) fn raw(&self) -> NonNull<Header> {
         self.0
     }
@@ -220,6 +226,7 @@ impl TaskRef {
     }
 
     /// Lets go of it without looking at whether it is the last, for a caller who knows that it is not.
+    #[inline]
     pub(super) fn forget(self) {
         let _ = ManuallyDrop::new(self);
     }
@@ -233,6 +240,7 @@ impl Clone for TaskRef {
 }
 
 impl Drop for TaskRef {
+    #[inline]
     fn drop(&mut self) {
         // SAFETY: our reference is given up here.
         unsafe { release(self.0) };
@@ -243,6 +251,7 @@ impl Drop for TaskRef {
 ///
 /// # Safety
 /// The caller must have it, and not use it any more.
+#[inline]
 pub(super) unsafe fn release(header: NonNull<Header>) {
     // SAFETY: the caller's reference keeps the cell until here.
     let task = unsafe { header.as_ref() };

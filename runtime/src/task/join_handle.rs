@@ -136,7 +136,7 @@ impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
         let Some(task) = self.task.take() else { return };
         let header = task.header();
-        if header.state.detach_fresh() {
+        if header.state.is_fresh() && header.state.detach_fresh() {
             // That let go of the handle's reference too.
             task.forget();
             return;

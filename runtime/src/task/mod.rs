@@ -37,6 +37,7 @@ pub struct Id(NonZeroU64);
 
 impl Id {
     /// A new identity. Ids are handed out to threads in runs, so that spawning threads do not contend.
+    #[inline]
     pub(crate) fn next() -> Id {
         const RUN: u64 = 64;
         static RUNS: AtomicU64 = AtomicU64::new(0);

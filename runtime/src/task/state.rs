@@ -109,6 +109,7 @@ impl State {
     }
 
     /// The owner of the `Notified` begins to run it.
+    #[inline]
     pub(crate) fn start(&self) -> Started {
         // Acquire: see "The solo path".
         if self.0.load(Ordering::Acquire) == SOLO | SCHEDULED {
@@ -128,6 +129,7 @@ impl State {
     }
 
     /// The poll returned Pending. `yielded`: queue it again.
+    #[inline]
     pub(crate) fn pause(&self, yielded: bool) -> Paused {
         let (idle, again) = (SOLO, SOLO | SCHEDULED);
         // Acquire: see "The solo path".
@@ -156,17 +158,20 @@ impl State {
     }
 
     #[cfg(all(test, not(runtime_loom)))]
+    #[inline]
     pub(crate) fn is_idle(&self) -> bool {
         self.0.load(Ordering::Acquire) & (SCHEDULED | RUNNING | DONE) == 0
     }
 
     /// Does the handle want the output? Once false it stays false. For the runner.
+    #[inline]
     pub(crate) fn is_joined(&self) -> bool {
         // Acquire pairs with the Release of `detach`, for the caller may find itself alone.
         self.0.load(Ordering::Acquire) & JOIN != 0
     }
 
     /// Ends a task whose handle is gone, and lets go of the scheduler's reference. True: it was the last.
+    #[inline]
     pub(crate) fn finish_unjoined(&self) -> bool {
         if self.0.load(Ordering::Acquire) == SOLO | RUNNING {
             return true;
@@ -179,6 +184,7 @@ impl State {
     }
 
     /// Ends a task whose output has been stored for the handle.
+    #[inline]
     pub(crate) fn finish_joined(&self) -> Finished {
         let mut word = self.0.load(Ordering::Relaxed);
         loop {
@@ -198,6 +204,7 @@ impl State {
     }
 
     /// True: the task was idle, and the caller has the `Notified` now.
+    #[inline]
     #[must_use = "the task has to be queued"]
     pub(crate) fn wake_by_ref(&self) -> bool {
         // Release pairs with the Acquire of `start`, also when the bit was set already.
@@ -206,6 +213,7 @@ impl State {
     }
 
     /// Wakes and lets go of the caller's reference in one step.
+    #[inline]
     #[must_use = "the task has to be queued or freed"]
     pub(crate) fn wake_by_value(&self) -> Woken {
         let mut word = self.0.load(Ordering::Relaxed);
@@ -222,6 +230,7 @@ impl State {
     }
 
     /// Asks for an abort. True: the task was idle, and the caller has the `Notified` now.
+    #[inline]
     #[must_use = "the task has to be queued"]
     pub(crate) fn abort(&self) -> bool {
         // A running task looks at `CANCEL` when its poll is over; it must not find `SCHEDULED` there too, which is
@@ -243,6 +252,7 @@ impl State {
 
     /// Asks for an abort if the task is idle, for shutdown, which has no reference to it. True: the caller has the
     /// `Notified` now. A task that is scheduled or running is left alone, for its runner may be on the solo path.
+    #[inline]
     #[must_use = "the task has to be queued"]
     pub(crate) fn abort_idle(&self) -> bool {
         let mut word = self.0.load(Ordering::Relaxed);
@@ -257,12 +267,14 @@ impl State {
         false
     }
 
+    #[inline]
     pub(crate) fn is_done(&self) -> bool {
         // Acquire pairs with the Release of `finish_joined`: the output is visible.
         self.0.load(Ordering::Acquire) & DONE != 0
     }
 
     /// The handle has filled the waker's place and gives it to the completer; false: too late, it is done.
+    #[inline]
     #[must_use = "a waker that was not given is still the handle's"]
     pub(crate) fn give_waker(&self) -> bool {
         // Release pairs with the Acquire of `finish_joined`.
@@ -274,6 +286,7 @@ impl State {
     }
 
     /// The waker's place is the handle's again if it was given away; false: too late, it is done.
+    #[inline]
     #[must_use = "a waker that was not taken back is the completer's"]
     pub(crate) fn take_waker_back(&self) -> bool {
         // A handle that never gave one needs no change: only it sets `JOIN_WAKER`.
@@ -285,6 +298,7 @@ impl State {
     }
 
     /// The handle goes: what it owns from now on, see [`Detached`]. It keeps its reference.
+    #[inline]
     pub(crate) fn detach(&self) -> Detached {
         match self.change_unless_done(|word| word & !(JOIN | JOIN_WAKER)) {
             Ok(_) => Detached { done: false, waker: true },
@@ -292,7 +306,14 @@ impl State {
         }
     }
 
+    /// Has nothing happened to the task yet? A hint, for `detach_fresh`.
+    #[inline]
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == SCHEDULED | JOIN | (2 * REF)
+    }
+
     /// The commonest way for a handle to go, in one step: at once, before anything has happened to its task.
+    #[inline]
     pub(crate) fn detach_fresh(&self) -> bool {
         let (fresh, detached) = (SCHEDULED | JOIN | (2 * REF), SCHEDULED | REF);
         // Release pairs with the Acquire of the solo path.
@@ -314,6 +335,7 @@ impl State {
     }
 
     /// A further reference, made from one that the caller has.
+    #[inline]
     pub(crate) fn ref_inc(&self) {
         // Relaxed: the new reference reaches other threads by a way that orders.
         let before = self.0.fetch_add(REF, Ordering::Relaxed);
@@ -323,6 +345,7 @@ impl State {
     }
 
     /// Lets go of a reference. True: it was the last, the caller frees the memory.
+    #[inline]
     #[must_use = "the last reference has to free the memory"]
     pub(crate) fn ref_dec(&self) -> bool {
         // Release: what was done through this reference comes before the memory is freed, or the solo path is taken;
