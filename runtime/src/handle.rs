@@ -199,6 +199,7 @@ impl fmt::Debug for Handle {
 /// # Panics
 /// Outside of a runtime.
 #[track_caller]
+#[inline]
 pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
 where
     F: Future + Send + 'static,
@@ -213,6 +214,7 @@ where
 }
 
 #[track_caller]
+#[inline]
 fn spawn_on_current<F>(future: F) -> JoinHandle<F::Output>
 where
     F: Future + Send + 'static,

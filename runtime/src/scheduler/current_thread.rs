@@ -215,7 +215,7 @@ impl Local {
 
     fn grab(&self) -> Option<Notified> {
         let mut queue = self.queue.borrow_mut();
-        self.shared.injector.grab(0, |task| queue.push_back(task)).map(|grabbed| grabbed.task)
+        self.shared.injector.grab(0, |task| queue.push_back(task))
     }
 
     fn is_empty(&self) -> bool {

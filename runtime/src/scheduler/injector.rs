@@ -41,14 +41,6 @@ struct Shard {
     spawned: u64,
 }
 
-/// What a grab took.
-pub(crate) struct Grabbed {
-    /// One to run.
-    pub(crate) task: Notified,
-    /// How many were kept beside it.
-    pub(crate) kept: usize,
-}
-
 /// The calling thread's number among those that push: its shard, modulo their count.
 fn thread_number() -> usize {
     // Relaxed: it only spreads the threads.
@@ -105,7 +97,7 @@ impl Injector {
     }
 
     /// Takes one task to run and hands further ones to `keep`, all of one shard; `turn` says which comes first.
-    pub(crate) fn grab(&self, turn: usize, keep: impl FnMut(Notified)) -> Option<Grabbed> {
+    pub(crate) fn grab(&self, turn: usize, keep: impl FnMut(Notified)) -> Option<Notified> {
         let occupied = self.occupied.load(Ordering::Acquire);
         if occupied == 0 {
             return None;
@@ -123,7 +115,7 @@ impl Injector {
         if shard.tasks.is_empty() {
             self.occupied.fetch_and(!(1 << number), Ordering::AcqRel);
         }
-        Some(Grabbed { task, kept })
+        Some(task)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -167,10 +159,7 @@ mod tests {
                 let injector = Injector::new(4);
                 injector.shards[number].lock().tasks.push_back(job());
                 injector.occupied.fetch_or(1 << number, Ordering::AcqRel);
-                assert_eq!(
-                    injector.grab(turn, |_| unreachable!("it is alone")).map(|grabbed| grabbed.kept),
-                    Some(0)
-                );
+                assert!(injector.grab(turn, |_| unreachable!("it is alone")).is_some());
                 assert!(injector.is_empty());
                 assert!(injector.grab(turn, |_| unreachable!("it is empty")).is_none());
             }
@@ -185,10 +174,11 @@ mod tests {
         }
         assert!(!injector.close_if_empty());
         let mut kept = Vec::new();
-        let grabbed = injector.grab(0, |task| kept.push(task)).unwrap();
-        assert_eq!((grabbed.kept, kept.len(), injector.len()), (127, 127, 72));
+        assert!(injector.grab(0, |task| kept.push(task)).is_some());
+        assert_eq!((kept.len(), injector.len()), (127, 72));
         assert!(!injector.is_empty());
-        assert_eq!(injector.grab(3, |task| kept.push(task)).map(|grabbed| grabbed.kept), Some(71));
+        assert!(injector.grab(3, |task| kept.push(task)).is_some());
+        assert_eq!(kept.len(), 127 + 71);
         assert!(injector.is_empty());
         assert_eq!(injector.spawned(), 200);
         assert!(injector.close_if_empty());

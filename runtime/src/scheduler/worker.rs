@@ -57,8 +57,8 @@ const SLOT_RUNS: u32 = 16;
 /// How long that may take, looked at every [`SLOT_RUNS`] / 4 runs.
 const SLOT_TIME: Duration = Duration::from_micros(50);
 
-/// How often a worker yields before it takes more of a stream of tasks: about a microsecond.
-const STREAM_YIELDS: u32 = 3;
+/// How often a worker yields before it takes more of a stream of tasks: a microsecond or two.
+const STREAM_YIELDS: u32 = 4;
 
 /// How long the watch sleeps at first, and at most; each look that finds nothing to do doubles it.
 const WATCH_FIRST: Duration = Duration::from_millis(1);
@@ -177,6 +177,7 @@ impl Local {
 
 impl Shared {
     /// Makes a task of `future` and queues it.
+    #[inline]
     pub(crate) fn spawn<F>(self: &Arc<Self>, future: F) -> Spawned<F::Output>
     where
         F: Future + Send + 'static,
@@ -296,7 +297,7 @@ impl Seat {
             slot_runs: 0,
             slot_since: now(),
             turn: index,
-            streaming: 0,
+            streaming: false,
             searching: false,
             owes_look: false,
             watch: Watch::new(shared.parkers.len()),
@@ -337,8 +338,8 @@ struct Worker<'a> {
     slot_since: Instant,
     /// Which shard of the injector comes first.
     turn: usize,
-    /// Yields before the next grab: the last one found a stream of tasks.
-    streaming: u32,
+    /// Has taken from the injector, and not been without work since.
+    streaming: bool,
     /// Counted as searching by `idle`.
     searching: bool,
     /// Has slept, or given the driver back, and has not looked since whether there is a watch.
@@ -416,19 +417,20 @@ impl Worker<'_> {
         if let Some(task) = self.local.queue.pop() {
             return Some(task);
         }
-        self.let_injector_fill();
+        if self.shared.injector.is_empty() {
+            return None;
+        }
+        if self.streaming {
+            self.let_injector_fill();
+        }
         self.grab()
     }
 
-    /// Before a worker that has run all of its tasks takes more from the injector: lets others run for a moment. Whoever
-    /// pushes, perhaps on this very core, gets ahead then; to take tasks one by one as they come would cost both sides
-    /// more, in transfers of cache lines, than the tasks themselves. While they come in streams it waits for more.
+    /// Before a worker that has just run all of its tasks takes more from the injector: lets others run for a moment.
+    /// Whoever pushes, perhaps on this very core, gets ahead then. To take tasks one by one as they come would cost both
+    /// sides more, in transfers of cache lines, than the tasks themselves.
     fn let_injector_fill(&mut self) {
-        thread::yield_now();
-        for _ in 0..std::mem::take(&mut self.streaming) {
-            if self.shared.injector.is_empty() {
-                return;
-            }
+        for _ in 0..STREAM_YIELDS {
             thread::yield_now();
         }
     }
@@ -449,9 +451,9 @@ impl Worker<'_> {
 
     fn grab(&mut self) -> Option<Notified> {
         self.turn = self.turn.wrapping_add(1);
-        let grabbed = self.shared.injector.grab(self.turn, |task| self.local.queue.push(task))?;
-        self.streaming = if grabbed.kept > 0 { STREAM_YIELDS } else { 0 };
-        Some(grabbed.task)
+        let task = self.shared.injector.grab(self.turn, |task| self.local.queue.push(task))?;
+        self.streaming = true;
+        Some(task)
     }
 
     #[inline]
@@ -498,12 +500,22 @@ impl Worker<'_> {
 
     /// Looks through all the queues, and again for a while. Counts as searching until `poll` or `sleep`.
     fn search(&mut self) -> Option<Found> {
+        self.streaming = false;
+        // What the last task has sent may be here already, for one of this worker's own.
+        if self.poll_driver()
+            && let Some(task) = self.local.queue.pop()
+        {
+            return Some(Found::Task(task));
+        }
         if !self.searching {
             if !self.shared.idle.start_search() {
                 return None;
             }
             self.searching = true;
         }
+        // Before it takes from others: what is left of a burst of small tasks is done by its worker in the time that the
+        // transfer takes.
+        thread::yield_now();
         if let Some(found) = self.find() {
             return Some(found);
         }

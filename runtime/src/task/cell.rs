@@ -42,12 +42,14 @@ struct Cell<F: Future> {
     body: UnsafeCell<Body<F>>,
 }
 
+#[repr(C)]
 union Body<F: Future> {
     future: ManuallyDrop<F>,
     output: ManuallyDrop<JoinResult<F::Output>>,
 }
 
 /// Makes a task of `future`, for the caller to queue. `scheduler` must stay as long as `header.rs` asks for.
+#[inline]
 pub(crate) fn create<F, S>(future: F, scheduler: *const S) -> (Notified, JoinHandle<F::Output>)
 where
     F: Future + Send + 'static,
@@ -55,10 +57,15 @@ where
     S: Schedule,
 {
     let cell = pool::allocate(Layout::new::<Cell<F>>()).cast::<Cell<F>>();
-    let header = Header::new(&Of::<F, S>::VTABLE, scheduler.cast());
-    let body = UnsafeCell::new(Body { future: ManuallyDrop::new(future) });
+    let place = cell.as_ptr();
+    // Each part is written where it will stand: a cell that is built on the stack first is copied in larger pieces than
+    // it was written in, and the processor has to wait for those.
     // SAFETY: the memory is ours, and large and aligned enough for a cell.
-    unsafe { cell.write(Cell { header, body }) };
+    let (header, body) = unsafe { (&raw mut (*place).header, &raw mut (*place).body) };
+    // SAFETY: as above.
+    unsafe { header.write(Header::new(&Of::<F, S>::VTABLE, scheduler.cast())) };
+    // SAFETY: as above; a future stands at the front of its union.
+    unsafe { body.cast::<F>().write(future) };
     let header = cell.cast::<Header>();
     // SAFETY: a new state is `SCHEDULED`, and the right to run the task is ours.
     let notified = unsafe { Notified::from_header(header) };
