@@ -61,7 +61,9 @@ where
     // Each part is written where it will stand: a cell that is built on the stack first is copied in larger pieces than
     // it was written in, and the processor has to wait for those.
     // SAFETY: the memory is ours, and large and aligned enough for a cell.
-    let (header, body) = unsafe { (&raw mut (*place).header, &raw mut (*place).body) };
+    let header = unsafe { &raw mut (*place).header };
+    // SAFETY: as above.
+    let body = unsafe { &raw mut (*place).body };
     // SAFETY: as above.
     unsafe { header.write(Header::new(&Of::<F, S>::VTABLE, scheduler.cast())) };
     // SAFETY: as above; a future stands at the front of its union.
