@@ -14,7 +14,7 @@ mod queue;
 use crate::error::{contain, discard_payload};
 use crate::park::Spin;
 use crate::scheduler::{Hook, run_hook};
-use crate::sync::prim::Mutex;
+use crate::sync::prim::{Mutex, thread};
 use crate::task::JoinHandle;
 use crate::task::cell::create_job;
 use crate::task::header::{Notified, Site};
@@ -22,7 +22,6 @@ use std::collections::HashMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 pub(crate) use queue::{Counts, Queue, Submitted, Wait};
