@@ -8,9 +8,10 @@
 //! **The slot's share.** Two tasks that wake each other would go through the slot for ever, so after [`SLOT_RUNS`] runs
 //! in a row, or sooner if those take long, its task goes behind those of the queue.
 //!
-//! **The watch** (`idle.rs`) looks every few milliseconds after what running workers leave unattended: if the driver has
-//! not been turned since its last look, it takes its place there; if a worker is in the same poll as then and a task in
-//! its slot, it takes that task.
+//! **The watch** (`idle.rs`) looks every few milliseconds after what running workers leave unattended: if no other worker
+//! has turned the driver since its last look, it takes its place there; if a worker is in the same poll as then and a task
+//! in its slot, it takes that task. Work that wakes it sooner does not put the look at the slots off, and a worker that
+//! never sleeps looks there too.
 //!
 //! Ownership: `Shared` is everyone's; `Local` belongs to its thread, and only its queue's stealer is shared; the
 //! driver belongs to whoever holds its lock, which is only ever tried, never waited for.
@@ -353,9 +354,11 @@ struct Watch {
     interval: Duration,
     /// Looks in a row that found all workers asleep.
     quiet: u32,
-    /// Each worker's count of polls at the last look.
+    /// When this worker last looked at the slots, as the watch or between two polls.
+    looked: Instant,
+    /// Each worker's count of polls then.
     polls: Box<[u64]>,
-    /// Turns of the driver, by whomever, up to the last look.
+    /// Turns of the driver by other workers, up to the last look at it. Those of the watch itself say nothing.
     turns: u64,
     /// The driver was turned between the last two looks: whoever did that will be back, so it is left to them.
     driver_in_use: bool,
@@ -364,7 +367,7 @@ struct Watch {
 impl Watch {
     fn new(workers: usize) -> Watch {
         let polls = vec![u64::MAX; workers].into();
-        Watch { interval: WATCH_FIRST, quiet: 0, polls, turns: 0, driver_in_use: false }
+        Watch { interval: WATCH_FIRST, quiet: 0, looked: now(), polls, turns: 0, driver_in_use: false }
     }
 }
 
@@ -571,6 +574,8 @@ impl Worker<'_> {
         if self.poll_driver() && leaves_some(self.shared) {
             self.shared.notify();
         }
+        // If all workers are awake there is no watch, and one of them may be in a long poll.
+        self.look_at_slots(now(), WATCH_MAX);
     }
 
     /// Turns the driver, without waiting, unless another worker has it; false if so.
@@ -605,6 +610,8 @@ impl Worker<'_> {
         if self.shared.any_work() || !self.slot.is_empty() {
             // Stay awake, and search whether or not enough others do.
             self.searching = true;
+            // The watch may have seen this worker asleep, and have retired.
+            self.owes_look = true;
             if !idle.leave(self.local.index) {
                 idle.insist_on_search();
             }
@@ -666,20 +673,32 @@ impl Worker<'_> {
         !idle.retire(self.local.index)
     }
 
-    /// The watch is awake: looks after what running workers have left, if it slept for as long as it wanted.
+    /// The watch is awake: looks after what running workers have left; at the driver only if it slept for as long as it
+    /// wanted.
     fn end_watch(&mut self, slept: Duration) {
         self.shared.idle.end_watch();
-        let look = slept >= self.watch.interval;
-        self.watch.interval = if look { (self.watch.interval * 2).min(WATCH_MAX) } else { WATCH_FIRST };
-        if !look {
+        self.look_at_slots(self.busy_since, WATCH_FIRST);
+        if slept < self.watch.interval {
+            self.watch.interval = WATCH_FIRST;
             self.watch.quiet = 0;
             self.watch.driver_in_use = false;
             return;
         }
-        let turns = self.shared.metrics.iter().map(|worker| worker.turns.get()).sum();
+        self.watch.interval = (self.watch.interval * 2).min(WATCH_MAX);
+        let others = self.shared.metrics.iter().enumerate().filter(|&(worker, _)| worker != self.local.index);
+        let turns = others.map(|(_, metrics)| metrics.turns.get()).sum();
         // With all workers asleep nobody will be back, but one of them is on the driver: whoever goes to sleep tries it.
         self.watch.driver_in_use = turns != self.watch.turns && !self.shared.idle.all_sleep();
         self.watch.turns = turns;
+    }
+
+    /// Takes the tasks in the slots of workers that are in the same poll as at this worker's last look, if that was so
+    /// long ago.
+    fn look_at_slots(&mut self, now: Instant, interval: Duration) {
+        if now.duration_since(self.watch.looked) < interval {
+            return;
+        }
+        self.watch.looked = now;
         for (worker, metrics) in self.shared.metrics.iter().enumerate() {
             let polls = metrics.polls.get();
             let in_same_poll = std::mem::replace(&mut self.watch.polls[worker], polls) == polls;

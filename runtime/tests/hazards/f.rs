@@ -451,3 +451,70 @@ fn f6_a_finished_handle_is_ready_without_budget() {
         });
     });
 }
+
+/// The other worker is not idle: it has small tasks to run all the while, and sleeps in between. It still looks after the
+/// task that the first one has left in its slot.
+#[test]
+fn f2_beside_a_worker_that_is_often_woken() {
+    watchdog(|watch| {
+        let rt = watch.multi(2);
+        let (sender, receiver) = mpsc::channel();
+        let computes = rt.spawn(async move {
+            drop(spawn(async move { sender.send(()).unwrap() }));
+            receiver.recv_timeout(Duration::from_millis(500)).is_ok()
+        });
+        while !computes.is_finished() {
+            drop(rt.spawn(async {}));
+            std::thread::sleep(Duration::from_micros(100));
+        }
+        assert!(rt.block_on(computes).unwrap(), "the task waited until the poll was over");
+    });
+}
+
+/// The other worker never sleeps at all.
+#[test]
+fn f2_beside_a_worker_that_is_always_busy() {
+    watchdog(|watch| {
+        let rt = watch.multi(2);
+        let (sender, receiver) = mpsc::channel();
+        let (started, starts) = mpsc::channel();
+        let computes = rt.spawn(async move {
+            drop(spawn(async move { sender.send(()).unwrap() }));
+            started.send(()).unwrap();
+            receiver.recv_timeout(Duration::from_secs(2)).is_ok()
+        });
+        starts.recv().unwrap();
+        let over = Arc::new(AtomicBool::new(false));
+        let end = Arc::clone(&over);
+        let busy = rt.spawn(async move {
+            while !end.load(Ordering::Relaxed) {
+                yield_now().await;
+            }
+        });
+        let ran = rt.block_on(computes).unwrap();
+        over.store(true, Ordering::Relaxed);
+        rt.block_on(busy).unwrap();
+        assert!(ran, "the task waited until the poll was over");
+    });
+}
+
+/// While one worker computes on, the other serves timers at once, not when the watch next looks.
+#[test]
+fn f4_timers_beside_a_worker_that_computes_on() {
+    watchdog(|watch| {
+        let rt = watch.multi(2);
+        let (end, ended) = mpsc::channel::<()>();
+        let computes = rt.spawn(async move { ended.recv().unwrap_err() });
+        let sleeps = rt.spawn(async move {
+            let start = std::time::Instant::now();
+            for _ in 0..100 {
+                time::sleep(Duration::from_millis(1)).await;
+            }
+            start.elapsed()
+        });
+        let took = rt.block_on(sleeps).unwrap();
+        drop(end);
+        rt.block_on(computes).unwrap();
+        assert!(took < Duration::from_millis(400), "100 sleeps of 1 ms took {took:?}");
+    });
+}
