@@ -26,6 +26,8 @@ use std::collections::VecDeque;
 /// The most tasks that one grab takes.
 const BATCH_MAX: usize = 128;
 const SHARDS_MAX: usize = 16;
+/// A shard that is empty keeps room for so many tasks.
+const CAPACITY_KEPT: usize = 16 << 10;
 
 #[derive(Debug)]
 pub(crate) struct Injector {
@@ -112,9 +114,16 @@ impl Injector {
         let kept = shard.tasks.len().min(BATCH_MAX - 1);
         // `keep` is our own push onto a local queue: it runs nobody's code.
         shard.tasks.drain(..kept).for_each(keep);
+        // The memory of a burst is given back, but not under the lock.
+        let mut burst = VecDeque::new();
         if shard.tasks.is_empty() {
             self.occupied.fetch_and(!(1 << number), Ordering::AcqRel);
+            if shard.tasks.capacity() > CAPACITY_KEPT {
+                std::mem::swap(&mut burst, &mut shard.tasks);
+            }
         }
+        drop(shard);
+        drop(burst);
         Some(task)
     }
 
