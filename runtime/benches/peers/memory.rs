@@ -89,13 +89,17 @@ fn sleep_all<R: Timers>(tasks: usize, workers: usize) -> (usize, Duration) {
     (bytes, cpu_time() - cpu)
 }
 
-/// A task with nothing in it but its sleep.
+/// A task with nothing in it but its sleep: what leads to it is not kept across the wait.
 async fn sleeper<R: Timers>() {
-    let wake_up = *WAKE_UP.get().expect("set before the tasks are spawned");
-    let nap = wake_up.saturating_duration_since(Instant::now());
-    ASLEEP.fetch_add(1, Relaxed);
-    R::sleep(nap).await;
+    R::sleep(fall_asleep()).await;
     AWAKE.fetch_add(1, Relaxed);
+}
+
+/// Counts the task as asleep; returns for how long.
+fn fall_asleep() -> Duration {
+    let wake_up = *WAKE_UP.get().expect("set before the tasks are spawned");
+    ASLEEP.fetch_add(1, Relaxed);
+    wake_up.saturating_duration_since(Instant::now())
 }
 
 /// Waits until all tasks have been counted, and a little longer: the last ones are about to do what they are counted for.

@@ -4,7 +4,7 @@
 //! shard, and leaves when its future is gone. Tasks that never wait are never entered; those that have not been polled
 //! yet are in a queue. Once the list is closed it refuses, and the refused task ends at once.
 //!
-//! A shard is an array of headers; a free slot holds the number of the next one, marked by its lowest bit. Its lock is
+//! A shard is an array of headers, in blocks; a free slot holds the number of the next one, marked by its lowest bit. Its lock is
 //! taken by its own worker, by one that ends a task which it has stolen, and at shutdown.
 //!
 //! Closing it aborts the tasks that are **idle**, and no others: a scheduled one is in a queue, where shutdown finds it;
@@ -24,11 +24,17 @@ pub(crate) struct Live {
 
 struct Shard {
     closed: bool,
-    /// Headers, and free slots: `next << 1 | 1`.
-    slots: Vec<*mut Header>,
+    /// Headers, and free slots: `next << 1 | 1`. In blocks, so that growing moves nothing: an array of a million entries
+    /// would leave as much again behind, in places that the allocator cannot give back.
+    blocks: Vec<Box<[*mut Header]>>,
+    /// Slots that were ever used.
+    used: usize,
     free: u32,
     len: usize,
 }
+
+/// Slots in a block: 8 KiB.
+const BLOCK: usize = 1024;
 
 // SAFETY: an entry is a task that has not ended, whose cell the scheduler's reference keeps; what is done with it
 // under the lock is to change its state.
@@ -36,8 +42,8 @@ unsafe impl Send for Shard {}
 
 /// No slot is free.
 const NONE: u32 = u32::MAX;
-/// A shard that has held more slots than this gives its memory back when it is empty.
-const SLOTS_KEPT: usize = 4096;
+/// A shard that has more blocks than this gives its memory back when it is empty.
+const BLOCKS_KEPT: usize = 4;
 
 /// Where a task is entered.
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +55,7 @@ pub(super) struct Place {
 impl Live {
     /// One shard per worker.
     pub(crate) fn new(workers: usize) -> Live {
-        let shard = || Shard { closed: false, slots: Vec::new(), free: NONE, len: 0 };
+        let shard = || Shard { closed: false, blocks: Vec::new(), used: 0, free: NONE, len: 0 };
         Live { shards: (0..workers.max(1)).map(|_| CachePadded::new(Mutex::new(shard()))).collect() }
     }
 
@@ -89,37 +95,46 @@ impl Shard {
             return None;
         }
         self.len += 1;
-        let slot = self.free;
-        if let Some(entry) = self.slots.get_mut(slot as usize) {
-            self.free = (entry.addr() >> 1) as u32;
-            *entry = task.as_ptr();
-            return Some(slot);
+        let mut slot = self.free;
+        if slot != NONE {
+            self.free = (self.slot(slot).addr() >> 1) as u32;
+        } else {
+            slot = self.used as u32;
+            if slot == NONE {
+                // Four thousand million tasks would fill any memory before.
+                std::process::abort();
+            }
+            if self.used.is_multiple_of(BLOCK) {
+                self.blocks.push(vec![ptr::null_mut(); BLOCK].into());
+            }
+            self.used += 1;
         }
-        let slot = self.slots.len() as u32;
-        if slot == NONE {
-            // Four thousand million tasks would fill any memory before.
-            std::process::abort();
-        }
-        self.slots.push(task.as_ptr());
+        *self.slot(slot) = task.as_ptr();
         Some(slot)
     }
 
     /// Returns memory for the caller to free without the lock.
-    fn remove(&mut self, slot: u32) -> Vec<*mut Header> {
+    fn remove(&mut self, slot: u32) -> Vec<Box<[*mut Header]>> {
         self.len -= 1;
-        self.slots[slot as usize] = ptr::without_provenance_mut((self.free as usize) << 1 | 1);
+        *self.slot(slot) = ptr::without_provenance_mut((self.free as usize) << 1 | 1);
         self.free = slot;
-        if self.len == 0 && self.slots.len() > SLOTS_KEPT {
+        if self.len == 0 && self.blocks.len() > BLOCKS_KEPT {
             self.free = NONE;
-            return std::mem::take(&mut self.slots);
+            self.used = 0;
+            return std::mem::take(&mut self.blocks);
         }
         Vec::new()
     }
 
+    fn slot(&mut self, slot: u32) -> &mut *mut Header {
+        &mut self.blocks[slot as usize / BLOCK][slot as usize % BLOCK]
+    }
+
     /// Aborts the tasks that are idle, and takes over the right to run them.
     fn take_idle(&self) -> impl Iterator<Item = Notified> + '_ {
-        let used = self.slots.iter().filter(|entry| entry.addr() & 1 == 0);
-        let idle = used.filter_map(|entry| NonNull::new(*entry)).filter(|task| {
+        let used = self.blocks.iter().flatten().take(self.used);
+        let tasks = used.filter(|entry| entry.addr() & 1 == 0).filter_map(|entry| NonNull::new(*entry));
+        let idle = tasks.filter(|task| {
             // SAFETY: the task is entered, hence not ended: the scheduler's reference keeps its cell, and cannot be
             // let go of before `leave`, which waits for the lock.
             unsafe { task.as_ref() }.state.abort_idle()
@@ -143,10 +158,10 @@ mod tests {
             live.leave(place);
         }
         places.extend((0..5000).map(|n| live.enter(n % 2, header(n)).unwrap()));
-        assert!(live.shards.iter().all(|shard| shard.lock().slots.len() == 5000));
+        assert!(live.shards.iter().all(|shard| shard.lock().used == 5000));
         places.into_iter().for_each(|place| live.leave(place));
         assert!(live.is_empty());
-        assert!(live.shards.iter().all(|shard| shard.lock().slots.capacity() == 0));
+        assert!(live.shards.iter().all(|shard| shard.lock().blocks.is_empty()));
     }
 
     #[test]
