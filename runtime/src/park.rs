@@ -15,7 +15,8 @@
 //! sees after the swap or exchange that takes the token.
 
 use crate::sync::prim::atomic::{AtomicU8, Ordering};
-use crate::sync::prim::{Condvar, Mutex, now};
+use crate::sync::prim::{Condvar, Mutex, now, thread_local};
+use std::cell::Cell;
 use std::time::Duration;
 
 const EMPTY: u8 = 0;
@@ -111,10 +112,63 @@ impl Parker {
 /// whose CPU has halted tens of them; work often comes sooner than that.
 ///
 /// It adapts: a spin that found work, or a park that ended soon, restores the full length; a long park halves it,
-/// down to none. Each step of a spin is a `sched_yield`, so a spinner holds up nobody who has work.
+/// down to none. Each step of a spin is a `sched_yield`, so a spinner holds up nobody who has work. Where others compute
+/// on the same CPU that costs a whole slice of theirs, milliseconds, and a sleeper would be back sooner: see [`Crowd`].
 #[derive(Debug)]
 pub(crate) struct Spin {
     limit: Duration,
+}
+
+/// What a thread knows of others that compute on its CPU: a yield that took long went to one of them. After such a yield
+/// the next ones are left out, twice as many each time, up to [`Crowd::MOST`].
+#[derive(Clone, Copy, Debug)]
+struct Crowd {
+    /// Yields that are left out from now on.
+    skip: u32,
+    /// How many were left out after the last long yield.
+    skipped: u32,
+}
+
+thread_local! {
+    static CROWD: Cell<Crowd> = const { Cell::new(Crowd { skip: 0, skipped: 0 }) };
+}
+
+impl Crowd {
+    /// Far longer than what a thread of the runtime that has little to do takes, shorter than a slice.
+    const LONG: Duration = Duration::from_micros(500);
+    const FIRST: u32 = 32;
+    const MOST: u32 = 4096;
+
+    /// Is the thread's next yield to be left out?
+    fn is_there() -> bool {
+        CROWD.with(|cell| {
+            let crowd = cell.get();
+            cell.set(Crowd { skip: crowd.skip.saturating_sub(1), ..crowd });
+            crowd.skip > 0
+        })
+    }
+
+    /// Learns from a yield that took `time`.
+    fn yielded(time: Duration) {
+        CROWD.with(|cell| {
+            let Crowd { skip, skipped } = cell.get();
+            cell.set(if time >= Crowd::LONG {
+                let skipped = (skipped * 2).clamp(Crowd::FIRST, Crowd::MOST);
+                Crowd { skip: skipped, skipped }
+            } else {
+                Crowd { skip, skipped: skipped - skipped / 8 }
+            });
+        });
+    }
+}
+
+/// Yields the CPU once, unless others compute on it.
+pub(crate) fn yield_once() {
+    if !Crowd::is_there() {
+        let start = now();
+        crate::sync::prim::thread::yield_now();
+        Crowd::yielded(now().duration_since(start));
+    }
 }
 
 impl Spin {
@@ -130,19 +184,23 @@ impl Spin {
 
     /// Yields the CPU until `done` returns something or the limit is over.
     pub(crate) fn run<R>(&mut self, mut done: impl FnMut() -> Option<R>) -> Option<R> {
-        if self.limit.is_zero() {
+        if self.limit.is_zero() || Crowd::is_there() {
             return None;
         }
         let start = now();
+        let mut before = start;
         loop {
             crate::sync::prim::thread::yield_now();
+            let after = now();
+            Crowd::yielded(after.duration_since(before));
             if let Some(found) = done() {
                 self.limit = Spin::FULL;
                 return Some(found);
             }
-            if now().duration_since(start) >= self.limit {
+            if after.duration_since(start) >= self.limit {
                 return None;
             }
+            before = now();
         }
     }
 
@@ -212,13 +270,32 @@ mod tests {
     }
 
     #[test]
+    fn a_long_yield_makes_the_next_ones_be_left_out() {
+        on_a_fresh_thread(|| {
+            let mut spin = Spin::new();
+            Crowd::yielded(Duration::from_millis(3));
+            for _ in 0..Crowd::FIRST {
+                assert_eq!(spin.run(|| -> Option<()> { unreachable!("it does not look") }), None);
+            }
+            assert_eq!(spin.run(|| Some(5)), Some(5));
+        });
+    }
+
+    #[test]
     fn the_spin_adapts_both_ways() {
-        let mut spin = Spin::new();
-        for _ in 0..10 {
-            spin.parked(Duration::from_secs(1));
-        }
-        assert_eq!(spin.run(|| -> Option<()> { unreachable!("no spin is left") }), None);
-        spin.parked(Duration::from_micros(10));
-        assert_eq!(spin.run(|| Some(5)), Some(5));
+        on_a_fresh_thread(|| {
+            let mut spin = Spin::new();
+            for _ in 0..10 {
+                spin.parked(Duration::from_secs(1));
+            }
+            assert_eq!(spin.run(|| -> Option<()> { unreachable!("no spin is left") }), None);
+            spin.parked(Duration::from_micros(10));
+            assert_eq!(spin.run(|| Some(5)), Some(5));
+        });
+    }
+
+    /// One that has seen no crowd yet.
+    fn on_a_fresh_thread(body: fn()) {
+        std::thread::spawn(body).join().unwrap();
     }
 }

@@ -36,7 +36,7 @@ use crate::driver::{self, Driver};
 use crate::join::hub::{self, Hub};
 use crate::join::job::Job;
 use crate::metrics::{Counts, WorkerMetrics};
-use crate::park::{Parker, Spin};
+use crate::park::{self, Parker, Spin};
 use crate::rng::Rng;
 use crate::sync::prim::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::prim::deque::Worker as Deque;
@@ -518,7 +518,7 @@ impl Worker<'_> {
         }
         // Before it takes from others: what is left of a burst of small tasks is done by its worker in the time that the
         // transfer takes.
-        thread::yield_now();
+        park::yield_once();
         if let Some(found) = self.find() {
             return Some(found);
         }
