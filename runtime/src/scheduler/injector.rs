@@ -100,17 +100,22 @@ impl Injector {
 
     /// Takes one task to run and hands further ones to `keep`, all of one shard; `turn` says which comes first.
     pub(crate) fn grab(&self, turn: usize, keep: impl FnMut(Notified)) -> Option<Notified> {
+        // The shards that were occupied a moment ago, from `turn` on, round about; others may have emptied some since.
         let occupied = self.occupied.load(Ordering::Acquire);
-        if occupied == 0 {
-            return None;
-        }
-        // The first occupied shard from `turn` on, round about.
         let shards = self.shards.len();
         let turn = turn & (shards - 1);
-        let from_turn = (occupied >> turn) | (occupied << (shards - turn));
-        let number = (turn + from_turn.trailing_zeros() as usize) & (shards - 1);
-        let mut shard = self.shards[number].lock();
-        let task = shard.tasks.pop_front()?;
+        let mut left = ((occupied >> turn) | (occupied << (shards - turn))) & ((1 << shards) - 1);
+        let (number, mut shard, task) = loop {
+            if left == 0 {
+                return None;
+            }
+            let number = (turn + left.trailing_zeros() as usize) & (shards - 1);
+            let mut shard = self.shards[number].lock();
+            if let Some(task) = shard.tasks.pop_front() {
+                break (number, shard, task);
+            }
+            left &= left - 1;
+        };
         let kept = shard.tasks.len().min(BATCH_MAX - 1);
         // `keep` is our own push onto a local queue: it runs nobody's code.
         shard.tasks.drain(..kept).for_each(keep);

@@ -61,6 +61,9 @@ const SLOT_TIME: Duration = Duration::from_micros(50);
 /// How often a worker yields before it takes more of a stream of tasks: a microsecond or two.
 const STREAM_YIELDS: u32 = 4;
 
+/// How often a worker yields before it takes tasks from another.
+const STEAL_YIELDS: u32 = 4;
+
 /// How long the watch sleeps at first, and at most; each look that finds nothing to do doubles it.
 const WATCH_FIRST: Duration = Duration::from_millis(1);
 const WATCH_MAX: Duration = Duration::from_millis(8);
@@ -434,7 +437,7 @@ impl Worker<'_> {
     /// sides more, in transfers of cache lines, than the tasks themselves.
     fn let_injector_fill(&mut self) {
         for _ in 0..STREAM_YIELDS {
-            thread::yield_now();
+            park::yield_once();
         }
     }
 
@@ -518,7 +521,9 @@ impl Worker<'_> {
         }
         // Before it takes from others: what is left of a burst of small tasks is done by its worker in the time that the
         // transfer takes.
-        park::yield_once();
+        for _ in 0..STEAL_YIELDS {
+            park::yield_once();
+        }
         if let Some(found) = self.find() {
             return Some(found);
         }

@@ -22,6 +22,10 @@ use std::task::{Context, Poll, Waker};
 /// The result is `Err` when the task panicked, or was cancelled by [`abort`](JoinHandle::abort) or its runtime's
 /// shutdown. Dropping the handle **detaches** the task: it runs on, and its output is dropped when it ends.
 ///
+/// The output of a task that has ended is dropped with its handle, in the same call; only where outputs hold handles of
+/// tasks whose outputs hold handles, more than a few deep, are the inner ones dropped after the outer, so that a long chain
+/// does not overflow the stack.
+///
 /// # Cancel safety
 /// Awaiting `&mut handle` may be given up and taken up again: nothing is lost. Giving up `handle` itself
 /// detaches the task.

@@ -40,8 +40,8 @@ const BLOCK: usize = 1024;
 // under the lock is to change its state.
 unsafe impl Send for Shard {}
 
-/// No slot is free.
-const NONE: u32 = u32::MAX;
+/// No slot is free. One bit short, for the mark of a free slot.
+const NONE: u32 = u32::MAX >> 1;
 /// A shard that has more blocks than this gives its memory back when it is empty.
 const BLOCKS_KEPT: usize = 4;
 
@@ -101,7 +101,7 @@ impl Shard {
         } else {
             slot = self.used as u32;
             if slot == NONE {
-                // Four thousand million tasks would fill any memory before.
+                // Two thousand million tasks would fill any memory before.
                 std::process::abort();
             }
             if self.used.is_multiple_of(BLOCK) {
