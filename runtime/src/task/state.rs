@@ -2,7 +2,7 @@
 //!
 //! | bit | name | meaning |
 //! |---|---|---|
-//! | 0 | `SCHEDULED` | a [`Notified`](super::cell::Notified) exists: in a queue, in a slot, or in somebody's hands |
+//! | 0 | `SCHEDULED` | a [`Notified`](super::header::Notified) exists: in a queue, in a slot, or in somebody's hands |
 //! | 1 | `RUNNING` | a thread polls the future or drops it; the *stage* (future or output) is its alone |
 //! | 2 | `DONE` | the future is gone; the output, if wanted, is in the stage and belongs to the `JoinHandle` |
 //! | 3 | `JOIN` | the `JoinHandle` lives and has not let go of the output |
