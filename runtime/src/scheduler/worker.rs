@@ -45,9 +45,6 @@ const SLOT_TIME: Duration = Duration::from_micros(50);
 /// How often a worker yields before it takes more of a stream of tasks: a microsecond or two.
 const STREAM_YIELDS: u32 = 4;
 
-/// How often a worker yields before it takes tasks from another.
-const STEAL_YIELDS: u32 = 4;
-
 /// A worker before its thread starts.
 pub(crate) struct Seat {
     shared: Arc<Shared>,
@@ -277,9 +274,7 @@ impl Worker<'_> {
         }
         // Before it takes from others: what is left of a burst of small tasks is done by its worker in the time that the
         // transfer takes.
-        for _ in 0..STEAL_YIELDS {
-            park::yield_once();
-        }
+        park::yield_once();
         if let Some(found) = self.find() {
             return Some(found);
         }
