@@ -2,8 +2,9 @@
 //!
 //! A worker's round: every `event_interval` polls a look at the driver; the task in its slot, if the slot has not had
 //! its share; else one from its local queue (every `global_queue_interval` polls the injector comes first, so that
-//! tasks from outside are seen even if local ones never end); else from the injector; else stolen; else a job of somebody's
-//! `join` (those from outside also come at the injector's interval); else it spins for some microseconds; else it sleeps, on the driver if that is free. `idle.rs` says why no wake-up is lost.
+//! tasks from outside are seen even if local ones never end); else from the injector; else what the driver has for it; else
+//! stolen; else a job of somebody's `join` (those from outside also come at the injector's interval); else it spins for
+//! some microseconds; else it sleeps, on the driver if that is free. `idle.rs` says why no wake-up is lost.
 //!
 //! **The slot's share.** Two tasks that wake each other would go through the slot for ever, so after [`SLOT_RUNS`] runs
 //! in a row, or sooner if those take long, its task goes behind those of the queue.
