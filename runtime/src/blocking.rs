@@ -6,25 +6,39 @@
 //! A job is run, or refused (dropped unrun, its handle told): at shutdown, or when no thread can be started and
 //! none is there. Jobs are foreign code and never run or drop under a lock.
 //!
+//! **Nobody waits for a thread's thread-locals but the runtime's end**, and that only if it may take any time: their
+//! destructors are foreign code, which may wait for anything, also for another thread of the pool, or drop the last owner of
+//! this very runtime. So threads never join each other. Those that have ended leave their handles for the runtime's end;
+//! while the pool is in use only the latest few are kept, and the others let go of.
+//!
 //! Lock order: `handles` before nothing; the queue's lock is a leaf. `handles` is held while a thread is created, so that
 //! a thread finds its own handle when it ends.
 
 mod queue;
 
 use crate::error::{contain, discard_payload};
-use crate::park::Spin;
+use crate::park::{Parker, Spin};
 use crate::scheduler::{Hook, run_hook};
-use crate::sync::prim::{Mutex, thread};
+use crate::sync::prim::{Mutex, thread, thread_local};
 use crate::task::JoinHandle;
 use crate::task::cell::create_job;
 use crate::task::header::{Notified, Site};
-use std::collections::HashMap;
+use std::cell::Cell;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(crate) use queue::{Counts, Queue, Submitted, Wait};
+
+use queue::Stuck;
+
+/// A wait of this length in `block_on` is long: only then does a thread of the pool say that it waits.
+const LONG_WAIT: Duration = Duration::from_secs(1);
+/// Handles of threads that have ended: so many are kept while the pool is in use.
+const ENDED_KEPT: usize = 8;
 
 /// What the builder sets for the pool's threads.
 pub(crate) struct Settings {
@@ -47,8 +61,24 @@ pub(crate) struct Pool {
 struct Handles {
     next: u64,
     running: HashMap<u64, thread::JoinHandle<()>>,
-    /// Of threads that have ended, or are about to; the next one to end joins them.
-    ended: Vec<thread::JoinHandle<()>>,
+    /// Of threads that have ended, or are about to; the latest last.
+    ended: VecDeque<thread::JoinHandle<()>>,
+    /// The runtime ends, and joins all that are here.
+    closed: bool,
+}
+
+thread_local! {
+    /// The pool that this thread is one of. Valid while the thread is counted as present.
+    static OURS: Cell<*const Pool> = const { Cell::new(ptr::null()) };
+}
+
+/// Parks a thread that waits in `block_on`. One of a pool that waits for long makes it known: if all do, see [`Stuck`].
+pub(crate) fn park(parker: &Parker) {
+    // SAFETY: `PresentThread` sets and clears it on this thread, and borrows the pool in between.
+    match unsafe { OURS.with(Cell::get).as_ref() } {
+        None => parker.park(),
+        Some(pool) => pool.park(parker),
+    }
 }
 
 impl Pool {
@@ -73,6 +103,7 @@ impl Pool {
         let (job, handle) = create_job(f);
         match self.queue.submit(job) {
             Submitted::Queued => {}
+            Submitted::Stuck(stuck) => warn(stuck),
             Submitted::Refused(job) => job.cancel(&Site::default(), None),
             Submitted::StartThread => {
                 if let Err(error) = self.start_thread(enter) {
@@ -103,7 +134,7 @@ impl Pool {
         handles.next += 1;
         let thread = builder.spawn(move || {
             // The first to be made, hence the last to go, and by an unwind too.
-            let _presence = PresentThread { pool: &pool, key };
+            let _presence = PresentThread::enter(&pool, key);
             let entered = enter();
             pool.run_thread();
             // A job may have leaked an `EnterGuard`, and then our link cannot be dropped in the proper order.
@@ -124,44 +155,51 @@ impl Pool {
         run_hook(self.settings.on_stop.as_ref());
     }
 
+    fn park(&self, parker: &Parker) {
+        if parker.park_for(Some(LONG_WAIT)) {
+            return;
+        }
+        if let Some(stuck) = self.queue.stall() {
+            warn(stuck);
+        }
+        parker.park();
+        self.queue.resume();
+    }
+
     fn end_thread(&self, key: u64) {
-        let ended = {
+        let let_go = {
             let mut handles = self.handles.lock();
-            let ended = std::mem::take(&mut handles.ended);
             let ours = handles.running.remove(&key);
             handles.ended.extend(ours);
-            ended
+            let too_many = !handles.closed && handles.ended.len() > ENDED_KEPT;
+            if too_many { handles.ended.pop_front() } else { None }
         };
-        join_all(ended);
+        drop(let_go);
         self.queue.thread_gone();
     }
 
     /// Refuses jobs from now on, and those that wait.
     pub(crate) fn close(&self) {
+        self.handles.lock().closed = true;
         for job in self.queue.close() {
             job.cancel(&Site::default(), None);
         }
     }
 
-    /// After `close`: waits until all threads have ended, or for `deadline`; returns how many have not.
+    /// After `close`: waits until all threads have done their work, or for `deadline`; returns how many have not. Without
+    /// a deadline it also waits for the destructors of their thread-locals, which nothing could interrupt.
     pub(crate) fn wait(&self, deadline: Option<Instant>) -> usize {
         let left = self.queue.wait_until_gone(deadline);
-        if left == 0 {
-            let ended = {
-                let mut handles = self.handles.lock();
-                let mut ended = std::mem::take(&mut handles.ended);
-                ended.extend(handles.running.drain().map(|(_, thread)| thread));
-                ended
-            };
+        if deadline.is_none() {
+            let ended = std::mem::take(&mut self.handles.lock().ended);
             join_all(ended);
         }
         left
     }
 
-    /// Is the calling thread one of the pool's?
+    /// Is the calling thread one of the pool's, and in its work?
     pub(crate) fn is_own_thread(&self) -> bool {
-        let ours = thread::current().id();
-        self.handles.lock().running.values().any(|thread| thread.thread().id() == ours)
+        ptr::eq(OURS.with(Cell::get), self)
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -188,14 +226,30 @@ struct PresentThread<'a> {
     key: u64,
 }
 
+impl PresentThread<'_> {
+    fn enter(pool: &Pool, key: u64) -> PresentThread<'_> {
+        OURS.with(|cell| cell.set(pool));
+        PresentThread { pool, key }
+    }
+}
+
 impl Drop for PresentThread<'_> {
     fn drop(&mut self) {
+        OURS.with(|cell| cell.set(ptr::null()));
         self.pool.end_thread(self.key);
     }
 }
 
-/// Joins threads that have done all their work; one of them may be the caller.
-fn join_all(threads: Vec<thread::JoinHandle<()>>) {
+fn warn(Stuck { threads }: Stuck) {
+    tracing::warn!(
+        threads,
+        "every thread of the blocking pool has been waiting in `block_on` for {LONG_WAIT:?} or longer, while jobs wait for a \
+         thread. Jobs that wait for jobs in the queue do so for ever: raise `max_blocking_threads`, or await instead"
+    );
+}
+
+/// Joins threads that have done all their work. One of them may be the caller, in the destructor of a thread-local.
+fn join_all(threads: impl IntoIterator<Item = thread::JoinHandle<()>>) {
     let ours = thread::current().id();
     for thread in threads {
         if thread.thread().id() != ours

@@ -245,7 +245,7 @@ trait Job: Send + 'static {
 
 fn submit<J: Job>(queue: &Arc<Queue<J>>, job: J) -> Option<thread::JoinHandle<()>> {
     match queue.submit(job) {
-        Submitted::Queued => None,
+        Submitted::Queued | Submitted::Stuck(_) => None,
         Submitted::Refused(job) => {
             job.refuse();
             None

@@ -48,14 +48,14 @@ impl Parker {
         self.park_for(None);
     }
 
-    /// Waits for a token and takes it, or until `limit` has passed.
-    pub(crate) fn park_for(&self, limit: Option<Duration>) {
+    /// Waits for a token and takes it, or until `limit` has passed; says which.
+    pub(crate) fn park_for(&self, limit: Option<Duration>) -> bool {
         if self.take_token() {
-            return;
+            return true;
         }
         let mut guard = self.lock.lock();
         if !self.announce(PARKED) {
-            return;
+            return true;
         }
         let mut timed_out = false;
         while !timed_out {
@@ -65,11 +65,11 @@ impl Parker {
                 Some(limit) => (guard, timed_out) = self.signal.wait_timeout(guard, limit),
             }
             if self.take_token() {
-                return;
+                return true;
             }
         }
         // A token that comes only now is taken too: the caller looks for work after this.
-        self.state.swap(EMPTY, Ordering::AcqRel);
+        self.state.swap(EMPTY, Ordering::AcqRel) == NOTIFIED
     }
 
     /// Runs `turn` (a turn of the driver) unless a token is there; takes the token.

@@ -112,7 +112,8 @@ impl Workers {
             release();
             left = self.presence.wait(deadline);
         }
-        if left == 0 {
+        // Not with a deadline: a join waits for the destructors of thread-locals, too, which are foreign code, for ever.
+        if left == 0 && deadline.is_none() {
             for thread in self.threads {
                 if let Err(payload) = thread.join() {
                     discard_payload(payload);

@@ -23,6 +23,10 @@
 //! or one that has given up in the same moment. A thread that gives up looks at the queue a last time under the lock, so
 //! no job is left behind by threads that are on their way out.
 //!
+//! **Jobs that wait for jobs** can use up the threads: each waits for one in the queue, for which none is left. Nobody but the
+//! jobs knows what they wait for, so nothing can be refused; but it can be said. A busy thread that has been in `block_on`
+//! for long counts itself in `stalled`; when all threads do and there are jobs, [`Stuck`] is reported, once.
+//!
 //! Spinning is for threads that have just done a job: as long as jobs come often, nobody needs to be called at all. One
 //! thread may spin at a time, and how long is its own experience ([`Wait`]).
 //!
@@ -40,8 +44,16 @@ pub(crate) enum Submitted<J> {
     Queued,
     /// Start a thread that calls [`Queue::next`], or report that with [`Queue::thread_failed`].
     StartThread,
+    /// As `Queued`, but all threads have been waiting for long.
+    Stuck(Stuck),
     /// The pool is closed.
     Refused(J),
+}
+
+/// All of so many threads have been waiting in `block_on` for long, while there are jobs for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stuck {
+    pub(crate) threads: usize,
 }
 
 /// How a thread passes the time until there is a job.
@@ -77,6 +89,10 @@ struct State<J> {
     /// A sleeper was called and has not come yet. It is not counted in `sleeping` any more.
     called: bool,
     spinning: bool,
+    /// Busy threads that have waited for long, and do so still.
+    stalled: usize,
+    /// It was said that all of them do.
+    stuck_reported: bool,
     /// Threads that have not ended, including those that take no more jobs.
     present: usize,
     closed: bool,
@@ -101,6 +117,13 @@ impl<J> State<J> {
         self.called = true;
         true
     }
+
+    /// Is it time to report it?
+    fn stuck(&mut self) -> Option<Stuck> {
+        let stuck = self.stalled > 0 && self.stalled == self.threads && !self.jobs.is_empty();
+        (stuck && !std::mem::replace(&mut self.stuck_reported, true))
+            .then_some(Stuck { threads: self.threads })
+    }
 }
 
 impl<J> Queue<J> {
@@ -113,6 +136,8 @@ impl<J> Queue<J> {
                 sleeping: 0,
                 called: false,
                 spinning: false,
+                stalled: 0,
+                stuck_reported: false,
                 present: 0,
                 closed: false,
             }),
@@ -136,8 +161,25 @@ impl<J> Queue<J> {
             state.idle += 1;
             state.present += 1;
         }
+        let stuck = state.stuck();
         self.release(state);
-        if start { Submitted::StartThread } else { Submitted::Queued }
+        match stuck {
+            Some(stuck) => Submitted::Stuck(stuck),
+            None if start => Submitted::StartThread,
+            None => Submitted::Queued,
+        }
+    }
+
+    /// A thread that runs a job has been waiting for long. [`Queue::resume`] has to follow.
+    pub(crate) fn stall(&self) -> Option<Stuck> {
+        let mut state = self.state.lock();
+        state.stalled += 1;
+        state.stuck()
+    }
+
+    /// The wait of a thread that stalled is over.
+    pub(crate) fn resume(&self) {
+        self.state.lock().stalled -= 1;
     }
 
     /// Gives the lock back, and calls a thread if one is needed.
@@ -262,5 +304,45 @@ impl<J> Queue<J> {
     pub(crate) fn counts(&self) -> Counts {
         let state = self.state.lock();
         Counts { threads: state.threads, idle: state.idle, queued: state.jobs.len() }
+    }
+}
+
+#[cfg(all(test, not(runtime_loom), not(runtime_shuttle)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stuck_is_reported_once_and_only_while_all_threads_wait() {
+        let queue = Queue::new(2, Duration::MAX);
+        let submit = |job| queue.submit(job);
+        assert!(matches!(submit(1), Submitted::StartThread));
+        assert!(matches!(submit(2), Submitted::StartThread));
+        let mut never = NoWait;
+        assert_eq!(queue.next(true, &mut never), Some(1));
+        assert_eq!(queue.next(true, &mut never), Some(2));
+        assert_eq!(queue.stall(), None, "the other thread is at work");
+        assert!(matches!(submit(3), Submitted::Queued));
+        queue.resume();
+        assert_eq!(queue.stall(), None);
+        assert_eq!(queue.stall(), Some(Stuck { threads: 2 }));
+        assert!(matches!(submit(4), Submitted::Queued), "said already");
+        queue.resume();
+        assert_eq!(queue.stall(), None);
+    }
+
+    #[test]
+    fn a_job_for_threads_that_all_wait_already_is_reported() {
+        let queue = Queue::new(1, Duration::MAX);
+        assert!(matches!(queue.submit(1), Submitted::StartThread));
+        assert_eq!(queue.next(true, &mut NoWait), Some(1));
+        assert_eq!(queue.stall(), None, "nothing waits for a thread");
+        assert!(matches!(queue.submit(2), Submitted::Stuck(Stuck { threads: 1 })));
+    }
+
+    struct NoWait;
+
+    impl Wait for NoWait {
+        fn spin(&mut self, _: impl FnMut() -> bool) {}
+        fn slept(&mut self, _: Duration) {}
     }
 }

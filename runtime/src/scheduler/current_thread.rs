@@ -11,6 +11,7 @@
 //! Lock order: `slot` and the injector's lock are leaves. `Local`'s queue is borrowed only for a push or a pop.
 
 use super::injector::Injector;
+use super::trouble::Trouble;
 use super::{LocalGuard, Settings, Spawned, budget, run_hook, with_local};
 use crate::driver::{self, Driver};
 use crate::metrics::{Counts, WorkerMetrics};
@@ -54,6 +55,7 @@ struct Slot {
 struct Core {
     queue: VecDeque<Notified>,
     driver: Driver,
+    trouble: Trouble,
     tick: u32,
 }
 
@@ -65,7 +67,7 @@ pub(crate) struct Local {
 
 impl Shared {
     pub(crate) fn new(settings: Settings, driver: Driver, driver_handle: driver::Handle) -> Arc<Shared> {
-        let core = Core { queue: VecDeque::new(), driver, tick: 0 };
+        let core = Core { queue: VecDeque::new(), driver, trouble: Trouble::default(), tick: 0 };
         Arc::new(Shared {
             injector: Injector::with_shards(1),
             slot: Mutex::new(Slot { core: Some(core), waiting: Vec::new() }),
@@ -346,9 +348,7 @@ impl<'a> Running<'a> {
     fn turn(&mut self, limit: Option<Duration>) {
         let Some(core) = &mut self.core else { return };
         self.shared.metrics.turns.add(1);
-        if let Err(error) = core.driver.turn(limit) {
-            tracing::error!(%error, "the driver's turn failed; sockets and timers of this runtime may stall");
-        }
+        core.trouble.turn(&mut core.driver, limit);
     }
 
     /// Is there something to do? (The driver aside.)
@@ -365,12 +365,16 @@ impl<'a> Running<'a> {
             metrics.busy_ns.add_time(start.duration_since(self.busy_since));
             metrics.parks.add(1);
             let shared = Arc::clone(self.shared);
-            shared.parker.park_turning(|| {
-                // A last look, now that whoever comes later finds us turning and unparks the driver.
-                if !self.has_work(main) {
-                    self.turn(None);
-                }
-            });
+            if let Some(rest) = self.core.as_ref().and_then(|core| core.trouble.rest()) {
+                shared.parker.park_for(Some(rest));
+            } else {
+                shared.parker.park_turning(|| {
+                    // A last look, now that whoever comes later finds us turning and unparks the driver.
+                    if !self.has_work(main) {
+                        self.turn(None);
+                    }
+                });
+            }
             self.shared.metrics.unparks.add(1);
             self.busy_since = now();
             self.spin.parked(self.busy_since.duration_since(start));

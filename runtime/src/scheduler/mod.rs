@@ -9,7 +9,7 @@
 //! ```
 //!
 //! `worker.rs` is the multi-thread flavour, `current_thread.rs` the other. Both count on `injector.rs`, `queue.rs`,
-//! `idle.rs` and `budget.rs`. This file owns what they share: the settings, the link from a thread to the scheduler that it runs
+//! `idle.rs`, `budget.rs` and `trouble.rs`. This file owns what they share: the settings, the link from a thread to the scheduler that it runs
 //! (the thread-local [`LOCAL`]), and waiting for one future on a thread.
 //!
 //! No foreign code runs inside of [`with_local`].
@@ -19,8 +19,10 @@ pub(crate) mod current_thread;
 pub(crate) mod idle;
 pub(crate) mod injector;
 mod queue;
+mod trouble;
 pub(crate) mod worker;
 
+use crate::blocking;
 use crate::error::contain;
 use crate::metrics::{Counts, WorkerMetrics};
 use crate::park::{Parker, Spin};
@@ -218,7 +220,7 @@ pub(crate) fn wait_for<F: Future>(future: F) -> F::Output {
             unpark.0.park();
         } else {
             let start = now();
-            unpark.0.park();
+            blocking::park(&unpark.0);
             spin.parked(now().duration_since(start));
         }
     }

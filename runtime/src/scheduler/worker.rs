@@ -16,6 +16,7 @@ mod shared;
 mod sleep;
 
 use super::queue::{self, Slot};
+use super::trouble::Trouble;
 use super::{LocalGuard, budget};
 use crate::driver;
 use crate::join::hub;
@@ -81,6 +82,7 @@ impl Seat {
             searching: false,
             owes_look: false,
             watch: Watch::new(shared.parkers.len()),
+            trouble: Trouble::default(),
             busy_since: now(),
         }
         .run();
@@ -125,6 +127,7 @@ struct Worker<'a> {
     /// Has slept, or given the driver back, and has not looked since whether there is a watch.
     owes_look: bool,
     watch: Watch,
+    trouble: Trouble,
     busy_since: Instant,
 }
 
@@ -337,6 +340,9 @@ impl Worker<'_> {
 
     /// Turns the driver, without waiting, unless another worker has it; false if so.
     fn poll_driver(&mut self) -> bool {
+        if self.trouble.rest().is_some() {
+            return false;
+        }
         let Some(mut driver) = self.shared.driver.try_lock() else { return false };
         self.turn(&mut driver, Some(Duration::ZERO));
         drop(driver);

@@ -1,4 +1,4 @@
-//! S4, S5: the blocking pool and waits on plain threads.
+//! S4, S5, S6: the blocking pool, waits on plain threads, and jobs on their owners' stacks.
 
 use crate::{alone, eventually, watchdog};
 use crossover_runtime::runtime::{Builder, Handle};
@@ -187,5 +187,64 @@ fn s5_jobs_that_wait_for_jobs_within_the_limit() {
                 rt.block_on(async { spawn(async { spawn_blocking(|| nest(18)).await.unwrap() }).await });
             assert_eq!(depth.unwrap(), 18);
         }
+    });
+}
+
+/// Overwrites what a function that was called before has left on the stack.
+#[inline(never)]
+fn scribble() {
+    std::hint::black_box([0xA5_u8; 8 << 10]);
+}
+
+/// The owner of a job on the stack returns as soon as it sees the completion, and its frame is used for other things at
+/// once; whoever signals must not look at the job after. From threads of no worker, which park at once and are gone right
+/// after; and between two workers, whose jobs are so short that the owner sees the signal while the thief is at it.
+#[test]
+fn s6_the_signal_is_the_last_touch_of_a_job_on_the_stack() {
+    #[inline(never)]
+    fn short(value: u64) -> u64 {
+        let text = Box::new(value);
+        let (a, b) = crossover_runtime::join(|| *text + 1, || *text + 2);
+        drop(text);
+        a + b
+    }
+    fn run(rounds: u64) {
+        for value in 0..rounds {
+            assert_eq!(short(value), 2 * value + 3);
+            scribble();
+        }
+    }
+    fn tree(depth: u32) -> u64 {
+        let (a, b) = match depth {
+            0 => (1, 0),
+            _ => crossover_runtime::join(|| tree(depth - 1), || tree(depth - 1)),
+        };
+        scribble();
+        a + b
+    }
+    watchdog(|watch| {
+        let rt = watch.multi(2);
+        let inside = rt.spawn(async {
+            for _ in 0..10 {
+                assert_eq!(tree(8), 256);
+                yield_now().await;
+            }
+        });
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                let handle = rt.handle();
+                scope.spawn(move || {
+                    for _ in 0..20 {
+                        let handle = handle.clone();
+                        let last = move || {
+                            let _guard = handle.enter();
+                            run(20);
+                        };
+                        thread::spawn(last).join().unwrap();
+                    }
+                });
+            }
+        });
+        rt.block_on(inside).unwrap();
     });
 }

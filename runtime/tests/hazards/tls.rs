@@ -1,11 +1,11 @@
-//! S2: destructors of thread-locals that use the runtime, on threads of its own and others, while it lives, while it
-//! ends, and after.
+//! S1, S2: destructors of thread-locals that use the runtime, on threads of its own and others, while it lives, while it
+//! ends, and after; that end it; and that block.
 //!
 //! A thread drops its thread-locals in the reverse order of their first use. So each scenario runs twice: with ours made
 //! before the runtime has made its own on that thread (ours goes last, with the runtime's gone), and after.
 
 use crate::{eventually, watchdog};
-use crossover_runtime::runtime::{Handle, Runtime};
+use crossover_runtime::runtime::{Builder, Handle, Runtime};
 use crossover_runtime::task::{AbortHandle, JoinHandle, yield_now};
 use crossover_runtime::{spawn, spawn_blocking};
 use std::cell::RefCell;
@@ -13,6 +13,7 @@ use std::future::{pending, poll_fn};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
 
 /// Done when the thread exits.
 type Deed = Box<dyn FnOnce()>;
@@ -240,6 +241,70 @@ fn s2_thread_local_destructors_race_the_shutdown() {
                 drop(rt);
                 threads.into_iter().for_each(|thread| thread.join().unwrap());
                 eventually("no task is left", || metrics.num_alive_tasks() == 0);
+            }
+        }
+    });
+}
+
+/// A thread of the pool has ended but for its thread-locals, one of which owns the runtime; another one ends meanwhile. The
+/// first waits for the second, so the second must not wait for the first.
+#[test]
+fn s1_a_thread_local_of_a_pool_thread_ends_the_runtime_while_another_thread_ends() {
+    watchdog(|watch| {
+        for _ in 0..20 {
+            let rt = Builder::new_multi_thread()
+                .worker_threads(1)
+                .max_blocking_threads(2)
+                .thread_keep_alive(Duration::ZERO)
+                .build()
+                .unwrap();
+            watch.add(&rt);
+            let (owner, is_owned) = mpsc::channel::<Runtime>();
+            let (exiting, exits) = mpsc::channel();
+            let (ended, has_ended) = mpsc::channel();
+            let job = rt.spawn_blocking(move || {
+                at_exit(move || {
+                    exiting.send(()).unwrap();
+                    drop(is_owned.recv().unwrap());
+                    ended.send(()).unwrap();
+                });
+            });
+            rt.block_on(job).unwrap();
+            exits.recv().unwrap();
+            let other = rt.spawn_blocking(|| ());
+            rt.block_on(other).unwrap();
+            eventually("the other thread ends", || rt.metrics().num_blocking_threads() == 0);
+            owner.send(rt).unwrap();
+            has_ended.recv().unwrap();
+        }
+    });
+}
+
+/// A thread's thread-local blocks when the thread ends. An end of the runtime that has a deadline keeps it all the same.
+#[test]
+fn s1_a_thread_local_that_blocks_meets_the_deadline() {
+    watchdog(|watch| {
+        for on_worker in [false, true] {
+            for background in [false, true] {
+                let rt = watch.multi(1);
+                let (release, released) = mpsc::channel::<()>();
+                let (ended, has_ended) = mpsc::channel();
+                let deed = move || {
+                    at_exit(move || {
+                        let _ = released.recv();
+                        ended.send(()).unwrap();
+                    });
+                };
+                let done = if on_worker { rt.spawn(async { deed() }) } else { rt.spawn_blocking(deed) };
+                rt.block_on(done).unwrap();
+                let start = Instant::now();
+                match background {
+                    true => rt.shutdown_background(),
+                    false => assert_eq!(rt.shutdown_timeout(Duration::from_secs(4)), 0, "its work is done"),
+                }
+                assert!(start.elapsed() < Duration::from_secs(4));
+                drop(release);
+                has_ended.recv().unwrap();
             }
         }
     });

@@ -48,12 +48,9 @@ impl Worker<'_> {
         self.shared.idle.take_driver(self.local.index);
         self.local.turning.set(true);
         self.metrics.turns.add(1);
-        let turned = driver.turn(limit);
+        self.trouble.turn(driver, limit);
         self.local.turning.set(false);
         self.shared.idle.leave_driver();
-        if let Err(error) = turned {
-            tracing::error!(%error, "the driver's turn failed; sockets and timers of this runtime may stall");
-        }
     }
 
     pub(super) fn sleep(&mut self) {
@@ -94,9 +91,10 @@ impl Worker<'_> {
         self.metrics.busy_ns.add_time(start.duration_since(self.busy_since));
         self.metrics.parks.add(1);
         let watching = self.begin_watch();
-        let limit = watching.then_some(self.watch.interval);
+        let rest = self.trouble.rest();
+        let limit = watching.then_some(self.watch.interval).into_iter().chain(rest).min();
         let parker = &self.shared.parkers[self.local.index];
-        let left_to_others = watching && self.watch.driver_in_use;
+        let left_to_others = watching && self.watch.driver_in_use || rest.is_some();
         let driver = if left_to_others { None } else { self.shared.driver.try_lock() };
         if let Some(mut driver) = driver {
             parker.park_turning(|| self.turn(&mut driver, limit));
