@@ -374,8 +374,10 @@ impl Registration {
         self.try_with(interest, attempt, |_| false)
     }
 
-    /// `try_io` for moving up to `wanted` bytes, where fewer mean that there were no more (see the module's docs).
-    pub(crate) fn try_transfer(
+    /// `try_io` for moving up to `wanted` bytes, where fewer mean that there were no more (see the module's docs): what
+    /// `poll_transfer` does, for tests that count the attempts.
+    #[cfg(test)]
+    pub(super) fn try_transfer(
         &self,
         direction: Direction,
         wanted: usize,

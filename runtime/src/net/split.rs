@@ -1,190 +1,152 @@
-//! Halves of a stream, so that one task reads while another writes. The same code serves TCP and Unix streams; the
-//! public names are aliases in `net::tcp` and `net::unix`.
+//! Halves of a stream, so that one task reads while another writes.
 //!
 //! Reading and writing need no lock: they are independent directions of one socket, and each half is the only one to
-//! use the waker slot of its direction.
+//! use the waker slot of its direction. The owned halves share the stream by an `Arc`; there are never more than one of
+//! each, so that the two of one stream can be put together again.
 
-use std::error::Error;
-use std::fmt;
-use std::io::{self, IoSlice, IoSliceMut};
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+/// The halves of `$stream`, as types of the module that invokes this, and the functions that make them.
+macro_rules! halves {
+    ($stream:ident, $std:ty, $address:ty, $read:literal, $write:literal, $owned_read:literal, $owned_write:literal, $path:literal, $pair:literal) => {
+        #[doc = concat!("The borrowed reading half of a [`", stringify!($stream), "`], made by its `split`.")]
+        #[doc = concat!("\n# Example\n```\nuse futures::io::{AsyncReadExt as _, AsyncWriteExt as _};\n\n# async fn example(mut stream: ", $path, ") -> std::io::Result<()> {\nlet (mut read, mut write) = stream.split();\nlet mut byte = [0];\nfutures::try_join!(read.read_exact(&mut byte), write.write_all(b\"x\"))?;\n# Ok(())\n# }\n```")]
+        #[derive(Debug)]
+        pub struct ReadHalf<'a>(&'a $stream);
 
-use futures_io::{AsyncRead, AsyncWrite};
+        #[doc = concat!("The borrowed writing half of a [`", stringify!($stream), "`], made by its `split`. Dropping it shuts nothing down; closing it does.")]
+        #[doc = concat!("\n# Example\n```\nuse futures::io::AsyncWriteExt as _;\n\n# async fn example(mut stream: ", $path, ") -> std::io::Result<()> {\nlet (_, mut write) = stream.split();\nwrite.write_all(b\"the last\").await?;\nwrite.close().await?;\n# Ok(())\n# }\n```")]
+        #[derive(Debug)]
+        pub struct WriteHalf<'a>(&'a $stream);
 
-/// A stream that can be split: its shared reference reads and writes.
-pub trait Split: fmt::Debug {
-    /// Shuts the writing half down.
-    #[doc(hidden)]
-    fn close_write(&self) -> io::Result<()>;
-}
-
-/// The borrowed reading half of a stream.
-#[derive(Debug)]
-pub struct ReadHalf<'a, S: Split>(&'a S);
-
-/// The borrowed writing half of a stream.
-#[derive(Debug)]
-pub struct WriteHalf<'a, S: Split>(&'a S);
-
-/// The owned reading half of a stream.
-#[derive(Debug)]
-pub struct OwnedReadHalf<S: Split>(Arc<S>);
-
-/// The owned writing half of a stream. Dropping it shuts the writing half of the socket down, which the peer sees as
-/// the end of the stream; [`forget`](OwnedWriteHalf::forget) leaves it open.
-#[derive(Debug)]
-pub struct OwnedWriteHalf<S: Split> {
-    stream: Arc<S>,
-    shut_down_on_drop: bool,
-}
-
-/// Two halves did not belong together; both are handed back.
-pub struct ReuniteError<S: Split>(pub OwnedReadHalf<S>, pub OwnedWriteHalf<S>);
-
-pub(super) fn borrowed<S: Split>(stream: &mut S) -> (ReadHalf<'_, S>, WriteHalf<'_, S>) {
-    (ReadHalf(stream), WriteHalf(stream))
-}
-
-pub(super) fn owned<S: Split>(stream: S) -> (OwnedReadHalf<S>, OwnedWriteHalf<S>) {
-    let stream = Arc::new(stream);
-    (OwnedReadHalf(stream.clone()), OwnedWriteHalf { stream, shut_down_on_drop: true })
-}
-
-impl<S: Split> OwnedReadHalf<S> {
-    /// Puts the stream together again.
-    ///
-    /// # Errors
-    /// When the halves come from two streams.
-    pub fn reunite(self, write: OwnedWriteHalf<S>) -> Result<S, ReuniteError<S>> {
-        if !Arc::ptr_eq(&self.0, &write.stream) {
-            return Err(ReuniteError(self, write));
+        #[doc = concat!("The owned reading half of a [`", stringify!($stream), "`], made by its `into_split`.")]
+        #[doc = concat!("\n# Example\n```\nuse futures::io::AsyncReadExt as _;\n\n# async fn example(stream: ", $path, ") -> std::io::Result<()> {\nlet (mut read, write) = stream.into_split();\nlet reader = crossover_runtime::spawn(async move {\n    let mut text = String::new();\n    read.read_to_string(&mut text).await.map(|_| text)\n});\ndrop(write);\nprintln!(\"{}\", reader.await??);\n# Ok(())\n# }\n```")]
+        #[derive(Debug)]
+        pub struct OwnedReadHalf {
+            stream: std::sync::Arc<$stream>,
         }
-        write.forget();
-        // The two halves were the only owners, and the other one has just gone.
-        Arc::try_unwrap(self.0).map_err(|stream| {
-            let write = OwnedWriteHalf { stream: stream.clone(), shut_down_on_drop: true };
-            ReuniteError(OwnedReadHalf(stream), write)
-        })
-    }
-}
 
-impl<S: Split> OwnedWriteHalf<S> {
-    /// Puts the stream together again.
-    ///
-    /// # Errors
-    /// When the halves come from two streams.
-    pub fn reunite(self, read: OwnedReadHalf<S>) -> Result<S, ReuniteError<S>> {
-        read.reunite(self)
-    }
-
-    /// Drops this half without shutting anything down.
-    pub fn forget(mut self) {
-        self.shut_down_on_drop = false;
-    }
-}
-
-impl<S: Split> Drop for OwnedWriteHalf<S> {
-    fn drop(&mut self) {
-        if self.shut_down_on_drop {
-            // There is nobody to tell; a connection that is gone needs no shutting down.
-            let _ = self.stream.close_write();
+        #[doc = concat!("The owned writing half of a [`", stringify!($stream), "`], made by its `into_split`. Dropping it shuts the writing half of the socket down, which the peer sees as the end of the stream; [`forget`](OwnedWriteHalf::forget) leaves it open.")]
+        #[doc = concat!("\n# Example\n```\nuse futures::io::AsyncWriteExt as _;\n\n# async fn example(stream: ", $path, ") -> std::io::Result<()> {\nlet (read, mut write) = stream.into_split();\nwrite.write_all(b\"the last\").await?;\ndrop(write); // the peer reads it, and then the end\n# drop(read); Ok(())\n# }\n```")]
+        #[derive(Debug)]
+        pub struct OwnedWriteHalf {
+            stream: std::sync::Arc<$stream>,
+            shut_down_on_drop: bool,
         }
-    }
-}
 
-impl<S: Split> AsRef<S> for ReadHalf<'_, S> {
-    fn as_ref(&self) -> &S {
-        self.0
-    }
-}
+        /// Two halves did not belong together; both are handed back.
+        #[doc = concat!("\n# Example\n```\n# async fn example(one: ", $path, ", other: ", $path, ") {\nlet (read, write) = one.into_split();\nlet (_, foreign) = other.into_split();\nlet error = read.reunite(foreign).unwrap_err();\nerror.0.reunite(write).unwrap();\n# }\n```")]
+        #[derive(Debug)]
+        pub struct ReuniteError(pub OwnedReadHalf, pub OwnedWriteHalf);
 
-impl<S: Split> AsRef<S> for WriteHalf<'_, S> {
-    fn as_ref(&self) -> &S {
-        self.0
-    }
-}
+        impl std::fmt::Display for ReuniteError {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("tried to reunite halves that are not from the same socket")
+            }
+        }
 
-impl<S: Split> AsRef<S> for OwnedReadHalf<S> {
-    fn as_ref(&self) -> &S {
-        &self.0
-    }
-}
+        impl std::error::Error for ReuniteError {}
 
-impl<S: Split> AsRef<S> for OwnedWriteHalf<S> {
-    fn as_ref(&self) -> &S {
-        &self.stream
-    }
-}
-
-macro_rules! read_half {
-    ($($half:ty),+) => {
-        $(impl<S: Split> AsyncRead for $half
-        where
-            for<'s> &'s S: AsyncRead,
-        {
-            fn poll_read(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                buffer: &mut [u8],
-            ) -> Poll<io::Result<usize>> {
-                Pin::new(&mut self.get_mut().as_ref()).poll_read(cx, buffer)
+        impl $stream {
+            /// The halves, borrowed: for two futures of one task. Beware: where `futures::AsyncReadExt` is imported, its `split`,
+            /// which takes the stream by value and puts a lock between the halves, is preferred to this by method call syntax; then
+            #[doc = concat!("write `", stringify!($stream), "::split(&mut stream)`.")]
+            #[doc = concat!("\n# Example\n```\nuse futures::io::{AsyncReadExt, AsyncWriteExt};\n\n# ", $pair, "\nlet (mut read, mut write) = ", $path, "::split(&mut stream);\nlet mut byte = [0];\nfutures::try_join!(write.write_all(b\"x\"), peer.read_exact(&mut byte))?;\npeer.close().await?;\nassert_eq!(read.read(&mut byte).await?, 0);\n# std::io::Result::Ok(())\n# })?;\n# std::io::Result::Ok(())\n```")]
+            pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
+                (ReadHalf(self), WriteHalf(self))
             }
 
-            fn poll_read_vectored(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                buffers: &mut [IoSliceMut<'_>],
-            ) -> Poll<io::Result<usize>> {
-                Pin::new(&mut self.get_mut().as_ref()).poll_read_vectored(cx, buffers)
+            /// The halves, each to be moved to a task of its own. [`reunite`](OwnedReadHalf::reunite) puts them together again.
+            #[doc = concat!("\n# Example\n```\n# async fn example(stream: ", $path, ") -> std::io::Result<()> {\nlet (mut read, mut write) = stream.into_split();\nlet echo = crossover_runtime::spawn(async move { futures::io::copy(&mut read, &mut write).await });\necho.await??;\n# Ok(())\n# }\n```")]
+            pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
+                let stream = std::sync::Arc::new(self);
+                (OwnedReadHalf { stream: stream.clone() }, OwnedWriteHalf { stream, shut_down_on_drop: true })
             }
-        })+
+        }
+
+        impl OwnedReadHalf {
+            /// Puts the stream together again; nothing is shut down.
+            ///
+            /// # Errors
+            /// When the halves come from two streams.
+            #[doc = concat!("\n# Example\n```\n# async fn example(stream: ", $path, ") {\nlet (read, write) = stream.into_split();\nlet stream = read.reunite(write).expect(\"the halves of one stream\");\n# drop(stream); }\n```")]
+            pub fn reunite(self, write: OwnedWriteHalf) -> Result<$stream, ReuniteError> {
+                if !std::sync::Arc::ptr_eq(&self.stream, &write.stream) {
+                    return Err(ReuniteError(self, write));
+                }
+                write.forget();
+                // The two halves were the only owners, and the other one has just gone.
+                std::sync::Arc::try_unwrap(self.stream).map_err(|stream| {
+                    let write = OwnedWriteHalf { stream: stream.clone(), shut_down_on_drop: true };
+                    ReuniteError(OwnedReadHalf { stream }, write)
+                })
+            }
+        }
+
+        impl OwnedWriteHalf {
+            /// Puts the stream together again; nothing is shut down.
+            ///
+            /// # Errors
+            /// When the halves come from two streams.
+            #[doc = concat!("\n# Example\n```\n# async fn example(stream: ", $path, ") {\nlet (read, write) = stream.into_split();\nlet stream = write.reunite(read).expect(\"the halves of one stream\");\n# drop(stream); }\n```")]
+            pub fn reunite(self, read: OwnedReadHalf) -> Result<$stream, ReuniteError> {
+                read.reunite(self)
+            }
+
+            /// Drops this half without shutting anything down.
+            #[doc = concat!("\n# Example\n```\n# async fn example(stream: ", $path, ") {\nlet (read, write) = stream.into_split();\nwrite.forget(); // the peer hears of it only when `read` goes, too\n# drop(read); }\n```")]
+            pub fn forget(mut self) {
+                self.shut_down_on_drop = false;
+            }
+        }
+
+        impl Drop for OwnedWriteHalf {
+            fn drop(&mut self) {
+                if self.shut_down_on_drop {
+                    // There is nobody to tell; a connection that is gone needs no shutting down.
+                    let _ = self.stream.inner.close();
+                }
+            }
+        }
+
+        $crate::net::split::half!(ReadHalf<'_>, 0, $stream, $std, $address, $read);
+        $crate::net::split::half!(WriteHalf<'_>, 0, $stream, $std, $address, $write);
+        $crate::net::split::half!(OwnedReadHalf, stream, $stream, $std, $address, $owned_read);
+        $crate::net::split::half!(OwnedWriteHalf, stream, $stream, $std, $address, $owned_write);
+        $crate::net::forms::reading!(ReadHalf<'_>, $read);
+        $crate::net::forms::reading!(OwnedReadHalf, $owned_read);
+        $crate::net::forms::writing!(WriteHalf<'_>, $write);
+        $crate::net::forms::writing!(OwnedWriteHalf, $owned_write);
     };
 }
+pub(super) use halves;
 
-macro_rules! write_half {
-    ($($half:ty),+) => {
-        $(impl<S: Split> AsyncWrite for $half
-        where
-            for<'s> &'s S: AsyncWrite,
-        {
-            fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-                Pin::new(&mut self.get_mut().as_ref()).poll_write(cx, data)
+/// What each half has: its stream in the field `$field`, and the addresses.
+macro_rules! half {
+    ($half:ty, $field:tt, $stream:ident, $std:ty, $address:ty, $path:literal) => {
+        impl $half {
+            fn evented(&self) -> &$crate::net::Evented<$std> {
+                self.$field.evented()
             }
 
-            fn poll_write_vectored(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                data: &[IoSlice<'_>],
-            ) -> Poll<io::Result<usize>> {
-                Pin::new(&mut self.get_mut().as_ref()).poll_write_vectored(cx, data)
+            /// The address of this side.
+            #[doc = $crate::net::forms::example!($path, "println!(\"{:?}\", socket.local_addr()?);")]
+            pub fn local_addr(&self) -> std::io::Result<$address> {
+                self.$field.local_addr()
             }
 
-            fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Pin::new(&mut self.get_mut().as_ref()).poll_flush(cx)
+            /// The address of the other side.
+            #[doc = $crate::net::forms::example!($path, "println!(\"{:?}\", socket.peer_addr()?);")]
+            pub fn peer_addr(&self) -> std::io::Result<$address> {
+                self.$field.peer_addr()
             }
+        }
 
-            fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Pin::new(&mut self.get_mut().as_ref()).poll_close(cx)
+        impl AsRef<$stream> for $half {
+            fn as_ref(&self) -> &$stream {
+                &self.$field
             }
-        })+
+        }
+
+        $crate::net::forms::readiness!($half, $path);
     };
 }
-
-read_half!(ReadHalf<'_, S>, OwnedReadHalf<S>);
-write_half!(WriteHalf<'_, S>, OwnedWriteHalf<S>);
-
-impl<S: Split> fmt::Debug for ReuniteError<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ReuniteError").field(&self.0).field(&self.1).finish()
-    }
-}
-
-impl<S: Split> fmt::Display for ReuniteError<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("tried to reunite halves that are not from the same socket")
-    }
-}
-
-impl<S: Split> Error for ReuniteError<S> {}
+pub(super) use half;

@@ -1,23 +1,80 @@
 //! `UdpSocket`: datagrams.
 
-use std::fmt;
 use std::io;
-use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-use std::task::{Context, Poll};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::task::{Context, Poll, ready};
 
 use super::addr::{first_that_works, resolve};
-use super::{Evented, ToSocketAddrs};
+use super::forms::{datagrams, example, options, packet_options};
+use super::{Evented, RecvBuffer, ToSocketAddrs, buffer};
 use crate::driver::Direction;
 use crate::io::{Interest, Ready};
 
-/// A UDP socket. Any number of tasks may send and receive on it through the async functions.
+/// A UDP socket. Any number of tasks may send and receive on it through the async functions (share it by `Arc`).
+///
+/// # Example
+/// ```
+/// use crossover_runtime::net::UdpSocket;
+///
+/// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+/// let a = UdpSocket::bind("127.0.0.1:0").await?;
+/// let b = UdpSocket::bind("127.0.0.1:0").await?;
+/// a.send_to(b"hello", b.local_addr()?).await?;
+/// let mut buffer = [0; 1500];
+/// let (count, from) = b.recv_from(&mut buffer).await?;
+/// assert_eq!((&buffer[..count], from), (&b"hello"[..], a.local_addr()?));
+/// # std::io::Result::Ok(())
+/// # })?;
+/// # std::io::Result::Ok(())
+/// ```
 pub struct UdpSocket {
     inner: Evented<std::net::UdpSocket>,
 }
 
+datagrams!(
+    UdpSocket,
+    std::net::UdpSocket,
+    SocketAddr,
+    "crossover_runtime::net::UdpSocket",
+    "std::net::UdpSocket"
+);
+
+options! { UdpSocket, "crossover_runtime::net::UdpSocket";
+    /// Whether datagrams may be sent to broadcast addresses.
+    broadcast = broadcast,
+    /// Sets whether datagrams may be sent to broadcast addresses.
+    set_broadcast = set_broadcast: bool, "true";
+    /// The time to live of outgoing packets, in hops.
+    ttl = ttl_v4,
+    /// Sets the time to live of outgoing packets, in hops.
+    set_ttl = set_ttl_v4: u32, "64";
+    /// Whether this machine hears its own IPv4 multicasts.
+    multicast_loop_v4 = multicast_loop_v4,
+    /// Sets whether this machine hears its own IPv4 multicasts.
+    set_multicast_loop_v4 = set_multicast_loop_v4: bool, "false";
+    /// The time to live of outgoing IPv4 multicasts, in hops; 1, where nothing was set, keeps them in the local network.
+    multicast_ttl_v4 = multicast_ttl_v4,
+    /// Sets the time to live of outgoing IPv4 multicasts, in hops.
+    set_multicast_ttl_v4 = set_multicast_ttl_v4: u32, "4";
+    /// Whether this machine hears its own IPv6 multicasts.
+    multicast_loop_v6 = multicast_loop_v6,
+    /// Sets whether this machine hears its own IPv6 multicasts.
+    set_multicast_loop_v6 = set_multicast_loop_v6: bool, "false";
+}
+
+packet_options!(UdpSocket, "crossover_runtime::net::UdpSocket");
+
 impl UdpSocket {
     /// Binds to the first of the addresses that works; port 0 lets the system choose.
+    ///
+    /// # Errors
+    /// When no address could be resolved, or the last of them could not be bound (`AddrInUse`: somebody is bound to it).
+    ///
+    /// # Panics
+    /// When it is polled outside of a runtime.
+    ///
+    /// # Example
+    /// See [`UdpSocket`].
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<UdpSocket> {
         first_that_works(resolve(addr).await?, |address| {
             let socket = std::net::UdpSocket::bind(address)?;
@@ -26,117 +83,30 @@ impl UdpSocket {
         })
     }
 
-    /// Takes over a socket of the standard library, and sets it to non-blocking mode.
+    /// Fixes the address for [`send`](Self::send), and the only one that [`recv`](Self::recv) accepts from. Sends nothing.
     ///
-    /// # Panics
-    /// Outside of a runtime.
-    #[track_caller]
-    pub fn from_std(socket: std::net::UdpSocket) -> io::Result<UdpSocket> {
-        socket.set_nonblocking(true)?;
-        Ok(UdpSocket { inner: Evented::new(socket, Ready::EMPTY)? })
-    }
-
-    /// Hands the socket to the standard library. It stays in non-blocking mode.
-    pub fn into_std(self) -> io::Result<std::net::UdpSocket> {
-        Ok(self.inner.into_inner())
-    }
-
-    /// Fixes the address for [`send`](Self::send), and the only one that [`recv`](Self::recv) accepts from.
+    /// # Errors
+    /// When no address could be resolved, or the last of them is refused by the system.
+    #[doc = example!("crossover_runtime::net::UdpSocket", "socket.connect(\"127.0.0.1:53\").await?;\nsocket.send(b\"hello\").await?;")]
     pub async fn connect<A: ToSocketAddrs>(&self, addr: A) -> io::Result<()> {
         first_that_works(resolve(addr).await?, |address| self.inner.get().connect(address))
     }
 
-    /// The address of this side.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.inner.get().local_addr()
-    }
-
-    /// The address it is connected to.
-    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.inner.get().peer_addr()
-    }
-
-    /// Waits until any of `interest` is ready.
+    /// Sends a datagram to `target`, and returns its length; when it is a name, to the first address that it resolves to.
     ///
-    /// # Cancel safety
-    /// Cancel safe.
-    pub async fn ready(&self, interest: Interest) -> io::Result<Ready> {
-        Ok(self.inner.ready(interest).await?.ready)
-    }
-
-    /// Waits until a datagram can be received.
-    ///
-    /// # Cancel safety
-    /// Cancel safe.
-    pub async fn readable(&self) -> io::Result<()> {
-        self.ready(Interest::READABLE).await.map(drop)
-    }
-
-    /// Waits until a datagram can be sent.
-    ///
-    /// # Cancel safety
-    /// Cancel safe.
-    pub async fn writable(&self) -> io::Result<()> {
-        self.ready(Interest::WRITABLE).await.map(drop)
-    }
-
-    /// Like [`readable`](Self::readable); the latest caller is the one that is woken.
-    pub fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.inner.poll_ready(cx, Direction::Read).map_ok(drop)
-    }
-
-    /// Like [`writable`](Self::writable); the latest caller is the one that is woken.
-    pub fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.inner.poll_ready(cx, Direction::Write).map_ok(drop)
-    }
-
-    /// Sends a datagram to the connected address.
+    /// # Errors
+    /// When `target` cannot be resolved, or the datagram is too long.
     ///
     /// # Cancel safety
     /// Cancel safe: it was sent only if this returns.
-    pub async fn send(&self, data: &[u8]) -> io::Result<usize> {
-        self.inner.async_io(Interest::WRITABLE, || self.inner.get().send(data)).await
-    }
-
-    /// Sends a datagram to `target`; when it is a name, to the first address that it resolves to.
-    ///
-    /// # Cancel safety
-    /// Cancel safe: it was sent only if this returns.
+    #[doc = example!("crossover_runtime::net::UdpSocket", "socket.send_to(b\"hello\", \"127.0.0.1:53\").await?;")]
     pub async fn send_to<A: ToSocketAddrs>(&self, data: &[u8], target: A) -> io::Result<usize> {
         let target = resolve(target).await?.first().copied().ok_or(io::ErrorKind::InvalidInput)?;
         self.inner.async_io(Interest::WRITABLE, || self.inner.get().send_to(data, target)).await
     }
 
-    /// Receives a datagram from the connected address. What does not fit into `buffer` is lost.
-    ///
-    /// # Cancel safety
-    /// Cancel safe: it was received only if this returns.
-    pub async fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.inner.async_io(Interest::READABLE, || self.inner.get().recv(buffer)).await
-    }
-
-    /// Receives a datagram, and says whose it is. What does not fit into `buffer` is lost.
-    ///
-    /// # Cancel safety
-    /// Cancel safe: it was received only if this returns.
-    pub async fn recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.inner.async_io(Interest::READABLE, || self.inner.get().recv_from(buffer)).await
-    }
-
-    /// Like [`recv_from`](Self::recv_from), but leaves the datagram in the queue.
-    ///
-    /// # Cancel safety
-    /// Cancel safe.
-    pub async fn peek_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.inner.async_io(Interest::READABLE, || self.inner.get().peek_from(buffer)).await
-    }
-
-    /// Like [`send`](Self::send); the latest caller is the one that is woken.
-    pub fn poll_send(&self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        self.inner.poll_io(cx, Direction::Write, || self.inner.get().send(data))
-    }
-
-    /// Like [`send_to`](Self::send_to); the latest caller is the one that is woken.
+    /// Like [`send_to`](Self::send_to); of all callers, the latest is woken.
+    #[doc = example!("crossover_runtime::net::UdpSocket", "let target = socket.local_addr()?;\nstd::future::poll_fn(|cx| socket.poll_send_to(cx, b\"hello\", target)).await?;")]
     pub fn poll_send_to(
         &self,
         cx: &mut Context<'_>,
@@ -146,85 +116,120 @@ impl UdpSocket {
         self.inner.poll_io(cx, Direction::Write, || self.inner.get().send_to(data, target))
     }
 
-    /// Like [`recv`](Self::recv); the latest caller is the one that is woken.
-    pub fn poll_recv(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.inner.poll_io(cx, Direction::Read, || self.inner.get().recv(buffer))
-    }
-
-    /// Like [`recv_from`](Self::recv_from); the latest caller is the one that is woken.
-    pub fn poll_recv_from(
-        &self,
-        cx: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<(usize, SocketAddr)>> {
-        self.inner.poll_io(cx, Direction::Read, || self.inner.get().recv_from(buffer))
-    }
-
-    /// Sends to the connected address, or returns `WouldBlock`.
-    pub fn try_send(&self, data: &[u8]) -> io::Result<usize> {
-        self.inner.try_io(Interest::WRITABLE, || self.inner.get().send(data))
-    }
-
-    /// Sends to `target`, or returns `WouldBlock`.
+    /// Like [`send_to`](Self::send_to), at once.
+    ///
+    /// # Errors
+    /// Also `WouldBlock`, when there is no room: then wait for [`writable`](Self::writable).
+    #[doc = example!("crossover_runtime::net::UdpSocket", "socket.try_send_to(b\"hello\", socket.local_addr()?)?;")]
     pub fn try_send_to(&self, data: &[u8], target: SocketAddr) -> io::Result<usize> {
         self.inner.try_io(Interest::WRITABLE, || self.inner.get().send_to(data, target))
     }
 
-    /// Receives from the connected address, or returns `WouldBlock`.
-    pub fn try_recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.inner.try_io(Interest::READABLE, || self.inner.get().recv(buffer))
+    /// Like [`recv`](Self::recv), but leaves the datagram in the queue. What does not fit into `buffer` is left out.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    #[doc = example!("crossover_runtime::net::UdpSocket", "let mut head = [0; 4];\nlet count = socket.peek(&mut head).await?;\nprintln!(\"{:?}\", &head[..count]);")]
+    pub async fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.inner.async_io(Interest::READABLE, || self.inner.get().peek(buffer)).await
     }
 
-    /// Receives, or returns `WouldBlock`.
-    pub fn try_recv_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        self.inner.try_io(Interest::READABLE, || self.inner.get().recv_from(buffer))
+    /// Like [`peek`](Self::peek); of all callers, the latest is woken.
+    #[doc = example!("crossover_runtime::net::UdpSocket", "let mut head = [0; 4];\nlet count = std::future::poll_fn(|cx| socket.poll_peek(cx, &mut head)).await?;\nprintln!(\"{:?}\", &head[..count]);")]
+    pub fn poll_peek<B: RecvBuffer + ?Sized>(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut B,
+    ) -> Poll<io::Result<B::Received>> {
+        let attempt = || self.inner.get().peek(buffer.space());
+        let count = ready!(self.inner.poll_io(cx, Direction::Read, attempt))?;
+        Poll::Ready(Ok(buffer.received(count)))
     }
 
-    /// One attempt at I/O of your own; its `WouldBlock` clears the readiness.
-    pub fn try_io<R>(&self, interest: Interest, attempt: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
-        self.inner.try_io(interest, attempt)
+    /// Like [`peek`](Self::peek), at once.
+    ///
+    /// # Errors
+    /// Also `WouldBlock`, when there is no datagram: then wait for [`readable`](Self::readable).
+    #[doc = example!("crossover_runtime::net::UdpSocket", "let mut head = [0; 4];\nlet count = socket.try_peek(&mut head)?;\nprintln!(\"{:?}\", &head[..count]);")]
+    pub fn try_peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.inner.try_io(Interest::READABLE, || self.inner.get().peek(buffer))
     }
 
-    /// Whether datagrams may be sent to broadcast addresses.
-    pub fn broadcast(&self) -> io::Result<bool> {
-        self.inner.get().broadcast()
+    /// Like [`recv_from`](Self::recv_from), but leaves the datagram in the queue. What does not fit into `buffer` is left out.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    #[doc = example!("crossover_runtime::net::UdpSocket", "let mut head = [0; 4];\nlet (count, from) = socket.peek_from(&mut head).await?;\nprintln!(\"{from}: {:?}\", &head[..count]);")]
+    pub async fn peek_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.inner.async_io(Interest::READABLE, || self.inner.get().peek_from(buffer)).await
     }
 
-    /// Sets whether datagrams may be sent to broadcast addresses.
-    pub fn set_broadcast(&self, on: bool) -> io::Result<()> {
-        self.inner.get().set_broadcast(on)
+    /// Like [`peek_from`](Self::peek_from); of all callers, the latest is woken.
+    #[doc = example!("crossover_runtime::net::UdpSocket", "let mut head = [0; 4];\nlet (count, from) = std::future::poll_fn(|cx| socket.poll_peek_from(cx, &mut head)).await?;\nprintln!(\"{from}: {:?}\", &head[..count]);")]
+    pub fn poll_peek_from<B: RecvBuffer + ?Sized>(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut B,
+    ) -> Poll<io::Result<B::ReceivedFrom<SocketAddr>>> {
+        let attempt = || self.inner.get().peek_from(buffer.space());
+        let (count, from) = ready!(self.inner.poll_io(cx, Direction::Read, attempt))?;
+        Poll::Ready(Ok(buffer.received_from(count, from)))
     }
 
-    /// The time to live of outgoing packets, in hops.
-    pub fn ttl(&self) -> io::Result<u32> {
-        self.inner.get().ttl()
+    /// Like [`peek_from`](Self::peek_from), at once.
+    ///
+    /// # Errors
+    /// Also `WouldBlock`, when there is no datagram: then wait for [`readable`](Self::readable).
+    #[doc = example!("crossover_runtime::net::UdpSocket", "let mut head = [0; 4];\nlet (count, from) = socket.try_peek_from(&mut head)?;\nprintln!(\"{from}: {:?}\", &head[..count]);")]
+    pub fn try_peek_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        self.inner.try_io(Interest::READABLE, || self.inner.get().peek_from(buffer))
     }
 
-    /// Sets the time to live of outgoing packets, in hops.
-    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        self.inner.get().set_ttl(ttl)
+    /// Whose the next datagram is, which stays in the queue.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    #[doc = example!("crossover_runtime::net::UdpSocket", "println!(\"{}\", socket.peek_sender().await?);")]
+    pub async fn peek_sender(&self) -> io::Result<SocketAddr> {
+        self.inner.async_io(Interest::READABLE, || buffer::peek_sender(self.inner.get())).await
     }
 
-    /// The pending error of the socket, which is cleared.
-    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.inner.get().take_error()
+    /// Like [`peek_sender`](Self::peek_sender); of all callers, the latest is woken.
+    #[doc = example!("crossover_runtime::net::UdpSocket", "println!(\"{}\", std::future::poll_fn(|cx| socket.poll_peek_sender(cx)).await?);")]
+    pub fn poll_peek_sender(&self, cx: &mut Context<'_>) -> Poll<io::Result<SocketAddr>> {
+        self.inner.poll_io(cx, Direction::Read, || buffer::peek_sender(self.inner.get()))
     }
-}
 
-impl AsFd for UdpSocket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.inner.get().as_fd()
+    /// Like [`peek_sender`](Self::peek_sender), at once.
+    ///
+    /// # Errors
+    /// Also `WouldBlock`, when there is no datagram: then wait for [`readable`](Self::readable).
+    #[doc = example!("crossover_runtime::net::UdpSocket", "println!(\"{}\", socket.try_peek_sender()?);")]
+    pub fn try_peek_sender(&self) -> io::Result<SocketAddr> {
+        self.inner.try_io(Interest::READABLE, || buffer::peek_sender(self.inner.get()))
     }
-}
 
-impl AsRawFd for UdpSocket {
-    fn as_raw_fd(&self) -> RawFd {
-        self.inner.get().as_raw_fd()
+    /// Joins an IPv4 multicast group on the interface that has this address; `UNSPECIFIED`: the system chooses.
+    #[doc = example!("crossover_runtime::net::UdpSocket", "use std::net::Ipv4Addr;\n\nsocket.join_multicast_v4(Ipv4Addr::new(224, 0, 0, 123), Ipv4Addr::UNSPECIFIED)?;")]
+    pub fn join_multicast_v4(&self, group: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
+        self.inner.get().join_multicast_v4(&group, &interface)
     }
-}
 
-impl fmt::Debug for UdpSocket {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.inner.get().fmt(f)
+    /// Leaves a group; see [`join_multicast_v4`](Self::join_multicast_v4).
+    #[doc = example!("crossover_runtime::net::UdpSocket", "use std::net::Ipv4Addr;\n\nsocket.leave_multicast_v4(Ipv4Addr::new(224, 0, 0, 123), Ipv4Addr::UNSPECIFIED)?;")]
+    pub fn leave_multicast_v4(&self, group: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
+        self.inner.get().leave_multicast_v4(&group, &interface)
+    }
+
+    /// Joins an IPv6 multicast group on the interface of this number; 0: the system chooses.
+    #[doc = example!("crossover_runtime::net::UdpSocket", "socket.join_multicast_v6(&\"ff02::123\".parse().unwrap(), 0)?;")]
+    pub fn join_multicast_v6(&self, group: &Ipv6Addr, interface: u32) -> io::Result<()> {
+        self.inner.get().join_multicast_v6(group, interface)
+    }
+
+    /// Leaves a group; see [`join_multicast_v6`](Self::join_multicast_v6).
+    #[doc = example!("crossover_runtime::net::UdpSocket", "socket.leave_multicast_v6(&\"ff02::123\".parse().unwrap(), 0)?;")]
+    pub fn leave_multicast_v6(&self, group: &Ipv6Addr, interface: u32) -> io::Result<()> {
+        self.inner.get().leave_multicast_v6(group, interface)
     }
 }

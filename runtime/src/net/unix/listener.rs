@@ -1,117 +1,105 @@
-//! `UnixListener`: waits for connections at a path.
+//! `UnixListener`: waits for connections at a path or an abstract name.
 
-use std::ffi::OsStr;
-use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::net::{self, SocketAddr};
+use std::os::unix::net;
 use std::path::Path;
-use std::task::{Context, Poll};
 
-use rustix::net::SocketAddrUnix;
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::{Domain, Socket, Type};
 
-use super::UnixStream;
-use crate::io::Ready;
-use crate::net::accept::{Acceptor, accept_nonblocking};
-use crate::net::{BACKLOG, Evented};
+use super::{SocketAddr, UnixStream};
+use crate::net::BACKLOG;
+use crate::net::accept::Acceptor;
+use crate::net::forms::{example, listener};
+use crate::runtime::Handle;
 
 /// A Unix-domain socket that accepts connections. Dropping it leaves its path in the file system.
+///
+/// # Example
+/// ```
+/// use crossover_runtime::net::{UnixListener, UnixStream};
+/// # let folder = std::env::temp_dir().join(format!("crossover-doc-listener-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder)?;
+/// # let path = folder.join("socket");
+///
+/// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+/// let listener = UnixListener::bind(&path)?;
+/// let client = UnixStream::connect(&path).await?;
+/// let (server, address) = listener.accept().await?;
+/// assert!(address.is_unnamed());
+/// # drop((client, server));
+/// # std::io::Result::Ok(())
+/// # })?;
+/// # std::fs::remove_dir_all(&folder)?;
+/// # std::io::Result::Ok(())
+/// ```
 pub struct UnixListener {
     acceptor: Acceptor<net::UnixListener>,
 }
 
+listener!(UnixListener, net::UnixListener => UnixStream, net::UnixStream, SocketAddr,
+    "crossover_runtime::net::UnixListener", "std::os::unix::net::UnixListener");
+
 impl UnixListener {
-    /// Listens at `path`, which must not exist yet.
-    ///
-    /// # Panics
-    /// Outside of a runtime.
-    #[track_caller]
-    pub fn bind<P: AsRef<Path>>(path: P) -> io::Result<UnixListener> {
-        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-        socket.bind(&SockAddr::unix(path)?)?;
-        socket.listen(BACKLOG)?;
-        UnixListener::from_std(socket.into())
-    }
-
-    /// Takes over a listener of the standard library, and sets it to non-blocking mode.
-    ///
-    /// # Panics
-    /// Outside of a runtime.
-    #[track_caller]
-    pub fn from_std(listener: net::UnixListener) -> io::Result<UnixListener> {
-        listener.set_nonblocking(true)?;
-        Ok(UnixListener { acceptor: Acceptor::new(Evented::new(listener, Ready::EMPTY)?) })
-    }
-
-    /// Hands the listener to the standard library. It stays in non-blocking mode.
-    pub fn into_std(self) -> io::Result<net::UnixListener> {
-        Ok(self.acceptor.inner.into_inner())
-    }
-
-    /// The next connection, and whose it is. Any number of tasks may wait; each connection goes to one of them.
+    /// Listens at `path`, which must not exist yet, with a backlog of 4096 (the system may lower it).
     ///
     /// # Errors
-    /// Those of the system. After one that says that it is out of descriptors or memory (`EMFILE`, ...), the next
-    /// attempt waits for 20 ms, so that a loop around `accept` does not spin while the connection stays queued.
+    /// `AddrInUse` when the path exists, also where nobody listens any more: remove it before.
     ///
-    /// # Cancel safety
-    /// Cancel safe: a connection is accepted only when it is returned.
-    pub async fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
-        self.adopt(self.acceptor.accept(accept).await?)
+    /// # Panics
+    /// Outside of a runtime.
+    ///
+    /// # Example
+    /// See [`UnixListener`].
+    #[track_caller]
+    pub fn bind<P: AsRef<Path>>(path: P) -> io::Result<UnixListener> {
+        // Panics, if it does, before there is a file.
+        drop(Handle::current());
+        let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
+        socket.bind(&socket2::SockAddr::unix(path)?)?;
+        UnixListener::on(socket, BACKLOG)
     }
 
-    /// Like [`accept`](Self::accept); the latest caller is the one that is woken.
-    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(UnixStream, SocketAddr)>> {
-        self.acceptor.poll_accept(cx, accept).map(|accepted| self.adopt(accepted?))
+    /// Listens at an address: a path, or on Linux an abstract name, which leaves nothing behind.
+    ///
+    /// # Errors
+    /// `AddrInUse` when it is taken, or its path exists; `InvalidInput` when it is unnamed.
+    ///
+    /// # Panics
+    /// Outside of a runtime.
+    ///
+    /// # Example
+    /// ```
+    /// use crossover_runtime::net::{UnixListener, UnixStream};
+    /// use std::os::linux::net::SocketAddrExt;
+    ///
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// let name = format!("example of {}", std::process::id());
+    /// let address = std::os::unix::net::SocketAddr::from_abstract_name(name)?.into();
+    /// let listener = UnixListener::bind_addr(&address)?;
+    /// let client = UnixStream::connect_addr(&address).await?;
+    /// # drop((listener, client));
+    /// # std::io::Result::Ok(())
+    /// # })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[track_caller]
+    pub fn bind_addr(address: &SocketAddr) -> io::Result<UnixListener> {
+        drop(Handle::current());
+        let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
+        rustix::net::bind(&socket, &address.to_system()?)?;
+        UnixListener::on(socket, BACKLOG)
     }
 
-    /// The new connection belongs to the same runtime, and has room for a write.
-    fn adopt(
-        &self,
-        (stream, address): (net::UnixStream, SocketAddr),
-    ) -> io::Result<(UnixStream, SocketAddr)> {
-        let inner = Evented::new_on(self.acceptor.inner.driver(), stream, Ready::WRITABLE)?;
-        Ok((UnixStream { inner }, address))
+    /// Begins to listen on a socket that is in non-blocking mode.
+    #[track_caller]
+    pub(super) fn on(socket: Socket, backlog: i32) -> io::Result<UnixListener> {
+        socket.listen(backlog)?;
+        UnixListener::register(socket.into())
     }
 
-    /// The address that it listens at.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.acceptor.inner.get().local_addr()
-    }
-}
-
-fn accept(listener: &net::UnixListener) -> io::Result<(net::UnixStream, SocketAddr)> {
-    let (stream, address) = accept_nonblocking(listener)?;
-    let stream = net::UnixStream::from(stream);
-    // Nearly all clients are unnamed. Whatever is neither that nor a path is asked for again.
-    let path = match address.map(SocketAddrUnix::try_from) {
-        Some(Ok(address)) if address.is_unnamed() => Some(Vec::new()),
-        Some(Ok(address)) => address.path_bytes().map(Vec::from),
-        _ => None,
-    };
-    let address = match path {
-        Some(path) => SocketAddr::from_pathname(OsStr::from_bytes(&path))?,
-        None => stream.peer_addr()?,
-    };
-    Ok((stream, address))
-}
-
-impl AsFd for UnixListener {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.acceptor.inner.get().as_fd()
-    }
-}
-
-impl AsRawFd for UnixListener {
-    fn as_raw_fd(&self) -> RawFd {
-        self.acceptor.inner.get().as_raw_fd()
-    }
-}
-
-impl fmt::Debug for UnixListener {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.acceptor.inner.get().fmt(f)
+    /// The pending error of the socket, which is cleared.
+    #[doc = example!("crossover_runtime::net::UnixListener", "assert!(socket.take_error()?.is_none());")]
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.evented().get().take_error()
     }
 }

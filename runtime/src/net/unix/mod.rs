@@ -1,21 +1,27 @@
-//! Unix-domain sockets: listener and stream.
+//! Unix-domain sockets (listener, stream, datagrams, the socket that is none of them yet), their addresses and peers, and
+//! [pipes](pipe).
 
+mod address;
+mod datagram;
 mod listener;
+pub mod pipe;
+mod socket;
 mod stream;
 
-use super::split;
-
+pub use address::SocketAddr;
+pub use datagram::UnixDatagram;
 pub use listener::UnixListener;
-pub use std::os::unix::net::SocketAddr;
-pub use stream::{UCred, UnixStream};
+pub use socket::UnixSocket;
+pub use stream::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, UCred, UnixStream, WriteHalf};
 
-/// The borrowed reading half of a [`UnixStream`].
-pub type ReadHalf<'a> = split::ReadHalf<'a, UnixStream>;
-/// The borrowed writing half of a [`UnixStream`].
-pub type WriteHalf<'a> = split::WriteHalf<'a, UnixStream>;
-/// The owned reading half of a [`UnixStream`].
-pub type OwnedReadHalf = split::OwnedReadHalf<UnixStream>;
-/// The owned writing half of a [`UnixStream`]; dropping it shuts the writing half down.
-pub type OwnedWriteHalf = split::OwnedWriteHalf<UnixStream>;
-/// Two halves did not belong to the same [`UnixStream`].
-pub type ReuniteError = split::ReuniteError<UnixStream>;
+/// The number of a user.
+#[allow(non_camel_case_types, reason = "the system's name, and tokio's")]
+pub type uid_t = u32;
+
+/// The number of a group.
+#[allow(non_camel_case_types, reason = "the system's name, and tokio's")]
+pub type gid_t = u32;
+
+/// The number of a process.
+#[allow(non_camel_case_types, reason = "the system's name, and tokio's")]
+pub type pid_t = i32;
