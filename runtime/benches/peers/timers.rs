@@ -1,13 +1,15 @@
 //! Timers: timeouts that are not needed, and a hundred thousand sleeps at once.
 //!
 //! `timeout_*`: a task puts a one-second timeout around a future that is ready at once (as tokio's
-//! `benches/time_timeout.rs` does), or after one turn through the scheduler: by then a timer has been registered, and must
-//! go again. `sleeps_100k` counts CPU time of the whole process, not wall time: while tasks sleep, nothing should burn.
+//! `benches/time_timeout.rs` does), or after one turn through the scheduler. In `timeout_pending` the future itself asks for
+//! this turn, before the timeout comes to its timer; in `timeout_armed` the task is woken after that: then a timer has been
+//! registered in any case, and must go again. `sleeps_100k` counts CPU time of the whole process, not wall time: while tasks sleep, nothing should burn.
 
 use std::fmt::Debug;
 use std::future::poll_fn;
 use std::hint::black_box;
-use std::task::Poll;
+use std::pin::pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::contestants::{Ours, Runtime, SmolIo, Spawn, Tokio, Who};
@@ -31,6 +33,7 @@ pub fn cases() -> Vec<Case> {
     vec![
         Case::new("timeout_ready", with_timers!(timeout_ready)),
         Case::new("timeout_pending", with_timers!(timeout_pending)),
+        Case::new("timeout_armed", with_timers!(timeout_armed)),
         Case::of_rows(vec![("sleeps_100k", Unit::CpuNanoseconds)], with_timers!(sleeps)).at_most(12),
     ]
 }
@@ -109,19 +112,33 @@ impl Timers for SmolIo {
 }
 
 fn timeout_ready<R: Timers>(setup: &Setup) -> Trial {
-    timeout_around::<R, _>(setup, || async { black_box(1) })
+    many::<R, _>(setup, || R::timeout(LIMIT, async { black_box(1) }))
 }
 
 fn timeout_pending<R: Timers>(setup: &Setup) -> Trial {
-    timeout_around::<R, _>(setup, second_poll)
+    many::<R, _>(setup, || R::timeout(LIMIT, second_poll(|cx| cx.waker().wake_by_ref())))
 }
 
-/// Ready at the second poll, which it asks for itself.
-async fn second_poll() -> usize {
+fn timeout_armed<R: Timers>(setup: &Setup) -> Trial {
+    many::<R, _>(setup, || async {
+        let mut timeout = pin!(R::timeout(LIMIT, second_poll(|_| ())));
+        poll_fn(|cx| {
+            let polled = timeout.as_mut().poll(cx);
+            if polled.is_pending() {
+                cx.waker().wake_by_ref();
+            }
+            polled
+        })
+        .await
+    })
+}
+
+/// Ready at the second poll; `at_first` is done in the first.
+async fn second_poll(at_first: impl Fn(&mut Context<'_>)) -> usize {
     let mut first = true;
     poll_fn(|cx| {
         if std::mem::take(&mut first) {
-            cx.waker().wake_by_ref();
+            at_first(cx);
             Poll::Pending
         } else {
             Poll::Ready(black_box(1))
@@ -130,16 +147,17 @@ async fn second_poll() -> usize {
     .await
 }
 
-fn timeout_around<R: Timers, F>(setup: &Setup, job: impl Fn() -> F + Copy + Send + 'static) -> Trial
+/// A task awaits one timeout after the other.
+fn many<R: Timers, F>(setup: &Setup, timeout: impl Fn() -> F + Copy + Send + 'static) -> Trial
 where
-    F: Future<Output = usize> + Send + 'static,
+    F: Future<Output = Result<usize, R::Late>> + Send,
 {
     let (rt, calls) = (R::start(setup.workers), setup.size(10_000));
     Trial::wall(calls, move || {
         let task = rt.spawn(async move {
             let mut done = 0;
             for _ in 0..calls {
-                done += R::timeout(LIMIT, job()).await.expect("nothing takes a second");
+                done += timeout().await.expect("nothing takes a second");
             }
             done
         });

@@ -24,7 +24,7 @@ mod poller;
 mod tests;
 mod timer;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::Waker;
 use std::time::Duration;
 use std::{fmt, mem};
@@ -58,10 +58,11 @@ struct Shared {
 impl Driver {
     /// Opens the event queue (three descriptors on Linux). `workers`: how many threads will arm timers most.
     pub(crate) fn new(workers: usize) -> std::io::Result<(Driver, Handle)> {
-        let shared = Arc::new(Shared {
-            poller: Poller::new()?,
+        let poller = Poller::new()?;
+        let shared = Arc::new_cyclic(|shared| Shared {
+            poller,
             registry: io::Registry::new(),
-            timers: timer::Timers::new(now(), workers),
+            timers: timer::Timers::new(now(), workers, Weak::clone(shared)),
         });
         let handle = Handle { shared: shared.clone() };
         Ok((Driver { shared, events: Events::new(), woken: Vec::new() }, handle))

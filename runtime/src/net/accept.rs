@@ -93,7 +93,7 @@ impl<L: AsFd> Acceptor<L> {
     }
 
     fn timer(&self, until: Instant) -> Pin<Box<Timer>> {
-        Box::pin(Timer::new(self.inner.driver().clone(), until))
+        Box::pin(Timer::new(self.inner.driver(), until))
     }
 
     /// One attempt; `None`: there is a pause, which another task's attempt has begun.

@@ -345,6 +345,19 @@ pub(crate) fn yield_current(waker: &Waker) -> bool {
     ours
 }
 
+/// Is `waker` that of the running task, and will this task be polled again in any case, because it has been woken
+/// during this poll, or yielded? Then waking it once more would change nothing.
+#[inline]
+pub(crate) fn will_run_again(waker: &Waker) -> bool {
+    if !std::ptr::eq(waker.vtable(), &WAKER) || !Current::is(waker.data().cast()) {
+        return false;
+    }
+    // SAFETY: the data of a waker with our vtable.
+    let header = unsafe { header_of(waker.data()) };
+    // SAFETY: the waker keeps the cell.
+    Current::has_yielded() || unsafe { header.as_ref() }.state.is_woken()
+}
+
 thread_local! {
     /// How many outputs are being dropped on this thread, one inside the other.
     static DEPTH: Cell<usize> = const { Cell::new(0) };

@@ -104,6 +104,10 @@ impl Current {
     fn set_yielded() {
         RUNNING.with(|running| running.yielded.set(true));
     }
+
+    fn has_yielded() -> bool {
+        RUNNING.with(|running| running.yielded.get())
+    }
 }
 
 impl Drop for Current {

@@ -157,6 +157,13 @@ impl State {
         }
     }
 
+    /// For the running task's own code: was it woken during this poll? Once true it stays true until the poll ends.
+    #[inline]
+    pub(crate) fn is_woken(&self) -> bool {
+        // Relaxed: what was published before the wake is for the next poll, whose `start` acquires.
+        self.0.load(Ordering::Relaxed) & SCHEDULED != 0
+    }
+
     #[cfg(all(test, not(runtime_loom)))]
     #[inline]
     pub(crate) fn is_idle(&self) -> bool {

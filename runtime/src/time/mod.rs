@@ -31,8 +31,8 @@ use crate::runtime::Handle;
 /// A timer of the current runtime.
 #[track_caller]
 fn timer(deadline: Instant) -> driver::Timer {
-    match Handle::with_current(|handle| handle.driver().clone()) {
-        Ok(driver) => driver::Timer::new(driver, deadline.into_std()),
+    match Handle::with_current(|handle| driver::Timer::new(handle.driver(), deadline.into_std())) {
+        Ok(timer) => timer,
         Err(error) => panic!("{error}"),
     }
 }

@@ -10,6 +10,7 @@ use pin_project_lite::pin_project;
 use super::error::Elapsed;
 use super::{Instant, Sleep, sleep_until};
 use crate::scheduler::budget;
+use crate::task::header::will_run_again;
 
 /// Gives `future` at most `duration`, from the first poll on.
 ///
@@ -66,17 +67,23 @@ pin_project! {
 
 impl Limit {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>, charged: bool) -> Poll<()> {
-        let (now, deadline) = match self.as_mut().project() {
+        let (now, deadline, first) = match self.as_mut().project() {
             LimitProjection::Running { sleep } if charged => return sleep.poll(cx),
             LimitProjection::Running { sleep } => return sleep.poll_uncharged(cx),
-            LimitProjection::At { deadline } => (Instant::now(), *deadline),
+            LimitProjection::At { deadline } => (Instant::now(), *deadline, false),
             LimitProjection::After { duration } => {
                 let now = Instant::now();
-                (now, now.saturating_add(*duration))
+                (now, now.saturating_add(*duration), true)
             }
         };
         if deadline <= now {
             return Poll::Ready(());
+        }
+        // A task that is polled again in any case needs nobody to wake it. If the future is ready by then, as it often is,
+        // there never was a timer.
+        if first && will_run_again(cx.waker()) {
+            self.set(Limit::At { deadline });
+            return Poll::Pending;
         }
         self.as_mut().set(Limit::Running { sleep: sleep_until(deadline) });
         match self.project() {
@@ -116,5 +123,64 @@ impl<F: Future> Future for Timeout<F> {
         // A future that uses up the whole budget in every poll must not put off its own timeout for ever.
         let charged = !had_budget || budget::has_budget_remaining();
         this.limit.poll(cx, charged).map(|()| Err(Elapsed::new()))
+    }
+}
+
+#[cfg(all(test, not(any(runtime_loom, runtime_shuttle))))]
+mod tests {
+    use super::*;
+    use crate::task::yield_now;
+    use crate::time::timeout;
+    use std::future::{pending, poll_fn};
+    use std::pin::pin;
+
+    const LIMIT: Duration = Duration::from_millis(20);
+
+    /// Limits of futures that ask for another poll in the first one, or in each.
+    async fn limits_hold() {
+        let woken_once = async {
+            yield_now().await;
+            pending::<()>().await
+        };
+        let woken_for_ever = async {
+            loop {
+                yield_now().await;
+            }
+        };
+        let begun = Instant::now();
+        assert!(timeout(LIMIT, woken_once).await.is_err());
+        assert!(timeout(LIMIT, woken_for_ever).await.is_err());
+        assert!(begun.elapsed() >= 2 * LIMIT);
+    }
+
+    #[test]
+    fn a_limit_holds_for_a_task_that_was_woken_in_the_first_poll() {
+        let workers = crate::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+        workers.block_on(async { crate::task::spawn(limits_hold()).await.unwrap() });
+        let current = crate::runtime::Builder::new_current_thread().build().unwrap();
+        current.block_on(async { crate::task::spawn(limits_hold()).await.unwrap() });
+    }
+
+    /// The timer that the task does not need yet is not made; the next poll makes it.
+    #[test]
+    fn a_woken_task_gets_its_timer_in_the_next_poll() {
+        let runtime = crate::runtime::Builder::new_current_thread().build().unwrap();
+        let task = async {
+            let mut limited = pin!(timeout(LIMIT, pending::<()>()));
+            let mut kinds = Vec::new();
+            poll_fn(|cx| {
+                if kinds.is_empty() {
+                    cx.waker().wake_by_ref();
+                }
+                let polled = limited.as_mut().poll(cx);
+                kinds.push(matches!(limited.limit, Limit::Running { .. }));
+                polled
+            })
+            .await
+            .expect_err("nothing else ends it");
+            kinds
+        };
+        let kinds = runtime.block_on(async { crate::task::spawn(task).await.unwrap() });
+        assert_eq!(kinds, [false, true, true]);
     }
 }

@@ -262,7 +262,7 @@ fn shutdown_wakes_all_and_refuses_what_comes_later() {
     let (mut driver, handle) = Driver::new(1).expect("driver");
     let (a, _peer) = pair();
     let registration = Registration::new(&handle, a.as_fd(), Ready::EMPTY).expect("register");
-    let mut timer = Box::pin(Timer::new(handle.clone(), Instant::now() + Duration::from_secs(3600)));
+    let mut timer = Box::pin(Timer::new(&handle, Instant::now() + Duration::from_secs(3600)));
     let (bell, waker) = Bell::new(&handle);
     let mut cx = Context::from_waker(&waker);
     assert!(registration.poll_ready(&mut cx, Direction::Read).is_pending());
@@ -275,7 +275,7 @@ fn shutdown_wakes_all_and_refuses_what_comes_later() {
     assert!(matches!(wait.as_mut().poll(&mut cx), Poll::Ready(Err(error)) if is_rt_shutdown_err(&error)));
     assert!(matches!(registration.poll_ready(&mut cx, Direction::Write), Poll::Ready(Err(_))));
     assert_eq!(timer.as_mut().poll(&mut cx), Poll::Ready(Err(Shutdown)));
-    let mut late = Box::pin(Timer::new(handle.clone(), Instant::now() + Duration::from_secs(3600)));
+    let mut late = Box::pin(Timer::new(&handle, Instant::now() + Duration::from_secs(3600)));
     assert_eq!(late.as_mut().poll(&mut cx), Poll::Ready(Err(Shutdown)));
     registration.deregister(a.as_fd());
     let refused = Registration::new(&handle, a.as_fd(), Ready::EMPTY).expect_err("after shutdown");

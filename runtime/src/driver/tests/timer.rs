@@ -45,7 +45,7 @@ fn timers_fire_at_their_time_and_not_before() {
     let log = Arc::new(Mutex::new(Vec::new()));
     let mut timers = Vec::new();
     for (number, millis) in [40, 10, 30, 20, 20].into_iter().enumerate() {
-        let mut timer = Box::pin(Timer::new(handle.clone(), base + Duration::from_millis(millis)));
+        let mut timer = Box::pin(Timer::new(&handle, base + Duration::from_millis(millis)));
         let waker = Waker::from(Arc::new(Scribe { number, log: log.clone() }));
         assert!(timer.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
         timers.push(timer);
@@ -73,7 +73,7 @@ fn t3_the_clock_goes_back_one_tick() {
     let base = handle.shared.timers.fires_at(Instant::now() + Duration::from_secs(3600));
     let (bell, waker) = Bell::new(&handle);
     let mut cx = Context::from_waker(&waker);
-    let mut timer = Box::pin(Timer::new(handle.clone(), base));
+    let mut timer = Box::pin(Timer::new(&handle, base));
     assert!(timer.as_mut().poll(&mut cx).is_pending());
     let mut due = Vec::new();
     end_wait(&handle, base, &mut due);
@@ -81,7 +81,7 @@ fn t3_the_clock_goes_back_one_tick() {
     wake_all(&mut due);
     assert_eq!(bell.rung(), 1);
     assert_eq!(timer.as_mut().poll(&mut cx), Poll::Ready(Ok(())));
-    let mut late = Box::pin(Timer::new(handle.clone(), base));
+    let mut late = Box::pin(Timer::new(&handle, base));
     assert_eq!(late.as_mut().poll(&mut cx), Poll::Ready(Ok(())), "the driver has already seen this instant");
 }
 
@@ -131,7 +131,7 @@ proptest! {
             match step {
                 Step::Arm(units) => {
                     let waker = Waker::from(Arc::new(Scribe { number, log: fired.clone() }));
-                    let mut timer = Box::pin(Timer::new(handle.clone(), at(units)));
+                    let mut timer = Box::pin(Timer::new(&handle, at(units)));
                     if timer.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
                         live.insert((fires_at(units), number), timer);
                     } else {
@@ -184,7 +184,7 @@ fn an_earlier_timer_shortens_a_wait_in_progress() {
     let hour = Duration::from_secs(3600);
     for (limit, with_a_far_timer) in [(None, false), (None, true), (Some(hour), false), (Some(hour), true)] {
         let (mut driver, handle) = Driver::new(1).expect("driver");
-        let mut far = Box::pin(Timer::new(handle.clone(), Instant::now() + hour));
+        let mut far = Box::pin(Timer::new(&handle, Instant::now() + hour));
         if with_a_far_timer {
             assert!(far.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         }
@@ -204,7 +204,7 @@ fn an_earlier_timer_shortens_a_wait_in_progress() {
 
 /// Arms a timer of 100 µs, for another thread's turn to fire.
 fn fires_within_ten_seconds(handle: &Handle) -> bool {
-    let mut near = Box::pin(Timer::new(handle.clone(), Instant::now() + Duration::from_micros(100)));
+    let mut near = Box::pin(Timer::new(handle, Instant::now() + Duration::from_micros(100)));
     let (bell, waker) = Bell::new(handle);
     let begin = Instant::now();
     if near.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {

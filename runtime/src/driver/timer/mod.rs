@@ -1,8 +1,9 @@
 //! Timers: who is woken when. The wheel that sorts them is `wheel.rs`.
 //!
 //! A driver has some **shards**, one per worker: a wheel behind a lock, and `next`, a bound below which nothing in it
-//! is due, readable without the lock. A timer is armed when it is first polled and still pending, in the shard of the
-//! thread that polls it; it can be disarmed from anywhere. So workers arm and cancel without meeting, and a turn locks
+//! is due, readable without the lock. A timer belongs to the shard of the thread that makes it, and keeps a reference to
+//! this shard alone: those of another worker are counted elsewhere. It is armed when it is first polled and still
+//! pending; it can be disarmed from anywhere. So workers make, arm and cancel timers without meeting, and a turn locks
 //! only the shards in which something is due. A timer is a part of its future: arming allocates nothing.
 //!
 //! # Invariants
@@ -38,13 +39,14 @@ use std::fmt;
 use std::marker::PhantomPinned;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crossbeam_utils::CachePadded;
 
 use super::poller::Limit;
-use super::{Handle, Shutdown};
+use super::{Handle, Shared, Shutdown};
 use crate::sync::prim::atomic::{AtomicU64, Ordering, fence};
 use crate::sync::prim::{Mutex, now, thread_local};
 use wheel::{ARMED, Entry, FIRED, IDLE, NEVER, SHUT_DOWN, Wheel};
@@ -54,14 +56,22 @@ const BATCH: usize = 256;
 
 /// All timers of one driver. Inside, time is nanoseconds since `base`: 292 years both ways.
 pub(super) struct Timers {
+    shards: Box<[Arc<CachePadded<Shard>>]>,
+    common: Arc<Common>,
+}
+
+/// What all shards of a driver need.
+struct Common {
     base: Instant,
-    shards: Box<[CachePadded<Shard>]>,
     waiting: AtomicU64,
+    /// Whose turns are to be notified; without it there are none. Not counted, for it has the shards.
+    driver: Weak<Shared>,
 }
 
 struct Shard {
     next: AtomicU64,
     state: Mutex<State>,
+    common: Arc<Common>,
 }
 
 struct State {
@@ -80,18 +90,7 @@ enum Armed {
     ShutDown,
 }
 
-impl Timers {
-    /// For `shards` workers; at least one.
-    pub(super) fn new(base: Instant, shards: usize) -> Timers {
-        let shard = || Shard {
-            next: AtomicU64::new(NEVER),
-            state: Mutex::new(State { wheel: Wheel::new(), shut_down: false }),
-        };
-        let shards = shards.clamp(1, usize::from(u16::MAX));
-        let shards = (0..shards).map(|_| CachePadded::new(shard())).collect();
-        Timers { base, shards, waiting: AtomicU64::new(0) }
-    }
-
+impl Common {
     /// Nanoseconds from `base` to `instant`; at the ends of the range it saturates.
     fn nanos(&self, instant: Instant) -> i64 {
         let saturate = |duration: Duration| {
@@ -116,25 +115,57 @@ impl Timers {
         self.nanos(now).max(0) as u64
     }
 
-    fn shard(&self, entry: &Entry) -> &Shard {
-        &self.shards[usize::from(entry.shard.get()) % self.shards.len()]
+    /// The arming side of the protocol, after a `next` was lowered to `deadline`: whether to notify.
+    fn lowered(&self, deadline: u64) -> bool {
+        // Pairs with the fence in `announce`.
+        fence(Ordering::SeqCst);
+        // Lowered, so that later deadlines need not notify again: the wait is about to end.
+        self.waiting.load(Ordering::Relaxed) > deadline
+            && self.waiting.fetch_min(deadline, Ordering::Relaxed) > deadline
+    }
+
+    #[cold]
+    fn notify(&self) {
+        if let Some(driver) = self.driver.upgrade() {
+            driver.poller.notify();
+        }
+    }
+}
+
+impl Timers {
+    /// For `shards` workers; at least one.
+    pub(super) fn new(base: Instant, shards: usize, driver: Weak<Shared>) -> Timers {
+        let common = Arc::new(Common { base, waiting: AtomicU64::new(0), driver });
+        let shard = || Shard {
+            next: AtomicU64::new(NEVER),
+            state: Mutex::new(State { wheel: Wheel::new(), shut_down: false }),
+            common: Arc::clone(&common),
+        };
+        let shards = (0..shards.max(1)).map(|_| Arc::new(CachePadded::new(shard()))).collect();
+        Timers { shards, common }
+    }
+
+    /// The shard of this thread.
+    fn local(&self) -> &Arc<CachePadded<Shard>> {
+        let index = SHARD.try_with(Cell::get).unwrap_or(0);
+        self.shards.get(index).unwrap_or(&self.shards[0])
     }
 
     /// Announces a wait of at most `limit`, and shortens it to the first deadline.
     pub(super) fn begin_wait(&self, limit: Limit) -> Limit {
         let end = match limit {
             Limit::Poll => return Limit::Poll,
-            Limit::Until(end) => self.clock(end),
+            Limit::Until(end) => self.common.clock(end),
             Limit::Forever => NEVER,
         };
         let earliest = self.announce(end);
-        if earliest < end { Limit::Until(self.instant(earliest as i64)) } else { limit }
+        if earliest < end { Limit::Until(self.common.instant(earliest as i64)) } else { limit }
     }
 
     /// The turning side of the protocol: the least of `end` and all `next`.
     fn announce(&self, end: u64) -> u64 {
         let end = end.min(self.earliest());
-        self.waiting.store(end, Ordering::Relaxed);
+        self.common.waiting.store(end, Ordering::Relaxed);
         // Pairs with the fence in `lowered`.
         fence(Ordering::SeqCst);
         end.min(self.earliest())
@@ -145,20 +176,11 @@ impl Timers {
         nexts.min().unwrap_or(NEVER)
     }
 
-    /// The arming side of the protocol, after `next` was lowered to `deadline`: whether to notify.
-    fn lowered(&self, deadline: u64) -> bool {
-        // Pairs with the fence in `announce`.
-        fence(Ordering::SeqCst);
-        // Lowered, so that later deadlines need not notify again: the wait is about to end.
-        self.waiting.load(Ordering::Relaxed) > deadline
-            && self.waiting.fetch_min(deadline, Ordering::Relaxed) > deadline
-    }
-
     /// The wait is over: moves the wakers of all timers that are due to `due`. Reads `clock` only if there are any.
     pub(super) fn end_wait(&self, clock: impl FnOnce() -> Instant, due: &mut Vec<Waker>) {
-        self.waiting.store(0, Ordering::Relaxed);
+        self.common.waiting.store(0, Ordering::Relaxed);
         if self.earliest() != NEVER {
-            self.fire(self.clock(clock()), due);
+            self.fire(self.common.clock(clock()), due);
         }
     }
 
@@ -177,13 +199,35 @@ impl Timers {
         }
     }
 
-    /// Arms an entry in the shard of this thread.
+    /// Fires everything and refuses what comes later.
+    pub(super) fn shutdown(&self, due: &mut Vec<Waker>) {
+        for shard in &self.shards {
+            let mut state = shard.state.lock();
+            state.shut_down = true;
+            state.wheel.shut_down(due);
+            shard.next.store(NEVER, Ordering::Relaxed);
+        }
+    }
+
+    /// When a timer of this deadline fires, if it is armed now.
+    #[cfg(test)]
+    pub(super) fn fires_at(&self, deadline: Instant) -> Instant {
+        let common = &self.common;
+        common.instant(with_slack(common.clock(deadline), common.clock(now())) as i64)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.state.lock().wheel.len()).sum()
+    }
+}
+
+impl Shard {
+    /// Arms an entry.
     ///
     /// # Safety
     /// The entry is not armed, the caller owns it, and neither moves nor frees it before `disarm`, or before its
     /// state is no longer `ARMED`.
     unsafe fn arm(&self, entry: &Entry, deadline: u64, waker: Waker) -> Armed {
-        entry.shard.set((SHARD.try_with(Cell::get).unwrap_or(0) % self.shards.len()) as u16);
         // SAFETY: not armed, hence the owner's.
         let _old = unsafe { entry.swap_waker(Some(waker)) };
         // SAFETY: the caller's promise.
@@ -195,13 +239,12 @@ impl Timers {
         armed
     }
 
-    /// As `arm`, with shard and waker in place.
+    /// As `arm`, with the waker in place.
     ///
     /// # Safety
     /// As for `arm`.
     unsafe fn insert(&self, entry: &Entry, deadline: u64) -> Armed {
-        let shard = self.shard(entry);
-        let mut state = shard.state.lock();
+        let mut state = self.state.lock();
         if state.shut_down {
             return Armed::ShutDown;
         }
@@ -210,12 +253,12 @@ impl Timers {
         }
         // SAFETY: the caller's promise.
         unsafe { state.wheel.insert(entry, deadline) };
-        let is_first = deadline < shard.next.load(Ordering::Relaxed);
+        let is_first = deadline < self.next.load(Ordering::Relaxed);
         if is_first {
-            shard.next.store(deadline, Ordering::Relaxed);
+            self.next.store(deadline, Ordering::Relaxed);
         }
         drop(state);
-        Armed::Pending { notify: is_first && self.lowered(deadline) }
+        Armed::Pending { notify: is_first && self.common.lowered(deadline) }
     }
 
     /// Disarms an entry; its waker, if it had not fired. Afterwards the wheel does not know it.
@@ -226,7 +269,7 @@ impl Timers {
         if entry.state() != ARMED {
             return None;
         }
-        let mut state = self.shard(entry).state.lock();
+        let mut state = self.state.lock();
         // Under the lock it stays what it is.
         if entry.state() != ARMED {
             return None;
@@ -243,7 +286,7 @@ impl Timers {
         let mut new = None;
         loop {
             let old; // declared before the guard, hence dropped after it
-            let guard = self.shard(entry).state.lock();
+            let guard = self.state.lock();
             if entry.state() != ARMED {
                 return false;
             }
@@ -263,26 +306,6 @@ impl Timers {
             return true;
         }
     }
-
-    /// Fires everything and refuses what comes later.
-    pub(super) fn shutdown(&self, due: &mut Vec<Waker>) {
-        for shard in &self.shards {
-            let mut state = shard.state.lock();
-            state.shut_down = true;
-            state.wheel.shut_down(due);
-            shard.next.store(NEVER, Ordering::Relaxed);
-        }
-    }
-
-    /// When a timer of this deadline fires, if it is armed now.
-    #[cfg(test)]
-    pub(super) fn fires_at(&self, deadline: Instant) -> Instant {
-        self.instant(with_slack(self.clock(deadline), self.clock(now())) as i64)
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.state.lock().wheel.len()).sum()
-    }
 }
 
 impl fmt::Debug for Timers {
@@ -292,11 +315,11 @@ impl fmt::Debug for Timers {
 }
 
 thread_local! {
-    /// Which shard this thread arms in, modulo their number.
+    /// Which shard this thread makes timers in; if there is none of that index, the first.
     static SHARD: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Makes this thread, a worker, arm in the shard of its index. Threads that are no workers arm in the first.
+/// Makes this thread, a worker, make timers in the shard of its index; threads that are no workers do so in the first.
 pub(crate) fn use_shard(index: usize) {
     SHARD.with(|shard| shard.set(index));
 }
@@ -314,7 +337,7 @@ fn with_slack(deadline: u64, now: u64) -> u64 {
 /// One timer. It belongs to one task; dropping it takes it out of the wheel, which knows it by its address: hence the
 /// pinning.
 pub(crate) struct Timer {
-    handle: Handle,
+    shard: Arc<CachePadded<Shard>>,
     /// Nanoseconds since the driver's base; negative ones are in its past.
     deadline: i64,
     entry: Entry,
@@ -329,17 +352,14 @@ unsafe impl Send for Timer {}
 unsafe impl Sync for Timer {}
 
 impl Timer {
-    pub(crate) fn new(handle: Handle, deadline: Instant) -> Timer {
-        let deadline = handle.shared.timers.nanos(deadline);
-        Timer { handle, deadline, entry: Entry::new(), _pinned: PhantomPinned }
+    pub(crate) fn new(handle: &Handle, deadline: Instant) -> Timer {
+        let shard = Arc::clone(handle.shared.timers.local());
+        let deadline = shard.common.nanos(deadline);
+        Timer { shard, deadline, entry: Entry::new(), _pinned: PhantomPinned }
     }
 
     pub(crate) fn deadline(&self) -> Instant {
-        self.handle.shared.timers.instant(self.deadline)
-    }
-
-    fn timers(&self) -> &Timers {
-        &self.handle.shared.timers
+        self.shard.common.instant(self.deadline)
     }
 
     /// Ready at the deadline or later, never before; an error once the driver has shut down.
@@ -349,8 +369,8 @@ impl Timer {
             SHUT_DOWN => Poll::Ready(Err(Shutdown)),
             IDLE => self.poll_first(cx, now()),
             _ => {
-                // SAFETY: it is ours, and was armed here.
-                if unsafe { self.timers().update_waker(&self.entry, cx.waker()) } {
+                // SAFETY: it is ours, and is in no other shard.
+                if unsafe { self.shard.update_waker(&self.entry, cx.waker()) } {
                     return Poll::Pending;
                 }
                 let shut_down = self.entry.state() == SHUT_DOWN;
@@ -365,7 +385,7 @@ impl Timer {
         cx: &mut Context<'_>,
         now: Instant,
     ) -> Poll<Result<(), Shutdown>> {
-        let now = self.timers().nanos(now);
+        let now = self.shard.common.nanos(now);
         if self.deadline <= now { Poll::Ready(Ok(())) } else { self.arm(cx.waker().clone(), now) }
     }
 
@@ -374,10 +394,10 @@ impl Timer {
         let Ok(deadline) = u64::try_from(self.deadline) else { return Poll::Ready(Ok(())) };
         let deadline = with_slack(deadline, now.max(0) as u64);
         // SAFETY: it is not armed, and ours; pinned, it stays where it is until `drop`, which disarms it.
-        match unsafe { self.timers().arm(&self.entry, deadline, waker) } {
+        match unsafe { self.shard.arm(&self.entry, deadline, waker) } {
             Armed::Pending { notify } => {
                 if notify {
-                    self.handle.unpark();
+                    self.shard.common.notify();
                 }
                 Poll::Pending
             }
@@ -387,7 +407,7 @@ impl Timer {
     }
 
     fn arm_now(self: Pin<&mut Self>, waker: Waker) -> Poll<Result<(), Shutdown>> {
-        let now = self.timers().nanos(now());
+        let now = self.shard.common.nanos(now());
         self.arm(waker, now)
     }
 
@@ -395,9 +415,9 @@ impl Timer {
     /// deadline. A timer that has fired starts anew with its next poll.
     pub(crate) fn reset(mut self: Pin<&mut Self>, deadline: Instant) {
         // SAFETY: it is ours.
-        let waker = unsafe { self.timers().disarm(&self.entry) };
+        let waker = unsafe { self.shard.disarm(&self.entry) };
         self.entry.reset();
-        let deadline = self.timers().nanos(deadline);
+        let deadline = self.shard.common.nanos(deadline);
         // SAFETY: nothing is moved; `deadline` is not pinned.
         unsafe { self.as_mut().get_unchecked_mut() }.deadline = deadline;
         if let Some(waker) = waker
@@ -416,7 +436,7 @@ impl RefUnwindSafe for Timer {}
 impl Drop for Timer {
     fn drop(&mut self) {
         // SAFETY: it is ours.
-        drop(unsafe { self.timers().disarm(&self.entry) });
+        drop(unsafe { self.shard.disarm(&self.entry) });
     }
 }
 

@@ -45,7 +45,7 @@ impl Wake for Signal {
 }
 
 fn timers(shards: usize) -> Arc<Timers> {
-    Arc::new(Timers::new(Instant::now(), shards))
+    Arc::new(Timers::new(Instant::now(), shards, std::sync::Weak::new()))
 }
 
 /// Two threads arm in two shards while a turn begins to wait: it waits for the earlier one, or is notified.
@@ -61,27 +61,28 @@ fn no_turn_waits_beyond_a_deadline() {
                 let entry = Box::new(Entry::new());
                 let deadline = shard as u64 * MS;
                 // SAFETY: the box is handed back, and disarmed below.
-                let armed = unsafe { timers.arm(&entry, deadline, Waker::noop().clone()) };
+                let armed = unsafe { timers.local().arm(&entry, deadline, Waker::noop().clone()) };
                 if armed == (Armed::Pending { notify: true }) {
                     notified.wake();
                 }
-                SendEntry(entry)
+                SendEntry(entry, timers.local().clone())
             })
         });
         if timers.announce(NEVER) > MS {
             notified.wait();
         }
-        timers.end_wait(|| timers.base, &mut Vec::new());
+        timers.end_wait(|| timers.common.base, &mut Vec::new());
         for thread in armed {
             let entry = thread.join().unwrap();
             // SAFETY: it is ours now.
-            assert!(unsafe { timers.disarm(&entry.0) }.is_some(), "nothing was due");
+            assert!(unsafe { entry.1.disarm(&entry.0) }.is_some(), "nothing was due");
         }
         assert_eq!(timers.len(), 0);
     });
 }
 
-struct SendEntry(Box<Entry>);
+/// With its shard.
+struct SendEntry(Box<Entry>, std::sync::Arc<CachePadded<Shard>>);
 
 // SAFETY: as for `Timer`.
 unsafe impl Send for SendEntry {}
@@ -96,15 +97,15 @@ fn dropping_races_firing() {
         let [dropped, kept] = [0, 1].map(|which| {
             let entry = Box::new(Entry::new());
             // SAFETY: the boxes live until they are disarmed or have fired.
-            unsafe { timers.arm(&entry, MS + which, Waker::from(signals[which as usize].clone())) };
-            SendEntry(entry)
+            unsafe { timers.local().arm(&entry, MS + which, Waker::from(signals[which as usize].clone())) };
+            SendEntry(entry, timers.local().clone())
         });
         let dropper = {
             let timers = timers.clone();
             thread::spawn(move || {
                 let dropped = dropped;
                 // SAFETY: it is ours.
-                let waker = unsafe { timers.disarm(&dropped.0) };
+                let waker = unsafe { dropped.1.disarm(&dropped.0) };
                 drop(dropped);
                 waker.is_some()
             })
@@ -127,7 +128,7 @@ fn changing_the_waker_races_firing() {
         let [old, new] = [(); 2].map(|()| std::sync::Arc::new(Signal::default()));
         let entry = Box::new(Entry::new());
         // SAFETY: the box lives until it has fired.
-        unsafe { timers.arm(&entry, MS, Waker::from(old.clone())) };
+        unsafe { timers.local().arm(&entry, MS, Waker::from(old.clone())) };
         let turner = {
             let timers = timers.clone();
             thread::spawn(move || {
@@ -137,7 +138,7 @@ fn changing_the_waker_races_firing() {
             })
         };
         // SAFETY: it is ours.
-        if unsafe { timers.update_waker(&entry, &Waker::from(new.clone())) } {
+        if unsafe { timers.local().update_waker(&entry, &Waker::from(new.clone())) } {
             new.wait();
             assert_eq!(old.count(), 0);
         }

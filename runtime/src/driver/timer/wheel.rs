@@ -48,8 +48,6 @@ pub(super) struct Entry {
     state: AtomicU8,
     level: Cell<u8>,
     slot: Cell<u8>,
-    /// For the owner: which wheel it is in.
-    pub(super) shard: Cell<u16>,
     deadline: Cell<u64>,
     next: Cell<Option<NonNull<Entry>>>,
     previous: Cell<Option<NonNull<Entry>>>,
@@ -62,7 +60,6 @@ impl Entry {
             state: AtomicU8::new(IDLE),
             level: Cell::new(0),
             slot: Cell::new(0),
-            shard: Cell::new(0),
             deadline: Cell::new(NEVER),
             next: Cell::new(None),
             previous: Cell::new(None),
