@@ -79,8 +79,9 @@ impl Limit {
         if deadline <= now {
             return Poll::Ready(());
         }
-        // A task that is polled again in any case needs nobody to wake it. If the future is ready by then, as it often is,
-        // there never was a timer.
+        // A task that is polled again in any case needs nobody to wake it: for whoever polls us this is the same as to be
+        // woken at once, for nothing. If the future is ready by then there never was a timer. Only once: to read the clock
+        // in each poll would cost more than a timer.
         if first && will_run_again(cx.waker()) {
             self.set(Limit::At { deadline });
             return Poll::Pending;

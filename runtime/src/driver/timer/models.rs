@@ -100,16 +100,13 @@ fn dropping_races_firing() {
             unsafe { timers.local().arm(&entry, MS + which, Waker::from(signals[which as usize].clone())) };
             SendEntry(entry, timers.local().clone())
         });
-        let dropper = {
-            let timers = timers.clone();
-            thread::spawn(move || {
-                let dropped = dropped;
-                // SAFETY: it is ours.
-                let waker = unsafe { dropped.1.disarm(&dropped.0) };
-                drop(dropped);
-                waker.is_some()
-            })
-        };
+        let dropper = thread::spawn(move || {
+            let dropped = dropped;
+            // SAFETY: it is ours.
+            let waker = unsafe { dropped.1.disarm(&dropped.0) };
+            drop(dropped);
+            waker.is_some()
+        });
         let mut due = Vec::new();
         timers.fire(MS + 1, &mut due);
         due.into_iter().for_each(Waker::wake);
