@@ -26,7 +26,7 @@ use crate::task::header::{Notified, Site};
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::ptr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -90,17 +90,18 @@ impl Pool {
         })
     }
 
-    /// Queues a closure. `enter` links a new thread to its runtime; what it returns lives as long as the thread.
+    /// Queues a closure, a job spawned at `location`. `enter` links a new thread to its runtime; what it returns lives as long as the thread.
     pub(crate) fn spawn<F, R, G>(
         self: &Arc<Self>,
         f: F,
+        location: &'static Location<'static>,
         enter: impl FnOnce() -> G + Send + 'static,
     ) -> JoinHandle<R>
     where
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        let (job, handle) = create_job(f);
+        let (job, handle) = create_job(f, location);
         match self.queue.submit(job) {
             Submitted::Queued => {}
             Submitted::Stuck(stuck) => warn(stuck),

@@ -5,16 +5,21 @@
 use crate::blocking;
 use crate::driver::Driver;
 use crate::handle::{Handle, Inner, Link, MustNotBlock, RuntimeId};
+use crate::observe::stall::{self, Detector, Stall};
 use crate::runtime::{Presence, Present, Runtime, Workers};
 use crate::scheduler::{Hook, Scheduler, Settings, current_thread, run_hook, worker};
 use crate::sync::prim::thread;
 use std::fmt;
 use std::io;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// More workers than this are surely a mistake.
 const WORKERS_MAX: usize = 1024;
+/// What a stall is, unless set otherwise, and what it may be set to.
+const STALL_THRESHOLD: Duration = Duration::from_millis(10);
+const STALL_THRESHOLDS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
 /// The largest stack that can be asked for, in bytes: 64 GiB.
 const STACK_SIZE_MAX: usize = 64 << 30;
 
@@ -41,6 +46,8 @@ pub struct Builder {
     on_stop: Option<Hook>,
     on_park: Option<Hook>,
     on_unpark: Option<Hook>,
+    stall_threshold: Option<Duration>,
+    on_stall: Option<stall::Callback>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +82,8 @@ impl Builder {
             on_stop: None,
             on_park: None,
             on_unpark: None,
+            stall_threshold: None,
+            on_stall: None,
         }
     }
 
@@ -163,6 +172,45 @@ impl Builder {
         self
     }
 
+    /// Watches for polls that hold up a worker for more than 10 ms, because they block or compute: each place that spawns
+    /// such tasks is reported once, as a `tracing` event of level WARN with the place's file and line, and to
+    /// [`on_stall`](Builder::on_stall). A thread of its own looks at the workers four times per threshold; polls themselves
+    /// cost a few nanoseconds more. Off unless chosen.
+    pub fn detect_stalls(&mut self) -> &mut Builder {
+        self.stall_threshold.get_or_insert(STALL_THRESHOLD);
+        self
+    }
+
+    /// As [`detect_stalls`](Builder::detect_stalls), for polls longer than `threshold`: 1 ms to an hour.
+    pub fn stall_threshold(&mut self, threshold: Duration) -> &mut Builder {
+        self.stall_threshold = Some(threshold);
+        self
+    }
+
+    /// As [`detect_stalls`](Builder::detect_stalls), and calls `f` for each stall that is reported: on the worker, when the
+    /// poll is over; or on the detector's thread, if it goes on after a second. Its panic goes no further.
+    ///
+    /// ```
+    /// use crossover_runtime::{runtime::Builder, spawn};
+    /// use std::{sync::mpsc, thread, time::Duration};
+    ///
+    /// let (report, reports) = mpsc::channel();
+    /// let runtime = Builder::new_multi_thread()
+    ///     .worker_threads(1)
+    ///     .on_stall(move |stall| report.send(stall.clone()).unwrap())
+    ///     .build()?;
+    /// let line = line!() + 1;
+    /// let task = runtime.spawn(async { thread::sleep(Duration::from_millis(50)) });
+    /// runtime.block_on(task).unwrap();
+    /// let stall = reports.recv().unwrap();
+    /// assert_eq!((stall.spawned_at().file(), stall.spawned_at().line()), (file!(), line));
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn on_stall(&mut self, f: impl Fn(&Stall) + Send + Sync + 'static) -> &mut Builder {
+        self.on_stall = Some(Arc::new(f));
+        self.detect_stalls()
+    }
+
     /// Does nothing: sockets and timers are always enabled. Kept for code that comes from tokio.
     pub fn enable_all(&mut self) -> &mut Builder {
         self
@@ -193,11 +241,16 @@ impl Builder {
             Flavour::CurrentThread => Vec::new(),
             Flavour::MultiThread => (0..workers).map(|_| (self.thread_name)().replace('\0', "")).collect(),
         };
+        let watched = if names.is_empty() { 1 } else { workers };
+        let detector = self
+            .stall_threshold
+            .map(|threshold| Arc::new(Detector::new(watched, threshold, self.on_stall.clone())));
         let settings = Settings {
             event_interval: self.event_interval,
             global_queue_interval: self.global_queue_interval,
             on_park: self.on_park.clone(),
             on_unpark: self.on_unpark.clone(),
+            detector: detector.clone(),
         };
         let blocking = blocking::Pool::new(blocking::Settings {
             threads_max: self.blocking_threads_max,
@@ -207,7 +260,7 @@ impl Builder {
             on_start: self.on_start.clone(),
             on_stop: self.on_stop.clone(),
         });
-        let (driver, handle) = Driver::new(if names.is_empty() { 1 } else { workers })?;
+        let (driver, handle) = Driver::new(watched)?;
         let (scheduler, seats) = match self.flavour {
             Flavour::CurrentThread => {
                 let shared = current_thread::Shared::new(settings, driver, handle.clone());
@@ -221,7 +274,7 @@ impl Builder {
         let id = RuntimeId::next();
         let mut runtime =
             Runtime::of(Inner { id, name: self.name.clone(), scheduler, blocking, driver: handle });
-        self.start_workers(seats, names, &mut runtime)?;
+        self.start_threads(seats, names, detector, &mut runtime)?;
         Ok(runtime)
     }
 
@@ -241,6 +294,11 @@ impl Builder {
         if self.global_queue_interval == 0 {
             return invalid("global_queue_interval is 0; it must be at least 1".to_owned());
         }
+        if let Some(threshold) = self.stall_threshold
+            && !STALL_THRESHOLDS.contains(&threshold)
+        {
+            return invalid(format!("stall_threshold is {threshold:?}; it must be 1 ms to an hour"));
+        }
         match self.stack_size {
             Some(bytes) if bytes > STACK_SIZE_MAX => {
                 invalid(format!("thread_stack_size is {bytes} bytes; it must be at most {STACK_SIZE_MAX}"))
@@ -249,14 +307,15 @@ impl Builder {
         }
     }
 
-    /// Starts a thread for each seat. On an error the caller drops the runtime, which ends those that run.
-    fn start_workers(
+    /// Starts a thread for each seat, and the detector's. On an error the caller drops the runtime, which ends those that run.
+    fn start_threads(
         &self,
         seats: Vec<worker::Seat>,
         names: Vec<String>,
+        detector: Option<Arc<Detector>>,
         runtime: &mut Runtime,
     ) -> io::Result<()> {
-        let presence = Arc::new(Presence::new(seats.len()));
+        let presence = Arc::new(Presence::new(seats.len() + usize::from(detector.is_some())));
         let mut threads = Vec::with_capacity(seats.len());
         let mut failure = None;
         for (seat, name) in seats.into_iter().zip(names) {
@@ -279,6 +338,18 @@ impl Builder {
                         seat.vacate();
                     }
                 }
+            }
+        }
+        if let Some(detector) = detector {
+            let present = presence.guard();
+            let name = thread::Builder::new().name("crossover-stall".to_owned());
+            let started = name.spawn(move || {
+                let _present = present;
+                detector.run();
+            });
+            match started {
+                Ok(thread) => threads.push(thread),
+                Err(error) => failure = Some(error),
             }
         }
         runtime.set_workers(Workers::new(threads, presence));
@@ -324,6 +395,7 @@ impl fmt::Debug for Builder {
             .field("thread_stack_size", &self.stack_size)
             .field("event_interval", &self.event_interval)
             .field("global_queue_interval", &self.global_queue_interval)
+            .field("stall_threshold", &self.stall_threshold)
             .finish_non_exhaustive()
     }
 }

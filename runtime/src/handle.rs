@@ -9,17 +9,19 @@
 //! No foreign code runs while the thread-local is borrowed: handles taken out of it are dropped after.
 
 use crate::blocking;
+use crate::driver;
 use crate::error::{TryCurrentError, TryCurrentKind};
+use crate::observe::trace::Recorder;
 use crate::runtime::RuntimeMetrics;
 use crate::scheduler::{self, Scheduler};
 use crate::sync::prim::thread_local;
 use crate::task::JoinHandle;
-use crate::{driver, scheduler::current_thread};
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::io;
 use std::marker::PhantomData;
 use std::num::NonZeroU64;
-use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -110,6 +112,7 @@ impl Handle {
     }
 
     /// Spawns a task on this runtime; see [`spawn`].
+    #[track_caller]
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
@@ -117,19 +120,20 @@ impl Handle {
     {
         if size_of::<F>() > FUTURE_IN_CELL_MAX {
             // Moved once, and not through every frame from here to its cell.
-            return self.inner.scheduler.spawn(Box::pin(future)).admitted();
+            return self.inner.scheduler.spawn(Box::pin(future), Location::caller()).admitted();
         }
-        self.inner.scheduler.spawn(future).admitted()
+        self.inner.scheduler.spawn(future, Location::caller()).admitted()
     }
 
     /// Runs a job on this runtime's blocking pool; see [`spawn_blocking`].
+    #[track_caller]
     pub fn spawn_blocking<F, R>(&self, job: F) -> JoinHandle<R>
     where
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
         let handle = self.clone();
-        self.inner.blocking.spawn(job, move || Link::enter(handle))
+        self.inner.blocking.spawn(job, Location::caller(), move || Link::enter(handle))
     }
 
     /// Waits on this thread until `future` is ready, with this runtime as the current one.
@@ -152,7 +156,7 @@ impl Handle {
         let _blocking = MustNotBlock::enter();
         let _link = Link::enter(self.clone());
         match &self.inner.scheduler {
-            Scheduler::CurrentThread(shared) => current_thread::Shared::block_on(shared, future),
+            Scheduler::CurrentThread(shared) => shared.block_on(future, Location::caller()),
             Scheduler::MultiThread(_) => scheduler::wait_for(future),
         }
     }
@@ -170,6 +174,24 @@ impl Handle {
     /// The runtime's counters.
     pub fn metrics(&self) -> RuntimeMetrics {
         RuntimeMetrics::new(self.clone())
+    }
+
+    /// Begins to record which worker polls which task when; at most one at a time. See [`Recorder`].
+    ///
+    /// There is room for 262,144 polls and sleeps of each worker; what comes later is [lost](crate::runtime::Trace::lost).
+    ///
+    /// # Errors
+    /// `AlreadyExists` while another recorder of this runtime lives.
+    pub fn record(&self) -> io::Result<Recorder> {
+        Recorder::start(self.clone(), None)
+    }
+
+    /// As [`record`](Handle::record), with room for `spans` polls and sleeps of each worker, of 48 bytes each.
+    ///
+    /// # Errors
+    /// As for `record`.
+    pub fn record_at_most(&self, spans: usize) -> io::Result<Recorder> {
+        Recorder::start(self.clone(), Some(spans))
     }
 
     /// The driver with which sockets and timers register.
@@ -220,7 +242,8 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    match Handle::with_current(|handle| handle.inner.scheduler.spawn(future)) {
+    let location = Location::caller();
+    match Handle::with_current(|handle| handle.inner.scheduler.spawn(future, location)) {
         Ok(spawned) => spawned.admitted(),
         Err(error) => panic!("{error}"),
     }

@@ -46,7 +46,7 @@
 //! | machine | `scheduler` (`worker`, `current_thread`), `driver` |
 //! | mechanism | `scheduler::queue`, `scheduler::idle`, `scheduler::budget`, `join::hub`, `join::job`, `park` |
 //! | unit | [`task`] |
-//! | ground | [`sync`], `rng`, `error`, `metrics` |
+//! | ground | [`sync`], `rng`, `error`, `metrics`, `observe` |
 //!
 //! The protocol that keeps wake-ups from being lost is written down, with its proof, in `scheduler/idle.rs`.
 
@@ -65,6 +65,7 @@ mod misuse;
 #[cfg(all(test, runtime_loom))]
 mod models;
 pub mod net;
+mod observe;
 mod park;
 pub mod process_pool;
 mod rng;

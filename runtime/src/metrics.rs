@@ -169,6 +169,14 @@ impl RuntimeMetrics {
         Duration::from_nanos(self.worker(worker).busy_ns.get())
     }
 
+    /// How many polls of a worker were longer than the threshold of the stall detector; zero unless it was
+    /// [chosen](crate::runtime::Builder::detect_stalls). A poll that goes on is not counted yet.
+    #[track_caller]
+    pub fn worker_long_poll_count(&self, worker: usize) -> u64 {
+        let _ = self.worker(worker);
+        self.handle.inner.scheduler.observers().long_polls(worker)
+    }
+
     /// Threads of the blocking pool.
     pub fn num_blocking_threads(&self) -> usize {
         self.handle.inner.blocking.counts().threads

@@ -17,6 +17,8 @@ pub use crate::builder::Builder;
 pub use crate::error::{TryCurrentError, is_rt_shutdown_err};
 pub use crate::handle::{EnterGuard, Handle, RuntimeId as Id};
 pub use crate::metrics::RuntimeMetrics;
+pub use crate::observe::stall::Stall;
+pub use crate::observe::trace::{Recorder, Span, Trace};
 
 /// An executor with its threads, its driver and its blocking pool.
 ///
@@ -166,6 +168,7 @@ impl Runtime {
     }
 
     /// Spawns a task on this runtime; see [`spawn`](crate::spawn).
+    #[track_caller]
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
@@ -175,6 +178,7 @@ impl Runtime {
     }
 
     /// Runs a job on this runtime's blocking pool; see [`spawn_blocking`](crate::spawn_blocking).
+    #[track_caller]
     pub fn spawn_blocking<F, R>(&self, job: F) -> JoinHandle<R>
     where
         F: FnOnce() -> R + Send + 'static,

@@ -17,6 +17,7 @@ use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::thread;
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -101,7 +102,7 @@ fn waiting(queue: &Arc<Queue>, flag: &Arc<AtomicBool>) -> (JoinHandle<Value>, Wa
         stored.lock().unwrap().get_or_insert_with(|| cx.waker().clone());
         Poll::Pending
     });
-    let (task, handle) = cell::create(future, &raw const **queue);
+    let (task, handle) = cell::create(future, &raw const **queue, Location::caller());
     assert!(task.run(&Site::default()).is_none());
     let waker = place.lock().unwrap().take().unwrap();
     (handle, waker, [inside_drops, output_drops])
@@ -176,7 +177,7 @@ fn a_joiner_is_woken() {
     model(3, || {
         let queue = Arc::new(Queue::new());
         let (output, output_drops) = Value::new();
-        let (task, mut handle) = cell::create(async move { output }, &raw const *queue);
+        let (task, mut handle) = cell::create(async move { output }, &raw const *queue, Location::caller());
         let joining = thread::spawn(move || {
             let unpark = std::sync::Arc::new(Unpark(Parker::new()));
             let waker = Waker::from(unpark.clone());
@@ -209,7 +210,7 @@ fn a_polled_handle_is_dropped_against_completion() {
     model(3, || {
         let queue = Arc::new(Queue::new());
         let (output, output_drops) = Value::new();
-        let (task, mut handle) = cell::create(async move { output }, &raw const *queue);
+        let (task, mut handle) = cell::create(async move { output }, &raw const *queue, Location::caller());
         let counts = [(); 2].map(|()| std::sync::Arc::new(Count(AtomicUsize::new(0))));
         let first = Waker::from(counts[0].clone());
         assert!(Pin::new(&mut handle).poll(&mut Context::from_waker(&first)).is_pending());
@@ -375,7 +376,7 @@ fn closing_the_live_list_against_the_solo_path() {
                 yield_now().await;
             }
         };
-        let (task, handle) = cell::create(future, &raw const shared.queue);
+        let (task, handle) = cell::create(future, &raw const shared.queue, Location::caller());
         drop::<JoinHandle<()>>(handle);
         let Some(again) = task.run(&shared.site()) else { panic!("it yields") };
         shared.queue.0.lock().push_back(again);
@@ -402,7 +403,7 @@ fn closing_the_live_list_against_a_wake() {
             stored.lock().unwrap().get_or_insert_with(|| cx.waker().clone());
             Poll::Pending
         });
-        let (task, handle) = cell::create(future, &raw const shared.queue);
+        let (task, handle) = cell::create(future, &raw const shared.queue, Location::caller());
         drop(handle);
         assert!(task.run(&shared.site()).is_none());
         let waker: Waker = place.lock().unwrap().take().unwrap();
@@ -428,7 +429,7 @@ fn closing_the_live_list_ends_a_task_that_nobody_can_wake() {
             inside.use_it();
             std::future::pending::<()>().await;
         };
-        let (task, handle) = cell::create(future, &raw const shared.queue);
+        let (task, handle) = cell::create(future, &raw const shared.queue, Location::caller());
         drop(handle);
         shared.queue.0.lock().push_back(task);
         let ending = {

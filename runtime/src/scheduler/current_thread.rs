@@ -15,6 +15,7 @@ use super::trouble::Trouble;
 use super::{LocalGuard, Settings, Spawned, budget, run_hook, with_local};
 use crate::driver::{self, Driver};
 use crate::metrics::{Counts, WorkerMetrics};
+use crate::observe::{Observers, Subject};
 use crate::park::{Parker, Spin};
 use crate::sync::prim::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::prim::{Mutex, now};
@@ -23,6 +24,7 @@ use crate::task::header::{Notified, Site};
 use crate::task::live::Live;
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -40,6 +42,7 @@ pub(crate) struct Shared {
     /// Raised once (Release), before the tasks are cancelled; read (Acquire) by whoever spawns.
     shutting_down: AtomicBool,
     settings: Settings,
+    observers: Observers,
     metrics: WorkerMetrics,
     /// The local queue's length, for metrics; written by the thread in the core.
     local_len: AtomicUsize,
@@ -75,6 +78,7 @@ impl Shared {
             driver_handle,
             live: Live::new(1),
             shutting_down: AtomicBool::new(false),
+            observers: Observers::new(1, settings.detector.clone()),
             settings,
             metrics: WorkerMetrics::default(),
             local_len: AtomicUsize::new(0),
@@ -85,13 +89,17 @@ impl Shared {
         self.parker.unpark(|| self.driver_handle.unpark());
     }
 
-    /// Makes a task of `future` and queues it.
-    pub(crate) fn spawn<F>(self: &Arc<Self>, future: F) -> Spawned<F::Output>
+    /// Makes a task of `future`, spawned at `location`, and queues it.
+    pub(crate) fn spawn<F>(
+        self: &Arc<Self>,
+        future: F,
+        location: &'static Location<'static>,
+    ) -> Spawned<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let (task, handle) = cell::create(future, Arc::as_ptr(self));
+        let (task, handle) = cell::create(future, Arc::as_ptr(self), location);
         if self.shutting_down.load(Ordering::Acquire) {
             return Spawned { handle, refused: Some(task) };
         }
@@ -119,6 +127,10 @@ impl Shared {
         Site { metrics: Some(&self.metrics), live: Some((&self.live, 0)) }
     }
 
+    pub(crate) fn observers(&self) -> &Observers {
+        &self.observers
+    }
+
     pub(crate) fn counts(&self) -> Counts {
         Counts::of(std::iter::once(&self.metrics), self.injector.spawned())
     }
@@ -135,8 +147,12 @@ impl Shared {
         self.local_len.load(Ordering::Relaxed)
     }
 
-    /// Runs tasks on this thread until `future` is ready.
-    pub(crate) fn block_on<F: Future>(self: &Arc<Self>, future: F) -> F::Output {
+    /// Runs tasks on this thread until `future`, given to `block_on` at `location`, is ready.
+    pub(crate) fn block_on<F: Future>(
+        self: &Arc<Self>,
+        future: F,
+        location: &'static Location<'static>,
+    ) -> F::Output {
         let main = Arc::new(MainWaker {
             woken: AtomicBool::new(true),
             waiting: Parker::new(),
@@ -147,7 +163,8 @@ impl Shared {
         let mut cx = Context::from_waker(&waker);
         loop {
             if let Some(mut running) = Running::take(self, &main) {
-                return running.run(&main, future.as_mut(), &mut cx);
+                let subject = Subject { location, task: None };
+                return running.run(&main, subject, future.as_mut(), &mut cx);
             }
             // Another thread runs the tasks. Being woken for the core and for the future look the same from here.
             if main.take_woken()
@@ -163,6 +180,7 @@ impl Shared {
     /// Refuses tasks, and drops the live ones on this thread. The `Runtime` is gone: no `block_on` has the core.
     pub(crate) fn shut_down(self: &Arc<Self>) {
         self.shutting_down.store(true, Ordering::Release);
+        self.observers.close();
         self.live.close_and_cancel();
         let core = self.slot.lock().core.take();
         let Some(Core { queue, driver, .. }) = core else { return };
@@ -295,12 +313,15 @@ impl<'a> Running<'a> {
     fn run<F: Future>(
         &mut self,
         main: &MainWaker,
+        subject: Subject,
         mut future: Pin<&mut F>,
         cx: &mut Context<'_>,
     ) -> F::Output {
+        let observers = &self.shared.clone().observers;
         loop {
             if main.take_woken()
-                && let Poll::Ready(output) = budget::limited(|| future.as_mut().poll(cx))
+                && let Poll::Ready(output) =
+                    observers.around(0, subject, || budget::limited(|| future.as_mut().poll(cx)))
             {
                 return output;
             }
@@ -336,7 +357,9 @@ impl<'a> Running<'a> {
             };
             let Some(task) = task else { return false };
             shared.metrics.polls.add(1);
-            if let Some(task) = budget::limited(|| task.run(&shared.site())) {
+            let subject = task.subject();
+            let again = shared.observers.around(0, subject, || budget::limited(|| task.run(&shared.site())));
+            if let Some(task) = again {
                 local.push(task);
             }
             shared.local_len.store(local.queue.borrow().len(), Ordering::Relaxed);
@@ -364,6 +387,7 @@ impl<'a> Running<'a> {
             let metrics = &self.shared.metrics;
             metrics.busy_ns.add_time(start.duration_since(self.busy_since));
             metrics.parks.add(1);
+            self.shared.observers.park(0);
             let shared = Arc::clone(self.shared);
             if let Some(rest) = self.core.as_ref().and_then(|core| core.trouble.rest()) {
                 shared.parker.park_for(Some(rest));
@@ -377,6 +401,7 @@ impl<'a> Running<'a> {
             }
             self.shared.metrics.unparks.add(1);
             self.busy_since = now();
+            self.shared.observers.unpark(0, start, self.busy_since);
             self.spin.parked(self.busy_since.duration_since(start));
         }
         run_hook(self.shared.settings.on_unpark.as_ref());

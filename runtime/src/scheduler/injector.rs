@@ -163,7 +163,7 @@ mod tests {
     use crate::task::cell::create_job;
 
     fn job() -> Notified {
-        create_job(|| ()).0
+        create_job(|| (), std::panic::Location::caller()).0
     }
 
     #[test]

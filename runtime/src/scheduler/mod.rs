@@ -25,12 +25,15 @@ pub(crate) mod worker;
 use crate::blocking;
 use crate::error::contain;
 use crate::metrics::{Counts, WorkerMetrics};
+use crate::observe::Observers;
+use crate::observe::stall::Detector;
 use crate::park::{Parker, Spin};
 use crate::sync::prim::{now, thread_local};
 use crate::task::JoinHandle;
 use crate::task::header::Notified;
 use std::cell::Cell;
 use std::fmt;
+use std::panic::Location;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -48,6 +51,7 @@ pub(crate) struct Settings {
     pub(crate) global_queue_interval: u32,
     pub(crate) on_park: Option<Hook>,
     pub(crate) on_unpark: Option<Hook>,
+    pub(crate) detector: Option<Arc<Detector>>,
 }
 
 /// Runs a hook. It is foreign code: no lock may be held, and its panic must not cost a worker.
@@ -65,15 +69,16 @@ pub(crate) enum Scheduler {
 }
 
 impl Scheduler {
-    /// Makes a task of `future` and queues it. Runs no foreign code, but what it returns may have to.
-    pub(crate) fn spawn<F>(&self, future: F) -> Spawned<F::Output>
+    /// Makes a task of `future`, spawned at `location`, and queues it. Runs no foreign code, but what it returns may
+    /// have to.
+    pub(crate) fn spawn<F>(&self, future: F, location: &'static Location<'static>) -> Spawned<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
         match self {
-            Scheduler::CurrentThread(shared) => shared.spawn(future),
-            Scheduler::MultiThread(shared) => shared.spawn(future),
+            Scheduler::CurrentThread(shared) => shared.spawn(future, location),
+            Scheduler::MultiThread(shared) => shared.spawn(future, location),
         }
     }
 
@@ -117,6 +122,13 @@ impl Scheduler {
         match self {
             Scheduler::CurrentThread(shared) => shared.local_len(),
             Scheduler::MultiThread(shared) => shared.local_len(worker),
+        }
+    }
+
+    pub(crate) fn observers(&self) -> &Observers {
+        match self {
+            Scheduler::CurrentThread(shared) => shared.observers(),
+            Scheduler::MultiThread(shared) => shared.observers(),
         }
     }
 

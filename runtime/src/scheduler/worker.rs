@@ -223,7 +223,10 @@ impl Worker<'_> {
     fn poll(&mut self, task: Notified) {
         self.hand_duties_on();
         self.metrics.polls.add(1);
-        let Some(task) = budget::limited(|| task.run(&self.site)) else { return };
+        let (observers, worker) = (&self.shared.observers, self.local.index);
+        let subject = task.subject();
+        let again = observers.around(worker, subject, || budget::limited(|| task.run(&self.site)));
+        let Some(task) = again else { return };
         // Woken while it ran, or it yielded. This worker takes it up again itself, but first what is before it.
         let others_wait = !self.local.queue.is_empty();
         self.local.queue.push(task);

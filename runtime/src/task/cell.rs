@@ -21,7 +21,7 @@ use std::cell::UnsafeCell;
 use std::io;
 use std::marker::PhantomData;
 use std::mem::{ManuallyDrop, needs_drop};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
@@ -48,9 +48,13 @@ union Body<F: Future> {
     output: ManuallyDrop<JoinResult<F::Output>>,
 }
 
-/// Makes a task of `future`, for the caller to queue. `scheduler` must stay as long as `header.rs` asks for.
+/// Makes a task of `future`, spawned at `location`, for the caller to queue. `scheduler` must stay as long as `header.rs` asks for.
 #[inline]
-pub(crate) fn create<F, S>(future: F, scheduler: *const S) -> (Notified, JoinHandle<F::Output>)
+pub(crate) fn create<F, S>(
+    future: F,
+    scheduler: *const S,
+    location: &'static Location<'static>,
+) -> (Notified, JoinHandle<F::Output>)
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
@@ -65,7 +69,7 @@ where
     // SAFETY: as above.
     let body = unsafe { &raw mut (*place).body };
     // SAFETY: as above.
-    unsafe { header.write(Header::new(&Of::<F, S>::VTABLE, scheduler.cast())) };
+    unsafe { header.write(Header::new(&Of::<F, S>::VTABLE, scheduler.cast(), location)) };
     // SAFETY: as above; a future stands at the front of its union.
     unsafe { body.cast::<F>().write(future) };
     let header = cell.cast::<Header>();
@@ -101,12 +105,12 @@ impl Schedule for Nowhere {
 }
 
 /// Makes a task of a closure, to be run once on a thread of the blocking pool.
-pub(crate) fn create_job<F, R>(job: F) -> (Notified, JoinHandle<R>)
+pub(crate) fn create_job<F, R>(job: F, location: &'static Location<'static>) -> (Notified, JoinHandle<R>)
 where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    create(Job(Some(job)), std::ptr::null::<Nowhere>())
+    create(Job(Some(job)), std::ptr::null::<Nowhere>(), location)
 }
 
 /// The code of one kind of cell.

@@ -123,6 +123,7 @@ impl<T: Send + 'static> JoinSet<T> {
     }
 
     /// Spawns a task of the set on the given runtime.
+    #[track_caller]
     pub fn spawn_on<F>(&mut self, future: F, handle: &Handle) -> AbortHandle
     where
         F: Future<Output = T> + Send + 'static,
@@ -143,6 +144,7 @@ impl<T: Send + 'static> JoinSet<T> {
     }
 
     /// Runs a blocking job of the set on the given runtime's blocking pool.
+    #[track_caller]
     pub fn spawn_blocking_on<F>(&mut self, job: F, handle: &Handle) -> AbortHandle
     where
         F: FnOnce() -> T + Send + 'static,

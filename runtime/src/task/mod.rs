@@ -36,6 +36,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Id(NonZeroU64);
 
 impl Id {
+    /// As a number, for counters and traces; never zero.
+    pub(crate) fn to_bits(self) -> u64 {
+        self.0.get()
+    }
+
+    /// What `to_bits` made of it; `None` for zero.
+    pub(crate) fn from_bits(bits: u64) -> Option<Id> {
+        NonZeroU64::new(bits).map(Id)
+    }
+
     /// A new identity. Ids are handed out to threads in runs, so that spawning threads do not contend.
     #[inline]
     pub(crate) fn next() -> Id {
@@ -158,7 +168,7 @@ mod tests {
         let mut handles = Vec::new();
         let mut ids = Vec::new();
         for _ in 0..2 {
-            let (job, handle) = cell::create_job(|| ());
+            let (job, handle) = cell::create_job(|| (), std::panic::Location::caller());
             ids.push(handle.id());
             handles.push((job, handle));
         }

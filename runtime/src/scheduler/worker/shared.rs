@@ -19,6 +19,7 @@ use super::Seat;
 use crate::driver::{self, Driver};
 use crate::join::hub::Hub;
 use crate::metrics::{Counts, WorkerMetrics};
+use crate::observe::Observers;
 use crate::park::Parker;
 use crate::scheduler::idle::Idle;
 use crate::scheduler::injector::Injector;
@@ -31,6 +32,7 @@ use crate::task::header::Notified;
 use crate::task::live::Live;
 use crossbeam_utils::CachePadded;
 use std::cell::Cell;
+use std::panic::Location;
 use std::sync::Arc;
 
 /// What the workers of a runtime share.
@@ -46,6 +48,7 @@ pub(crate) struct Shared {
     pub(super) driver_handle: driver::Handle,
     pub(super) live: Live,
     pub(super) settings: Settings,
+    pub(super) observers: Observers,
     /// Raised once (Release), before the first task is cancelled; read (Acquire) in each round, between taking a
     /// task and polling it.
     pub(super) shutting_down: AtomicBool,
@@ -85,6 +88,7 @@ pub(crate) fn create(
         driver: Mutex::new(Some(driver)),
         driver_handle,
         live: Live::new(workers),
+        observers: Observers::new(workers, settings.detector.clone()),
         settings,
         shutting_down: AtomicBool::new(false),
         all_cancelled: AtomicBool::new(false),
@@ -135,14 +139,18 @@ impl Local {
 }
 
 impl Shared {
-    /// Makes a task of `future` and queues it.
+    /// Makes a task of `future`, spawned at `location`, and queues it.
     #[inline]
-    pub(crate) fn spawn<F>(self: &Arc<Self>, future: F) -> Spawned<F::Output>
+    pub(crate) fn spawn<F>(
+        self: &Arc<Self>,
+        future: F,
+        location: &'static Location<'static>,
+    ) -> Spawned<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let (task, handle) = cell::create(future, Arc::as_ptr(self));
+        let (task, handle) = cell::create(future, Arc::as_ptr(self), location);
         if self.is_shutting_down() {
             return Spawned { handle, refused: Some(task) };
         }
@@ -201,6 +209,7 @@ impl Shared {
         self.shutting_down.store(true, Ordering::Release);
         self.hub.close();
         self.live.close_and_cancel();
+        self.observers.close();
         self.all_cancelled.store(true, Ordering::Release);
         (0..self.parkers.len()).for_each(|worker| self.unpark(worker));
     }
@@ -222,6 +231,10 @@ impl Shared {
     pub(crate) fn local_len(&self, worker: usize) -> usize {
         let in_slot = self.slots.get(worker).is_some_and(|slot| !slot.is_empty());
         self.stealers.len_of(worker) + usize::from(in_slot)
+    }
+
+    pub(crate) fn observers(&self) -> &Observers {
+        &self.observers
     }
 
     pub(crate) fn counts(&self) -> Counts {

@@ -90,6 +90,7 @@ impl Worker<'_> {
         let start = now();
         self.metrics.busy_ns.add_time(start.duration_since(self.busy_since));
         self.metrics.parks.add(1);
+        self.shared.observers.park(self.local.index);
         let watching = self.begin_watch();
         let rest = self.trouble.rest();
         let limit = watching.then_some(self.watch.interval).into_iter().chain(rest).min();
@@ -103,6 +104,7 @@ impl Worker<'_> {
         }
         self.metrics.unparks.add(1);
         self.busy_since = now();
+        self.shared.observers.unpark(self.local.index, start, self.busy_since);
         let slept = self.busy_since.duration_since(start);
         if watching {
             self.end_watch(slept);
