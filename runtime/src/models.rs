@@ -3,14 +3,15 @@
 //!
 //! `scripts/models.sh` runs them.
 //!
-//! `Idle`, `Parker` and `Queue` are the real ones. What stands in for the rest: a counter, changed with relaxed
-//! read-modify-writes, for the queues of tasks (loom does not know crossbeam-deque); a locked flag for the driver.
+//! `Idle`, `Parker`, `Injector` and `Queue` are the real ones. What stands in for the rest: a counter, changed with relaxed
+//! read-modify-writes, for the local queues (loom does not know crossbeam-deque); a locked flag for the driver.
 
 mod task;
 
 use crate::blocking::{Queue, Submitted, Wait};
 use crate::park::Parker;
 use crate::scheduler::idle::Idle;
+use crate::scheduler::injector::{Injector, Pushed};
 use crate::sync::prim::{Condvar, Mutex};
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -97,6 +98,82 @@ impl Workers {
             searching = self.idle.leave(worker);
         }
     }
+}
+
+/// Two workers, and two tasks that come through the injector, each of which ends only when the other runs too.
+struct Injected {
+    idle: Idle,
+    parkers: [Parker; 2],
+    injector: Injector<()>,
+    running: (Mutex<usize>, Condvar),
+}
+
+impl Injected {
+    fn push(&self) {
+        // As `Shared::announce`.
+        if self.injector.push(()) == Ok(Pushed::First) {
+            self.notify();
+        }
+    }
+
+    fn notify(&self) {
+        if let Some(worker) = self.idle.notify() {
+            self.parkers[worker].unpark(|| {});
+        }
+    }
+
+    /// Sleeps until there is a task, and runs it.
+    fn work(&self, worker: usize) {
+        let mut searching = false;
+        loop {
+            if self.injector.grab(0, |()| unreachable!("the models' grabs take one")).is_some() {
+                if searching && self.idle.stop_search() && !self.injector.is_empty() {
+                    self.notify();
+                }
+                return self.meet();
+            }
+            self.idle.fall_asleep(worker, searching);
+            if self.injector.is_empty() {
+                self.parkers[worker].park();
+                searching = self.idle.leave(worker);
+            } else {
+                searching = true;
+                if !self.idle.leave(worker) {
+                    self.idle.insist_on_search();
+                }
+            }
+        }
+    }
+
+    fn meet(&self) {
+        let mut running = self.running.0.lock();
+        *running += 1;
+        self.running.1.notify_all();
+        while *running < 2 {
+            running = self.running.1.wait(running);
+        }
+    }
+}
+
+/// The second push finds the shard marked, or not: it is seen by the other worker in either case.
+#[test]
+fn a_push_behind_others_needs_no_notification() {
+    model(3, || {
+        let shared = Arc::new(Injected {
+            idle: Idle::new(2),
+            parkers: [Parker::new(), Parker::new()],
+            injector: Injector::with_shards(1),
+            running: (Mutex::new(0), Condvar::new()),
+        });
+        let threads = [0, 1].map(|worker| {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || shared.work(worker))
+        });
+        shared.push();
+        shared.push();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        assert!(shared.injector.is_empty());
+    });
 }
 
 #[test]

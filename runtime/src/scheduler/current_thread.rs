@@ -113,7 +113,7 @@ impl Shared {
         });
         let refused = match left.map(|task| self.injector.push_new(task)) {
             None => None,
-            Some(Ok(())) => {
+            Some(Ok(_)) => {
                 self.unpark();
                 None
             }
@@ -217,7 +217,7 @@ impl Schedule for Shared {
         // SAFETY: the reference counted above.
         let shared = unsafe { Arc::from_raw(this) };
         match shared.injector.push(task) {
-            Ok(()) => shared.unpark(),
+            Ok(_) => shared.unpark(),
             // Nobody gets here: the injector closes when every task that can be woken has ended.
             Err(refused) => drop(refused),
         }

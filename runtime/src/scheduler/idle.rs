@@ -18,7 +18,7 @@
 //! driver) does not touch the list: the worker finds itself in it and leaves.
 //!
 //! # Notify
-//! Whoever makes a task runnable pushes it, then calls `notify`: fence, read the counters; if somebody searches or
+//! Whoever makes a task runnable pushes it, then calls `notify` (but see "Behind others"): fence, read the counters; if somebody searches or
 //! nobody sleeps, done; else take one sleeper, count it as searching, unpark it. Only one worker is woken at a
 //! time; when it finds something and was the last searcher, it wakes the next if anything is left.
 //!
@@ -32,6 +32,13 @@
 //! 2. *N pushes, fence, reads `searching`* — *W stops searching, fence, looks at all queues.* If N spared itself
 //!    the wake-up because W was searching, W sees the task: by falling asleep (1), or as the last searcher that
 //!    looks again. If W was not the last, another searcher is in W's place and N saw it too, or will be seen by it.
+//!
+//! **Behind others.** A push onto the injector that finds its shard marked (`injector.rs`) does without `notify`. Some push P
+//! before it has marked the shard and notifies, and no grab has cleared the mark since: as long as it stands, there is
+//! a searcher, or nobody sleeps, or P's `notify` is still to come. For after that `notify` a searcher exists if anybody sleeps;
+//! a worker that falls asleep later sees the mark in its final check (1) and stays awake; and the last searcher to stop
+//! sees it too (2), and notifies anew. A grab that clears the mark does so under the lock that the push takes, so the
+//! push finds the shard unmarked then.
 //!
 //! So when all workers sleep, all queues were empty at the last final check; and one worker is on the driver, because
 //! whoever goes to sleep takes it if it is free.

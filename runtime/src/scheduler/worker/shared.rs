@@ -22,7 +22,7 @@ use crate::metrics::{Counts, WorkerMetrics};
 use crate::observe::Observers;
 use crate::park::Parker;
 use crate::scheduler::idle::Idle;
-use crate::scheduler::injector::Injector;
+use crate::scheduler::injector::{Injector, Pushed};
 use crate::scheduler::queue::{self, Slot, Stealers};
 use crate::scheduler::{self, Settings, Spawned, with_local};
 use crate::sync::prim::Mutex;
@@ -115,7 +115,7 @@ impl Schedule for Shared {
         // SAFETY: the reference counted above.
         let shared = unsafe { Arc::from_raw(this) };
         match shared.injector.push(task) {
-            Ok(()) => shared.notify(),
+            Ok(pushed) => shared.announce(pushed),
             // Nobody gets here: the injector closes when every task that can be woken has ended.
             Err(refused) => drop(refused),
         }
@@ -164,8 +164,8 @@ impl Shared {
         });
         let refused = match left.map(|task| self.injector.push_new(task)) {
             None => None,
-            Some(Ok(())) => {
-                self.notify();
+            Some(Ok(pushed)) => {
+                self.announce(pushed);
                 None
             }
             Some(Err(refused)) => Some(refused),
@@ -181,6 +181,14 @@ impl Shared {
     #[inline]
     pub(crate) fn has_sleepers(&self) -> bool {
         self.idle.has_sleepers()
+    }
+
+    /// A task was pushed onto the injector: notifies, unless the one before it did ("Behind others" in `idle.rs`).
+    #[inline]
+    fn announce(&self, pushed: Pushed) {
+        if pushed == Pushed::First {
+            self.notify();
+        }
     }
 
     /// Wakes a worker if the idle protocol wants one.
