@@ -36,6 +36,14 @@
 //! Names and meanings are tokio's where tokio has the thing; a doc comment says so where they differ. `futures`,
 //! `async-lock`, `async-channel` and `tokio::sync` run on it unmodified.
 //!
+//! # Features
+//! None is on by default.
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `hyper` | `hyper_rt`: hyper 1's executor, timer and I/O traits on this runtime |
+//! | `tokio-io` | `tokio_io`: tokio's `AsyncRead` and `AsyncWrite` on the streams, for crates such as tokio-postgres |
+//!
 //! # Inside
 //! A module uses only its own floor or lower ones:
 //!
@@ -76,6 +84,8 @@ mod schedules;
 pub mod sync;
 pub mod task;
 pub mod time;
+#[cfg(feature = "tokio-io")]
+pub mod tokio_io;
 
 pub use handle::{spawn, spawn_blocking};
 pub use join::join;
