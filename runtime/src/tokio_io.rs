@@ -1,6 +1,6 @@
 //! tokio's I/O traits on our streams (feature `tokio-io`), for crates that ask for `tokio::io::{AsyncRead, AsyncWrite}`.
 //!
-//! `TcpStream`, `UnixStream` and their halves, borrowed and owned, implement them. Of tokio only the traits are built
+//! `TcpStream`, `UnixStream`, their halves, borrowed and owned, and the ends of pipes implement them. Of tokio only the traits are built
 //! (no cargo feature of it is on): no runtime of tokio runs beside ours, and what needs one, such as `tokio::net` or
 //! `tokio::time`, still does. There is nothing to import from this module.
 //!
@@ -24,7 +24,8 @@
 //! - **Two families.** The streams implement `futures_io`'s traits, too. A module imports the extension traits of one of
 //!   them only, else `stream.read(..)` is ambiguous.
 //! - **`AsyncBufRead`** fits none of them: a stream has no buffer. `tokio::io::BufReader` adds one, as above.
-//! - **Shutdown** ends the writing half; the other one reads on. A connection that is gone already counts as shut down.
+//! - **Shutdown** ends the writing half; the other one reads on. A connection that is gone already counts as shut down. Of
+//!   a pipe it does nothing: drop the sender.
 //! - **Budgets.** Each read and write charges one unit of [this runtime's budget](crate::task::consume_budget), whatever
 //!   traits it comes through.
 //!
@@ -61,7 +62,9 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::net::{ByteStream, Evented, TcpStream, UnixStream, tcp, unix};
+use crate::net::transfer::ByteStream;
+use crate::net::unix::pipe;
+use crate::net::{Evented, TcpStream, UnixStream, tcp, unix};
 
 /// Reads into the unfilled part of `buffer`, without initialising it first.
 fn poll_read<T: ByteStream>(
@@ -139,7 +142,9 @@ macro_rules! tokio_write {
     };
 }
 
-tokio_read!(TcpStream, UnixStream => |stream| &stream.inner);
-tokio_read!(tcp::ReadHalf<'_>, tcp::OwnedReadHalf, unix::ReadHalf<'_>, unix::OwnedReadHalf => |half| &half.as_ref().inner);
-tokio_write!(TcpStream, UnixStream => |stream| stream.inner);
-tokio_write!(tcp::WriteHalf<'_>, tcp::OwnedWriteHalf, unix::WriteHalf<'_>, unix::OwnedWriteHalf => |half| half.as_ref().inner);
+tokio_read!(TcpStream, UnixStream, pipe::Receiver => |stream| &stream.inner);
+tokio_read!(tcp::ReadHalf<'_>, tcp::OwnedReadHalf, unix::ReadHalf<'_>, unix::OwnedReadHalf
+    => |half| &half.as_ref().inner);
+tokio_write!(TcpStream, UnixStream, pipe::Sender => |stream| stream.inner);
+tokio_write!(tcp::WriteHalf<'_>, tcp::OwnedWriteHalf, unix::WriteHalf<'_>, unix::OwnedWriteHalf
+    => |half| half.as_ref().inner);

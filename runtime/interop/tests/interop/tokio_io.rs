@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, IoSlice};
 use std::pin::Pin;
 
+use crossover_runtime::net::unix::pipe;
 use crossover_runtime::net::{TcpListener, TcpStream, UnixStream};
 use crossover_runtime::spawn;
 use futures::future::poll_fn;
@@ -58,6 +59,27 @@ fn streams_and_their_halves_transfer() {
         transfer(theirs.1, ours.0).await;
         let (ours, theirs) = UnixStream::pair().expect("a pair");
         transfer(split(ours).1, split(theirs).0).await;
+    });
+}
+
+/// The end of a pipe is its last sender's drop.
+#[test]
+fn pipes_transfer() {
+    on_both(|| async {
+        let (mut sender, mut receiver) = pipe::pipe().expect("a pipe");
+        let writing = spawn(async move {
+            sender.write_all(&much()).await.expect("written");
+            sender.shutdown().await.expect("nothing to do");
+            sender.write_all(b"!").await.expect("and more");
+        });
+        let mut received = Vec::new();
+        receiver.read_to_end(&mut received).await.expect("read");
+        assert_eq!(received.pop(), Some(b'!'));
+        assert!(received == much());
+        writing.await.expect("the writer");
+        let (mut sender, receiver) = pipe::pipe().expect("a pipe");
+        drop(receiver);
+        assert_eq!(sender.write(b"x").await.expect_err("gone").kind(), ErrorKind::BrokenPipe);
     });
 }
 
