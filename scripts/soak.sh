@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# A long mixed run of the runtime: random spawns, aborts, joins, timeouts, sockets, jobs, nested runtimes and shutdowns,
-# with the standing invariants checked after each runtime, and memory, descriptors and threads over all of them.
+# A long mixed run of the runtime: random spawns, storms of aborts, joins, fork-join trees, timers that are moved, sockets
+# whose peers vanish, bursts of jobs, nested runtimes and shutdowns, with the standing invariants checked after each runtime,
+# and memory, descriptors and threads over all of them.
 #
 #   scripts/soak.sh [seconds] [seed]      600 seconds unless said; the seed is printed
 set -euo pipefail
