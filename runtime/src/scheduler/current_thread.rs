@@ -225,6 +225,10 @@ impl Schedule for Shared {
 }
 
 impl Local {
+    pub(super) fn is_ending(&self) -> bool {
+        self.shared.shutting_down.load(Ordering::Acquire)
+    }
+
     fn push(&self, task: Notified) {
         self.queue.borrow_mut().push_back(task);
     }

@@ -206,6 +206,16 @@ fn with_local<R>(f: impl FnOnce(Option<&Local>) -> R) -> R {
     f(unsafe { LOCAL.with(Cell::get).as_ref() })
 }
 
+/// Does this thread run tasks of a runtime that shuts down? Then the task that it polls is dropped after this poll, whatever
+/// it waits for.
+pub(crate) fn is_ending() -> bool {
+    with_local(|local| match local {
+        Some(Local::Worker(local)) => local.is_ending(),
+        Some(Local::CurrentThread(local)) => local.is_ending(),
+        None => false,
+    })
+}
+
 /// Waits on this thread until `future` is ready, without running any task.
 pub(crate) fn wait_for<F: Future>(future: F) -> F::Output {
     struct Unpark(Parker);

@@ -90,7 +90,7 @@ impl Interval {
     pub fn poll_tick(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
         let charge = ready!(budget::poll_proceed(cx));
         if ready!(self.timer.as_mut().poll(cx)).is_err() {
-            polled_after_shutdown();
+            return polled_after_shutdown();
         }
         charge.made_progress();
         let due = Instant::from_std(self.timer.deadline());

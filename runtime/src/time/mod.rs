@@ -27,6 +27,8 @@ pub use timeout::{Timeout, timeout, timeout_at};
 
 use crate::driver;
 use crate::runtime::Handle;
+use crate::scheduler;
+use std::task::Poll;
 
 /// A timer of the current runtime.
 #[track_caller]
@@ -37,9 +39,13 @@ fn timer(deadline: Instant) -> driver::Timer {
     }
 }
 
-/// A timer that is polled after the shutdown could only hang; a panic names the mistake.
+/// A timer that is polled after the shutdown could only hang; a panic names the mistake. No mistake is it of a task that was
+/// being polled when its runtime's end began: that one is dropped after this poll.
 #[cold]
-fn polled_after_shutdown() -> ! {
+fn polled_after_shutdown<T>() -> Poll<T> {
+    if scheduler::is_ending() {
+        return Poll::Pending;
+    }
     panic!(
         "a timer was polled after its runtime had been shut down; nobody is left to wake it. Keep the runtime alive \
          for as long as its timers are in use"

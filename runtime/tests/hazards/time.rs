@@ -1,6 +1,7 @@
-//! T1, T2, T4: deadlines far and near. (T1's model and T3 are tested inside of the driver.)
+//! T1, T2, T4: deadlines far and near; S2: timers at the end. (T1's model and T3 are tested inside of the driver.)
 
 use std::pin::pin;
+use std::sync::mpsc;
 use std::task::{Context, Poll, Waker};
 
 use crossover_runtime::runtime::Runtime;
@@ -9,7 +10,7 @@ use crossover_runtime::time::{
     Duration, Instant, MissedTickBehavior, interval, interval_at, sleep, sleep_until, timeout, timeout_at,
 };
 
-use crate::on_both;
+use crate::{on_both, watchdog};
 
 /// With timers years away in place, near ones fire, and in order.
 #[test]
@@ -211,5 +212,43 @@ fn a_dropped_sleep_is_gone() {
                 std::thread::spawn(move || drop(sleep)).join().expect("dropped elsewhere");
             }
         });
+    });
+}
+
+/// A task is in the middle of a poll while its runtime ends without waiting for it, and then comes to a timer: it is cancelled
+/// like any other, and does not panic because the clock has stopped.
+#[test]
+fn s2_a_task_that_comes_to_a_timer_after_the_end_has_begun() {
+    watchdog(|watch| {
+        for round in 0..30 {
+            let rt = watch.multi(2);
+            let (polled, is_polled) = mpsc::channel();
+            let (go, may_go) = mpsc::channel::<()>();
+            let mut ticks = {
+                let _guard = rt.enter();
+                interval(Duration::from_secs(1))
+            };
+            let task = rt.spawn(async move {
+                polled.send(()).unwrap();
+                let _ = may_go.recv();
+                match round % 3 {
+                    0 => sleep(Duration::from_millis(1)).await,
+                    1 => drop(timeout(Duration::from_millis(1), std::future::pending::<()>()).await),
+                    _ => {
+                        ticks.tick().await;
+                        ticks.tick().await;
+                    }
+                }
+            });
+            is_polled.recv().unwrap();
+            let handle = rt.handle().clone();
+            match round % 2 {
+                0 => rt.shutdown_background(),
+                _ => assert_eq!(rt.shutdown_timeout(Duration::from_millis(5)), 1),
+            }
+            drop(go);
+            let error = handle.block_on(task).unwrap_err();
+            assert!(error.is_cancelled(), "{error}");
+        }
     });
 }

@@ -123,6 +123,10 @@ impl Schedule for Shared {
 }
 
 impl Local {
+    pub(in crate::scheduler) fn is_ending(&self) -> bool {
+        self.shared.is_shutting_down()
+    }
+
     /// Queues a task that was woken or spawned on this thread.
     #[inline]
     fn push(&self, task: Notified) {
