@@ -95,6 +95,10 @@ impl Builder {
 
     /// The most threads of the blocking pool, at least 1; 512 unless set. Further jobs wait in a queue. The workers do
     /// not count.
+    ///
+    /// Jobs that wait for jobs need a thread each: at the limit a job that waits for one in the queue waits for ever. When
+    /// every thread of the pool has been in `block_on` for a second and jobs are queued, a warning says so, once per runtime;
+    /// nothing is refused, as what the waits are for cannot be known. Dropping the runtime cancels the queued ones.
     pub fn max_blocking_threads(&mut self, threads: usize) -> &mut Builder {
         self.blocking_threads_max = threads;
         self

@@ -198,7 +198,8 @@ impl Runtime {
     }
 
     /// Ends the runtime, waiting for at most `limit`. Returns how many threads were still in a poll or a blocking job
-    /// by then; they are left to themselves and end when that returns.
+    /// by then; they are left to themselves and end when that returns. The destructors of the threads' thread-locals are not
+    /// waited for, only dropping the runtime does that.
     ///
     /// # Panics
     /// As dropping it does, unless `limit` is zero.
