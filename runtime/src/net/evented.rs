@@ -1,7 +1,7 @@
 //! `Evented`: a descriptor with its registration, what every type of `net` is made of.
 //!
 //! It owns both, and ends the registration before the descriptor is closed or handed out. It charges the poll budget:
-//! the poll functions only when they got something, the async ones before they begin.
+//! the poll functions only when they got something, the async ones before they begin; waiting for readiness alone is free.
 
 use std::fmt;
 use std::io;
@@ -31,8 +31,19 @@ impl<T: AsFd> Evented<T> {
 
     /// Registers with a given driver.
     pub(crate) fn new_on(driver: &driver::Handle, io: T, initial: Ready) -> io::Result<Evented<T>> {
-        let registration = Registration::new(driver, io.as_fd(), initial)?;
-        Ok(Evented { io: Some(io), registration, read_style: ReadStyle::default() })
+        Evented::try_new_on(driver, io, initial).map_err(|(_, error)| error)
+    }
+
+    /// Hands `io` back when it cannot be registered.
+    pub(super) fn try_new_on(
+        driver: &driver::Handle,
+        io: T,
+        initial: Ready,
+    ) -> Result<Evented<T>, (T, io::Error)> {
+        match Registration::new(driver, io.as_fd(), initial) {
+            Ok(registration) => Ok(Evented { io: Some(io), registration, read_style: ReadStyle::default() }),
+            Err(error) => Err((io, error)),
+        }
     }
 
     pub(crate) fn driver(&self) -> &driver::Handle {
@@ -58,8 +69,8 @@ impl<T: AsFd> Evented<T> {
         Some(io)
     }
 
+    /// Any number of waiters. Charges nothing, as in tokio: where there is readiness, it is ready.
     pub(crate) async fn ready(&self, interest: Interest) -> io::Result<ReadyEvent> {
-        budget::consume_budget().await;
         self.registration.ready(interest).await
     }
 
@@ -86,6 +97,15 @@ impl<T: AsFd> Evented<T> {
         self.registration.try_io(interest, attempt)
     }
 
+    pub(super) fn try_io_mut<R>(
+        &mut self,
+        interest: Interest,
+        attempt: impl FnOnce(&mut T) -> io::Result<R>,
+    ) -> io::Result<R> {
+        let io = self.io.as_mut().expect("taken only by into_inner and drop, which end the borrow of self");
+        self.registration.try_io(interest, || attempt(io))
+    }
+
     /// One waiter per direction: the latest.
     pub(crate) fn poll_io<R>(
         &self,
@@ -107,6 +127,16 @@ impl<T: AsFd> Evented<T> {
     ) -> io::Result<R> {
         budget::consume_budget().await;
         self.registration.async_io(interest, attempt).await
+    }
+
+    pub(super) async fn async_io_mut<R>(
+        &mut self,
+        interest: Interest,
+        mut attempt: impl FnMut(&mut T) -> io::Result<R>,
+    ) -> io::Result<R> {
+        budget::consume_budget().await;
+        let io = self.io.as_mut().expect("taken only by into_inner and drop, which end the borrow of self");
+        self.registration.async_io(interest, || attempt(io)).await
     }
 }
 

@@ -12,6 +12,8 @@
 //! # Where it differs from tokio
 //! - `from_std` sets the socket to non-blocking mode; tokio leaves that to the caller.
 //! - `TcpListener::bind` and `UnixListener::bind` ask for a backlog of 4096 connections, tokio for 1024.
+//! - `UnixStream::connect` is ready at its first poll: the system connects Unix sockets at once or not at all.
+//! - Every runtime watches sockets; there is none without I/O.
 //! - `accept` pauses for 20 ms after an error that says that the process is out of descriptors.
 //! - The `poll_recv` family takes slices, too (see [`RecvBuffer`]).
 //! - [`AsyncFd::new`] takes what is `AsFd`, and is sound; for what is `AsRawFd` only there is [`AsyncFd::register`].
@@ -34,7 +36,7 @@ mod udp;
 pub mod unix;
 
 pub use addr::{ToSocketAddrs, lookup_host};
-pub use async_fd::{AsyncFd, AsyncFdReadyGuard, TryIoError};
+pub use async_fd::{AsyncFd, AsyncFdReadyGuard, AsyncFdReadyMutGuard, AsyncFdRegisterError, TryIoError};
 pub use buffer::RecvBuffer;
 pub(crate) use evented::Evented;
 #[doc(inline)]

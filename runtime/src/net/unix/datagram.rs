@@ -164,7 +164,8 @@ impl UnixDatagram {
         self.inner.try_io(Interest::WRITABLE, || self.inner.get().send_to(data, target.as_ref()))
     }
 
-    /// Shuts one direction down, or both: what waits there ends.
+    /// Shuts one direction down, or both: sending fails with `BrokenPipe` from then on, also at the other end where this one
+    /// receives no more. A `recv` that waits goes on waiting: the system does not tell it.
     #[doc = example!("crossover_runtime::net::UnixDatagram", "socket.shutdown(std::net::Shutdown::Both)?;")]
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.inner.get().shutdown(how)
