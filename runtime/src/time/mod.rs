@@ -33,8 +33,9 @@ use std::task::Poll;
 /// A timer of the current runtime.
 #[track_caller]
 fn timer(deadline: Instant) -> driver::Timer {
-    match Handle::with_current(|handle| driver::Timer::new(handle.driver(), deadline.into_std())) {
-        Ok(timer) => timer,
+    // Only the shard passes through the result: a whole timer would be copied more than once on its way.
+    match Handle::with_current(|handle| driver::Timer::local_shard(handle.driver())) {
+        Ok(shard) => driver::Timer::in_shard(shard, deadline.into_std()),
         Err(error) => panic!("{error}"),
     }
 }

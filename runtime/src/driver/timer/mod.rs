@@ -68,7 +68,8 @@ struct Common {
     driver: Weak<Shared>,
 }
 
-struct Shard {
+/// A worker's timers.
+pub(crate) struct Shard {
     next: AtomicU64,
     state: Mutex<State>,
     common: Arc<Common>,
@@ -353,7 +354,17 @@ unsafe impl Sync for Timer {}
 
 impl Timer {
     pub(crate) fn new(handle: &Handle, deadline: Instant) -> Timer {
-        let shard = Arc::clone(handle.shared.timers.local());
+        Timer::in_shard(Timer::local_shard(handle), deadline)
+    }
+
+    /// Where this thread makes timers.
+    #[inline]
+    pub(crate) fn local_shard(handle: &Handle) -> Arc<CachePadded<Shard>> {
+        Arc::clone(handle.shared.timers.local())
+    }
+
+    #[inline]
+    pub(crate) fn in_shard(shard: Arc<CachePadded<Shard>>, deadline: Instant) -> Timer {
         let deadline = shard.common.nanos(deadline);
         Timer { shard, deadline, entry: Entry::new(), _pinned: PhantomPinned }
     }
