@@ -11,6 +11,17 @@ use std::fmt;
 use std::ops::{BitAnd, BitOr, BitOrAssign, Sub};
 
 /// The state of a descriptor as last reported by the operating system.
+///
+/// # Example
+/// ```
+/// use crossover_runtime::io::Ready;
+///
+/// let both = Ready::READABLE | Ready::WRITABLE;
+/// assert!(both.is_readable() && both.is_writable() && !both.is_error());
+/// assert_eq!(both - Ready::READABLE, Ready::WRITABLE);
+/// assert_eq!(both & Ready::READABLE, Ready::READABLE);
+/// assert!(both.contains(Ready::WRITABLE) && Ready::EMPTY.is_empty());
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ready(u8);
 
@@ -129,6 +140,17 @@ impl fmt::Debug for Ready {
 }
 
 /// The readiness that one waits for; never empty.
+///
+/// # Example
+/// ```
+/// use crossover_runtime::io::Interest;
+///
+/// const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
+/// assert!(BOTH.is_readable() && BOTH.is_writable());
+/// assert_eq!(BOTH, Interest::READABLE | Interest::WRITABLE);
+/// assert_eq!(BOTH.remove(Interest::READABLE), Some(Interest::WRITABLE));
+/// assert_eq!(Interest::READABLE.remove(Interest::READABLE), None);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Interest(u8);
 

@@ -1,5 +1,5 @@
-//! Socket addresses from what people write: numbers are parsed in place, names go to the resolver in the blocking
-//! pool.
+//! Socket addresses from what people write: numbers are parsed in place, names go to the resolver in the
+//! blocking pool.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
@@ -9,8 +9,8 @@ use crate::task::spawn_blocking;
 /// What can be turned into socket addresses.
 ///
 /// Implemented for the address types of `std::net`, for slices of them, and for text: `"127.0.0.1:80"`,
-/// `"localhost:80"`, `("localhost", 80)`. Only a name costs a trip to the blocking pool, where the system's resolver
-/// works on it. Cannot be implemented outside of this crate.
+/// `"localhost:80"`, `("localhost", 80)`. Only a name costs a trip to the blocking pool, where the system's
+/// resolver works on it. Cannot be implemented outside of this crate.
 pub trait ToSocketAddrs: sealed::Resolve {}
 
 impl<T: sealed::Resolve + ?Sized> ToSocketAddrs for T {}
@@ -37,6 +37,20 @@ pub enum Target {
 ///
 /// # Errors
 /// When the text is no address, or the resolver knows no such name.
+///
+/// # Panics
+/// When it is polled outside of a runtime and has a name to look up.
+///
+/// # Example
+/// ```
+/// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+/// for address in crossover_runtime::net::lookup_host("localhost:80").await? {
+///     assert!(address.ip().is_loopback());
+/// }
+/// # std::io::Result::Ok(())
+/// # })?;
+/// # std::io::Result::Ok(())
+/// ```
 pub async fn lookup_host<A: ToSocketAddrs>(addr: A) -> io::Result<impl Iterator<Item = SocketAddr>> {
     Ok(resolve(addr).await?.into_iter())
 }

@@ -12,7 +12,8 @@ use rustix::net::{RecvFlags, SocketAddrAny};
 /// What the `poll_recv` family receives into.
 ///
 /// - A slice, from its start; the functions return how many bytes they have received.
-/// - With the feature `tokio-io`: `tokio::io::ReadBuf`, behind what is in it already. The functions then return what
+/// - With the feature `tokio-io`: `tokio::io::ReadBuf`, behind what is in it already. The functions then
+///   return what
 ///   tokio's return, which is no count.
 ///
 /// Cannot be implemented outside of this crate.

@@ -1,7 +1,8 @@
 //! `Evented`: a descriptor with its registration, what every type of `net` is made of.
 //!
-//! It owns both, and ends the registration before the descriptor is closed or handed out. It charges the poll budget:
-//! the poll functions only when they got something, the async ones before they begin; waiting for readiness alone is free.
+//! It owns both, and ends the registration before the descriptor is closed or handed out. It charges the poll
+//! budget: the poll functions only when they got something, the async ones before they begin; waiting for
+//! readiness alone is free.
 
 use std::fmt;
 use std::io;
@@ -119,7 +120,8 @@ impl<T: AsFd> Evented<T> {
         Poll::Ready(result)
     }
 
-    /// Any number of waiters. The budget is charged before, because after the attempt there is something to lose.
+    /// Any number of waiters. The budget is charged before, because after the attempt there is something to
+    /// lose.
     pub(crate) async fn async_io<R>(
         &self,
         interest: Interest,

@@ -17,16 +17,24 @@ macro_rules! byte_stream {
             /// # Errors
             /// Of TCP, when the socket cannot be made as it was: it is closed then.
             #[doc = concat!(
-                "\n# Example\n```\n# fn example(socket: ", $path, ") -> std::io::Result<()> {\n",
-                "let stream: ", $std_path, " = socket.into_std()?;\nstream.set_nonblocking(false)?;\n# Ok(())\n# }\n```"
-            )]
+                                "
+# Example
+```
+# fn example(socket: ", $path, ") -> std::io::Result<()> {
+",
+                                "let stream: ", $std_path, " = socket.into_std()?;
+stream.set_nonblocking(false)?;
+# Ok(())
+# }
+```"
+                            )]
             pub fn into_std(self) -> std::io::Result<$std> {
                 self.inner.end_asking()?;
                 Ok(self.inner.into_inner())
             }
 
             /// The address of this side.
-            #[doc = $crate::net::forms::example!($path, "println!(\"{:?}\", socket.local_addr()?);")]
+            #[doc = $crate::net::forms::example!($path, r#"println!("{:?}", socket.local_addr()?);"#)]
             pub fn local_addr(&self) -> std::io::Result<$address> {
                 Ok(self.inner.get().local_addr()?.into())
             }
@@ -35,7 +43,7 @@ macro_rules! byte_stream {
             ///
             /// # Errors
             /// When it is not connected any more.
-            #[doc = $crate::net::forms::example!($path, "println!(\"{:?}\", socket.peer_addr()?);")]
+            #[doc = $crate::net::forms::example!($path, r#"println!("{:?}", socket.peer_addr()?);"#)]
             pub fn peer_addr(&self) -> std::io::Result<$address> {
                 Ok(self.inner.get().peer_addr()?.into())
             }

@@ -1,8 +1,9 @@
 //! What all byte streams share: moving bytes, and what the driver may conclude from how many were moved.
 //!
-//! The **poll functions** (the I/O traits) clear the readiness after a short transfer on TCP, which saves the attempt that
-//! would only find that out; `driver/io.rs` says why they may. The **`try_*` functions** clear it only when one would have blocked,
-//! so that a socket that was written to in part still counts as writable, as in tokio.
+//! The **poll functions** (the I/O traits) clear the readiness after a short transfer on TCP, which saves the
+//! attempt that would only find that out; `driver/io.rs` says why they may. The **`try_*` functions** clear
+//! it only when one would have blocked, so that a socket that was written to in part still counts as
+//! writable, as in tokio.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
@@ -24,9 +25,9 @@ use crate::sync::prim::atomic::{AtomicU8, Ordering};
 
 /// A connected byte stream.
 pub(crate) trait ByteStream: AsFd + Sized {
-    /// A read or write moves fewer bytes than asked for only when there are no more (no room for more) at that
-    /// moment; the end of the stream, errors and urgent data aside, of which the driver hears. True for TCP. A read
-    /// from a Unix stream also stops where descriptors were sent along.
+    /// A read or write moves fewer bytes than asked for only when there are no more (no room for more) at
+    /// that moment; the end of the stream, errors and urgent data aside, of which the driver hears. True for
+    /// TCP. A read from a Unix stream also stops where descriptors were sent along.
     const STOPS_ONLY_WHEN_DRAINED: bool;
 
     /// Makes `read_and_ask` answer, or not any more; an error: it never will.
@@ -87,8 +88,8 @@ impl ByteStream for std::fs::File {
     }
 }
 
-/// How the reads of a connection have gone: counts those in vain, up to `ASKING` or `NEVER_ASK`. Only a hint for speed,
-/// hence Relaxed throughout.
+/// How the reads of a connection have gone: counts those in vain, up to `ASKING` or `NEVER_ASK`. Only a hint
+/// for speed, hence Relaxed throughout.
 #[derive(Debug, Default)]
 pub(super) struct ReadStyle(AtomicU8);
 
@@ -251,8 +252,8 @@ pub(super) fn peek(socket: &impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(count)
 }
 
-/// How many bytes a vectored transfer moves at least, unless it stops short: those of as many buffers as any system
-/// takes by one call (`_XOPEN_IOV_MAX`).
+/// How many bytes a vectored transfer moves at least, unless it stops short: those of as many buffers as any
+/// system takes by one call (`_XOPEN_IOV_MAX`).
 fn wanted(lengths: impl Iterator<Item = usize>) -> usize {
     lengths.take(16).fold(0, usize::saturating_add)
 }

@@ -10,7 +10,8 @@ use super::{Evented, RecvBuffer, ToSocketAddrs, buffer};
 use crate::driver::Direction;
 use crate::io::{Interest, Ready};
 
-/// A UDP socket. Any number of tasks may send and receive on it through the async functions (share it by `Arc`).
+/// A UDP socket. Any number of tasks may send and receive on it through the async functions (share it by
+/// `Arc`).
 ///
 /// # Example
 /// ```
@@ -52,7 +53,8 @@ options! { UdpSocket, "crossover_runtime::net::UdpSocket";
     multicast_loop_v4 = multicast_loop_v4,
     /// Sets whether this machine hears its own IPv4 multicasts.
     set_multicast_loop_v4 = set_multicast_loop_v4: bool, "false";
-    /// The time to live of outgoing IPv4 multicasts, in hops; 1, where nothing was set, keeps them in the local network.
+    /// The time to live of outgoing IPv4 multicasts, in hops; 1, where nothing was set, keeps them in the
+    /// local network.
     multicast_ttl_v4 = multicast_ttl_v4,
     /// Sets the time to live of outgoing IPv4 multicasts, in hops.
     set_multicast_ttl_v4 = set_multicast_ttl_v4: u32, "4";
@@ -68,7 +70,8 @@ impl UdpSocket {
     /// Binds to the first of the addresses that works; port 0 lets the system choose.
     ///
     /// # Errors
-    /// When no address could be resolved, or the last of them could not be bound (`AddrInUse`: somebody is bound to it).
+    /// When no address could be resolved, or the last of them could not be bound (`AddrInUse`: somebody is
+    /// bound to it).
     ///
     /// # Panics
     /// When it is polled outside of a runtime.
@@ -83,30 +86,38 @@ impl UdpSocket {
         })
     }
 
-    /// Fixes the address for [`send`](Self::send), and the only one that [`recv`](Self::recv) accepts from. Sends nothing.
+    /// Fixes the address for [`send`](Self::send), and the only one that [`recv`](Self::recv) accepts from.
+    /// Sends nothing.
     ///
     /// # Errors
     /// When no address could be resolved, or the last of them is refused by the system.
-    #[doc = example!("crossover_runtime::net::UdpSocket", "socket.connect(\"127.0.0.1:53\").await?;\nsocket.send(b\"hello\").await?;")]
+    #[doc = example!("crossover_runtime::net::UdpSocket", r#"
+socket.connect("127.0.0.1:53").await?;
+socket.send(b"hello").await?;
+"#)]
     pub async fn connect<A: ToSocketAddrs>(&self, addr: A) -> io::Result<()> {
         first_that_works(resolve(addr).await?, |address| self.inner.get().connect(address))
     }
 
-    /// Sends a datagram to `target`, and returns its length; when it is a name, to the first address that it resolves to.
+    /// Sends a datagram to `target`, and returns its length; when it is a name, to the first address that it
+    /// resolves to.
     ///
     /// # Errors
     /// When `target` cannot be resolved, or the datagram is too long.
     ///
     /// # Cancel safety
     /// Cancel safe: it was sent only if this returns.
-    #[doc = example!("crossover_runtime::net::UdpSocket", "socket.send_to(b\"hello\", \"127.0.0.1:53\").await?;")]
+    #[doc = example!("crossover_runtime::net::UdpSocket", r#"socket.send_to(b"hello", "127.0.0.1:53").await?;"#)]
     pub async fn send_to<A: ToSocketAddrs>(&self, data: &[u8], target: A) -> io::Result<usize> {
         let target = resolve(target).await?.first().copied().ok_or(io::ErrorKind::InvalidInput)?;
         self.inner.async_io(Interest::WRITABLE, || self.inner.get().send_to(data, target)).await
     }
 
     /// Like [`send_to`](Self::send_to); of all callers, the latest is woken.
-    #[doc = example!("crossover_runtime::net::UdpSocket", "let target = socket.local_addr()?;\nstd::future::poll_fn(|cx| socket.poll_send_to(cx, b\"hello\", target)).await?;")]
+    #[doc = example!("crossover_runtime::net::UdpSocket", r#"
+let target = socket.local_addr()?;
+std::future::poll_fn(|cx| socket.poll_send_to(cx, b"hello", target)).await?;
+"#)]
     pub fn poll_send_to(
         &self,
         cx: &mut Context<'_>,
@@ -120,22 +131,31 @@ impl UdpSocket {
     ///
     /// # Errors
     /// Also `WouldBlock`, when there is no room: then wait for [`writable`](Self::writable).
-    #[doc = example!("crossover_runtime::net::UdpSocket", "socket.try_send_to(b\"hello\", socket.local_addr()?)?;")]
+    #[doc = example!("crossover_runtime::net::UdpSocket", r#"socket.try_send_to(b"hello", socket.local_addr()?)?;"#)]
     pub fn try_send_to(&self, data: &[u8], target: SocketAddr) -> io::Result<usize> {
         self.inner.try_io(Interest::WRITABLE, || self.inner.get().send_to(data, target))
     }
 
-    /// Like [`recv`](Self::recv), but leaves the datagram in the queue. What does not fit into `buffer` is left out.
+    /// Like [`recv`](Self::recv), but leaves the datagram in the queue. What does not fit into `buffer` is
+    /// left out.
     ///
     /// # Cancel safety
     /// Cancel safe.
-    #[doc = example!("crossover_runtime::net::UdpSocket", "let mut head = [0; 4];\nlet count = socket.peek(&mut head).await?;\nprintln!(\"{:?}\", &head[..count]);")]
+    #[doc = example!("crossover_runtime::net::UdpSocket", r#"
+let mut head = [0; 4];
+let count = socket.peek(&mut head).await?;
+println!("{:?}", &head[..count]);
+"#)]
     pub async fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.inner.async_io(Interest::READABLE, || self.inner.get().peek(buffer)).await
     }
 
     /// Like [`peek`](Self::peek); of all callers, the latest is woken.
-    #[doc = example!("crossover_runtime::net::UdpSocket", "let mut head = [0; 4];\nlet count = std::future::poll_fn(|cx| socket.poll_peek(cx, &mut head)).await?;\nprintln!(\"{:?}\", &head[..count]);")]
+    #[doc = example!("crossover_runtime::net::UdpSocket", r#"
+let mut head = [0; 4];
+let count = std::future::poll_fn(|cx| socket.poll_peek(cx, &mut head)).await?;
+println!("{:?}", &head[..count]);
+"#)]
     pub fn poll_peek<B: RecvBuffer + ?Sized>(
         &self,
         cx: &mut Context<'_>,
@@ -150,22 +170,35 @@ impl UdpSocket {
     ///
     /// # Errors
     /// Also `WouldBlock`, when there is no datagram: then wait for [`readable`](Self::readable).
-    #[doc = example!("crossover_runtime::net::UdpSocket", "let mut head = [0; 4];\nlet count = socket.try_peek(&mut head)?;\nprintln!(\"{:?}\", &head[..count]);")]
+    #[doc = example!("crossover_runtime::net::UdpSocket", r#"
+let mut head = [0; 4];
+let count = socket.try_peek(&mut head)?;
+println!("{:?}", &head[..count]);
+"#)]
     pub fn try_peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
         self.inner.try_io(Interest::READABLE, || self.inner.get().peek(buffer))
     }
 
-    /// Like [`recv_from`](Self::recv_from), but leaves the datagram in the queue. What does not fit into `buffer` is left out.
+    /// Like [`recv_from`](Self::recv_from), but leaves the datagram in the queue. What does not fit into
+    /// `buffer` is left out.
     ///
     /// # Cancel safety
     /// Cancel safe.
-    #[doc = example!("crossover_runtime::net::UdpSocket", "let mut head = [0; 4];\nlet (count, from) = socket.peek_from(&mut head).await?;\nprintln!(\"{from}: {:?}\", &head[..count]);")]
+    #[doc = example!("crossover_runtime::net::UdpSocket", r#"
+let mut head = [0; 4];
+let (count, from) = socket.peek_from(&mut head).await?;
+println!("{from}: {:?}", &head[..count]);
+"#)]
     pub async fn peek_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         self.inner.async_io(Interest::READABLE, || self.inner.get().peek_from(buffer)).await
     }
 
     /// Like [`peek_from`](Self::peek_from); of all callers, the latest is woken.
-    #[doc = example!("crossover_runtime::net::UdpSocket", "let mut head = [0; 4];\nlet (count, from) = std::future::poll_fn(|cx| socket.poll_peek_from(cx, &mut head)).await?;\nprintln!(\"{from}: {:?}\", &head[..count]);")]
+    #[doc = example!("crossover_runtime::net::UdpSocket", r#"
+let mut head = [0; 4];
+let (count, from) = std::future::poll_fn(|cx| socket.poll_peek_from(cx, &mut head)).await?;
+println!("{from}: {:?}", &head[..count]);
+"#)]
     pub fn poll_peek_from<B: RecvBuffer + ?Sized>(
         &self,
         cx: &mut Context<'_>,
@@ -180,7 +213,11 @@ impl UdpSocket {
     ///
     /// # Errors
     /// Also `WouldBlock`, when there is no datagram: then wait for [`readable`](Self::readable).
-    #[doc = example!("crossover_runtime::net::UdpSocket", "let mut head = [0; 4];\nlet (count, from) = socket.try_peek_from(&mut head)?;\nprintln!(\"{from}: {:?}\", &head[..count]);")]
+    #[doc = example!("crossover_runtime::net::UdpSocket", r#"
+let mut head = [0; 4];
+let (count, from) = socket.try_peek_from(&mut head)?;
+println!("{from}: {:?}", &head[..count]);
+"#)]
     pub fn try_peek_from(&self, buffer: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         self.inner.try_io(Interest::READABLE, || self.inner.get().peek_from(buffer))
     }
@@ -189,13 +226,13 @@ impl UdpSocket {
     ///
     /// # Cancel safety
     /// Cancel safe.
-    #[doc = example!("crossover_runtime::net::UdpSocket", "println!(\"{}\", socket.peek_sender().await?);")]
+    #[doc = example!("crossover_runtime::net::UdpSocket", r#"println!("{}", socket.peek_sender().await?);"#)]
     pub async fn peek_sender(&self) -> io::Result<SocketAddr> {
         self.inner.async_io(Interest::READABLE, || buffer::peek_sender(self.inner.get())).await
     }
 
     /// Like [`peek_sender`](Self::peek_sender); of all callers, the latest is woken.
-    #[doc = example!("crossover_runtime::net::UdpSocket", "println!(\"{}\", std::future::poll_fn(|cx| socket.poll_peek_sender(cx)).await?);")]
+    #[doc = example!("crossover_runtime::net::UdpSocket", r#"println!("{}", std::future::poll_fn(|cx| socket.poll_peek_sender(cx)).await?);"#)]
     pub fn poll_peek_sender(&self, cx: &mut Context<'_>) -> Poll<io::Result<SocketAddr>> {
         self.inner.poll_io(cx, Direction::Read, || buffer::peek_sender(self.inner.get()))
     }
@@ -204,31 +241,40 @@ impl UdpSocket {
     ///
     /// # Errors
     /// Also `WouldBlock`, when there is no datagram: then wait for [`readable`](Self::readable).
-    #[doc = example!("crossover_runtime::net::UdpSocket", "println!(\"{}\", socket.try_peek_sender()?);")]
+    #[doc = example!("crossover_runtime::net::UdpSocket", r#"println!("{}", socket.try_peek_sender()?);"#)]
     pub fn try_peek_sender(&self) -> io::Result<SocketAddr> {
         self.inner.try_io(Interest::READABLE, || buffer::peek_sender(self.inner.get()))
     }
 
-    /// Joins an IPv4 multicast group on the interface that has this address; `UNSPECIFIED`: the system chooses.
-    #[doc = example!("crossover_runtime::net::UdpSocket", "use std::net::Ipv4Addr;\n\nsocket.join_multicast_v4(Ipv4Addr::new(224, 0, 0, 123), Ipv4Addr::UNSPECIFIED)?;")]
+    /// Joins an IPv4 multicast group on the interface that has this address; `UNSPECIFIED`: the system
+    /// chooses.
+    #[doc = example!("crossover_runtime::net::UdpSocket", "
+use std::net::Ipv4Addr;
+
+socket.join_multicast_v4(Ipv4Addr::new(224, 0, 0, 123), Ipv4Addr::UNSPECIFIED)?;
+")]
     pub fn join_multicast_v4(&self, group: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
         self.inner.get().join_multicast_v4(&group, &interface)
     }
 
     /// Leaves a group; see [`join_multicast_v4`](Self::join_multicast_v4).
-    #[doc = example!("crossover_runtime::net::UdpSocket", "use std::net::Ipv4Addr;\n\nsocket.leave_multicast_v4(Ipv4Addr::new(224, 0, 0, 123), Ipv4Addr::UNSPECIFIED)?;")]
+    #[doc = example!("crossover_runtime::net::UdpSocket", "
+use std::net::Ipv4Addr;
+
+socket.leave_multicast_v4(Ipv4Addr::new(224, 0, 0, 123), Ipv4Addr::UNSPECIFIED)?;
+")]
     pub fn leave_multicast_v4(&self, group: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
         self.inner.get().leave_multicast_v4(&group, &interface)
     }
 
     /// Joins an IPv6 multicast group on the interface of this number; 0: the system chooses.
-    #[doc = example!("crossover_runtime::net::UdpSocket", "socket.join_multicast_v6(&\"ff02::123\".parse().unwrap(), 0)?;")]
+    #[doc = example!("crossover_runtime::net::UdpSocket", r#"socket.join_multicast_v6(&"ff02::123".parse().unwrap(), 0)?;"#)]
     pub fn join_multicast_v6(&self, group: &Ipv6Addr, interface: u32) -> io::Result<()> {
         self.inner.get().join_multicast_v6(group, interface)
     }
 
     /// Leaves a group; see [`join_multicast_v6`](Self::join_multicast_v6).
-    #[doc = example!("crossover_runtime::net::UdpSocket", "socket.leave_multicast_v6(&\"ff02::123\".parse().unwrap(), 0)?;")]
+    #[doc = example!("crossover_runtime::net::UdpSocket", r#"socket.leave_multicast_v6(&"ff02::123".parse().unwrap(), 0)?;"#)]
     pub fn leave_multicast_v6(&self, group: &Ipv6Addr, interface: u32) -> io::Result<()> {
         self.inner.get().leave_multicast_v6(group, interface)
     }

@@ -2,6 +2,7 @@
 
 mod async_fd;
 mod datagram;
+mod halves;
 mod misuse;
 mod pipe;
 mod socket;

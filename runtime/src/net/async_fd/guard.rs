@@ -65,17 +65,27 @@ fn open() -> Ready {
 /// The functions of both guards.
 macro_rules! guard {
     () => {
-        /// Takes the readiness back, unless the system has announced another since the guard was made. Only right after
-        /// an attempt that would have blocked: the system does not announce twice what is there. That a side is closed
-        /// stays set, since it will never be announced again.
-        #[doc = example!("let mut guard = fd.readable_mut().await?;\n// ... a read has found nothing\nguard.clear_ready();")]
+        /// Takes the readiness back, unless the system has announced another since the guard was made. Only
+        /// right after an attempt that would have blocked: the system does not announce twice what is there.
+        /// That a side is closed stays set, since it will never be announced again.
+        #[doc = example!("
+let mut guard = fd.readable_mut().await?;
+// ... a read has found nothing
+guard.clear_ready();
+")]
         pub fn clear_ready(&mut self) {
             self.noted.clear(&*self.fd, open());
             self.noted.0 = None;
         }
 
         /// Like [`clear_ready`](Self::clear_ready), for these bits of it only.
-        #[doc = example!("use crossover_runtime::io::{Interest, Ready};\n\nlet mut guard = fd.ready_mut(Interest::READABLE | Interest::WRITABLE).await?;\n// ... a read has found nothing\nguard.clear_ready_matching(Ready::READABLE);")]
+        #[doc = example!("
+use crossover_runtime::io::{Interest, Ready};
+
+let mut guard = fd.ready_mut(Interest::READABLE | Interest::WRITABLE).await?;
+// ... a read has found nothing
+guard.clear_ready_matching(Ready::READABLE);
+")]
         pub fn clear_ready_matching(&mut self, ready: Ready) {
             self.noted.clear(&*self.fd, ready & open());
         }
@@ -87,7 +97,10 @@ macro_rules! guard {
         }
 
         /// What was ready, and has not been cleared by this guard.
-        #[doc = example!("let guard = fd.readable_mut().await?;\nassert!(guard.ready().is_readable());")]
+        #[doc = example!("
+let guard = fd.readable_mut().await?;
+assert!(guard.ready().is_readable());
+")]
         pub fn ready(&self) -> Ready {
             self.noted.ready()
         }
@@ -126,13 +139,19 @@ impl<'a, T> AsyncFdReadyGuard<'a, T> {
     }
 
     /// The descriptor.
-    #[doc = example!("let guard = fd.readable().await?;\nprintln!(\"{:?}\", guard.get_ref());")]
+    #[doc = example!(r#"
+let guard = fd.readable().await?;
+println!("{:?}", guard.get_ref());
+"#)]
     pub fn get_ref(&self) -> &'a AsyncFd<T> {
         self.fd
     }
 
     /// The descriptor's owner.
-    #[doc = example!("let guard = fd.readable().await?;\nprintln!(\"{:?}\", guard.get_inner());")]
+    #[doc = example!(r#"
+let guard = fd.readable().await?;
+println!("{:?}", guard.get_inner());
+"#)]
     pub fn get_inner(&self) -> &'a T {
         self.fd.get_ref()
     }
@@ -159,7 +178,10 @@ impl<'a, T> AsyncFdReadyMutGuard<'a, T> {
     ///
     /// # Errors
     /// [`TryIoError`] when it would block; the attempt's own result otherwise.
-    #[doc = example!("let mut guard = fd.writable_mut().await?;\nlet written = guard.try_io(|fd| Ok(rustix::io::write(fd.get_mut(), b\"hello\")?));")]
+    #[doc = example!(r#"
+let mut guard = fd.writable_mut().await?;
+let written = guard.try_io(|fd| Ok(rustix::io::write(fd.get_mut(), b"hello")?));
+"#)]
     pub fn try_io<R>(
         &mut self,
         attempt: impl FnOnce(&mut AsyncFd<T>) -> io::Result<R>,

@@ -1,7 +1,9 @@
-//! `AsyncFd`: readiness for any descriptor that the operating system can watch (pidfds, pipes, eventfds, ...).
+//! `AsyncFd`: readiness for any descriptor that the operating system can watch (pidfds, pipes, eventfds,
+//! ...).
 //!
-//! The descriptor is asked for anew whenever it is needed, by the function that came with the registration: `as_fd` where
-//! that is offered, else `as_raw_fd`, whose descriptor the caller of an `unsafe` function has vouched for.
+//! The descriptor is asked for anew whenever it is needed, by the function that came with the registration:
+//! `as_fd` where that is offered, else `as_raw_fd`, whose descriptor the caller of an `unsafe` function has
+//! vouched for.
 
 mod guard;
 
@@ -23,9 +25,10 @@ use crate::runtime::Handle;
 
 /// A descriptor whose readiness can be awaited.
 ///
-/// The descriptor must be in non-blocking mode when it is read or written; watching alone (a pidfd, say) asks for
-/// nothing. Readiness is edge-triggered: it stays set until [`AsyncFdReadyGuard::try_io`] meets `WouldBlock`, or
-/// [`AsyncFdReadyGuard::clear_ready`] takes it back. Regular files are refused by the operating system.
+/// The descriptor must be in non-blocking mode when it is read or written; watching alone (a pidfd, say) asks
+/// for nothing. Readiness is edge-triggered: it stays set until [`AsyncFdReadyGuard::try_io`] meets
+/// `WouldBlock`, or [`AsyncFdReadyGuard::clear_ready`] takes it back. Regular files are refused by the
+/// operating system.
 ///
 /// # Example
 /// A process is awaited.
@@ -59,8 +62,8 @@ impl<T> AsFd for Watched<T> {
 }
 
 impl<T: AsFd> AsyncFd<T> {
-    /// Registers `inner` with the current runtime, for reading and writing. For what is only [`AsRawFd`], and so cannot promise
-    /// that its descriptor is open, see [`register`](Self::register).
+    /// Registers `inner` with the current runtime, for reading and writing. For what is only [`AsRawFd`], and
+    /// so cannot promise that its descriptor is open, see [`register`](Self::register).
     ///
     /// # Errors
     /// When the operating system cannot watch it, and after the runtime's shutdown.
@@ -110,7 +113,8 @@ impl<T: AsFd> AsyncFd<T> {
         AsyncFd::watch(inner, T::as_fd)
     }
 
-    /// Like [`try_new`](Self::try_new). `interest` is there for tokio's sake: everything is watched in any case.
+    /// Like [`try_new`](Self::try_new). `interest` is there for tokio's sake: everything is watched in any
+    /// case.
     ///
     /// # Example
     /// See [`with_interest`](Self::with_interest).
@@ -122,8 +126,8 @@ impl<T: AsFd> AsyncFd<T> {
 }
 
 impl<T: AsRawFd> AsyncFd<T> {
-    /// Registers `inner` with the current runtime, for reading and writing; for owners that are not `AsFd` (else see
-    /// [`new`](Self::new)).
+    /// Registers `inner` with the current runtime, for reading and writing; for owners that are not `AsFd`
+    /// (else see [`new`](Self::new)).
     ///
     /// # Errors
     /// When the operating system cannot watch it, and after the runtime's shutdown. The error holds `inner`.
@@ -132,8 +136,9 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// Outside of a runtime.
     ///
     /// # Safety
-    /// Until the `AsyncFd` is dropped or taken apart, `inner.as_raw_fd()` returns one and the same descriptor, which stays open and
-    /// refers to the same open file. One that is negative is allowed here: it is refused by an error.
+    /// Until the `AsyncFd` is dropped or taken apart, `inner.as_raw_fd()` returns one and the same
+    /// descriptor, which stays open and refers to the same open file. One that is negative is allowed here:
+    /// it is refused by an error.
     ///
     /// # Example
     /// ```
@@ -167,7 +172,8 @@ impl<T: AsRawFd> AsyncFd<T> {
         AsyncFd::watch(inner, borrow)
     }
 
-    /// Like [`register`](Self::register). `interest` is there for tokio's sake: everything is watched in any case.
+    /// Like [`register`](Self::register). `interest` is there for tokio's sake: everything is watched in any
+    /// case.
     ///
     /// # Safety
     /// As of [`register`](Self::register).
@@ -199,13 +205,13 @@ impl<T> AsyncFd<T> {
     }
 
     /// The descriptor's owner.
-    #[doc = example!("println!(\"{:?}\", fd.get_ref());")]
+    #[doc = example!(r#"println!("{:?}", fd.get_ref());"#)]
     pub fn get_ref(&self) -> &T {
         &self.inner.get().owner
     }
 
     /// The descriptor's owner. Do not replace it by another one: the registration belongs to this descriptor.
-    #[doc = example!("println!(\"{:?}\", fd.get_mut());")]
+    #[doc = example!(r#"println!("{:?}", fd.get_mut());"#)]
     pub fn get_mut(&mut self) -> &mut T {
         &mut self.inner.get_mut().owner
     }
@@ -223,14 +229,26 @@ impl<T> AsyncFd<T> {
     ///
     /// # Cancel safety
     /// Cancel safe.
-    #[doc = example!("use crossover_runtime::io::Interest;\n\nlet guard = fd.ready(Interest::READABLE | Interest::WRITABLE).await?;\nif guard.ready().is_readable() {\n    println!(\"there is something\");\n}")]
+    #[doc = example!(r#"
+use crossover_runtime::io::Interest;
+
+let guard = fd.ready(Interest::READABLE | Interest::WRITABLE).await?;
+if guard.ready().is_readable() {
+    println!("there is something");
+}
+"#)]
     pub async fn ready(&self, interest: Interest) -> io::Result<AsyncFdReadyGuard<'_, T>> {
         let event = self.inner.ready(interest).await?;
         Ok(AsyncFdReadyGuard::new(self, event))
     }
 
     /// Like [`ready`](Self::ready), for a guard that lends the owner out mutably.
-    #[doc = example!("use crossover_runtime::io::Interest;\n\nlet mut guard = fd.ready_mut(Interest::READABLE).await?;\nprintln!(\"{:?}\", guard.get_inner_mut());")]
+    #[doc = example!(r#"
+use crossover_runtime::io::Interest;
+
+let mut guard = fd.ready_mut(Interest::READABLE).await?;
+println!("{:?}", guard.get_inner_mut());
+"#)]
     pub async fn ready_mut(&mut self, interest: Interest) -> io::Result<AsyncFdReadyMutGuard<'_, T>> {
         let event = self.inner.ready(interest).await?;
         Ok(AsyncFdReadyMutGuard::new(self, event))
@@ -240,13 +258,26 @@ impl<T> AsyncFd<T> {
     ///
     /// # Cancel safety
     /// Cancel safe.
-    #[doc = example!("let mut buffer = [0; 64];\nlet count = loop {\n    let mut guard = fd.readable().await?;\n    match guard.try_io(|fd| Ok(rustix::io::read(fd, &mut buffer)?)) {\n        Ok(result) => break result?,\n        Err(_would_block) => continue,\n    }\n};\nprintln!(\"{:?}\", &buffer[..count]);")]
+    #[doc = example!(r#"
+let mut buffer = [0; 64];
+let count = loop {
+    let mut guard = fd.readable().await?;
+    match guard.try_io(|fd| Ok(rustix::io::read(fd, &mut buffer)?)) {
+        Ok(result) => break result?,
+        Err(_would_block) => continue,
+    }
+};
+println!("{:?}", &buffer[..count]);
+"#)]
     pub async fn readable(&self) -> io::Result<AsyncFdReadyGuard<'_, T>> {
         self.ready(Interest::READABLE).await
     }
 
     /// Like [`readable`](Self::readable), for a guard that lends the owner out mutably.
-    #[doc = example!("let mut guard = fd.readable_mut().await?;\nprintln!(\"{:?}\", guard.get_inner_mut());")]
+    #[doc = example!(r#"
+let mut guard = fd.readable_mut().await?;
+println!("{:?}", guard.get_inner_mut());
+"#)]
     pub async fn readable_mut(&mut self) -> io::Result<AsyncFdReadyMutGuard<'_, T>> {
         self.ready_mut(Interest::READABLE).await
     }
@@ -255,19 +286,28 @@ impl<T> AsyncFd<T> {
     ///
     /// # Cancel safety
     /// Cancel safe.
-    #[doc = example!("let mut guard = fd.writable().await?;\nlet written = guard.try_io(|fd| Ok(rustix::io::write(fd, b\"hello\")?));")]
+    #[doc = example!(r#"
+let mut guard = fd.writable().await?;
+let written = guard.try_io(|fd| Ok(rustix::io::write(fd, b"hello")?));
+"#)]
     pub async fn writable(&self) -> io::Result<AsyncFdReadyGuard<'_, T>> {
         self.ready(Interest::WRITABLE).await
     }
 
     /// Like [`writable`](Self::writable), for a guard that lends the owner out mutably.
-    #[doc = example!("let mut guard = fd.writable_mut().await?;\nprintln!(\"{:?}\", guard.get_inner_mut());")]
+    #[doc = example!(r#"
+let mut guard = fd.writable_mut().await?;
+println!("{:?}", guard.get_inner_mut());
+"#)]
     pub async fn writable_mut(&mut self) -> io::Result<AsyncFdReadyMutGuard<'_, T>> {
         self.ready_mut(Interest::WRITABLE).await
     }
 
     /// Like [`readable`](Self::readable); of all callers, the latest is woken.
-    #[doc = example!("let guard = std::future::poll_fn(|cx| fd.poll_read_ready(cx)).await?;\nassert!(guard.ready().is_readable());")]
+    #[doc = example!("
+let guard = std::future::poll_fn(|cx| fd.poll_read_ready(cx)).await?;
+assert!(guard.ready().is_readable());
+")]
     pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<AsyncFdReadyGuard<'_, T>>> {
         let event = ready!(self.inner.poll_ready(cx, Direction::Read))?;
         Poll::Ready(Ok(AsyncFdReadyGuard::new(self, event)))
@@ -283,7 +323,10 @@ impl<T> AsyncFd<T> {
     }
 
     /// Like [`writable`](Self::writable); of all callers, the latest is woken.
-    #[doc = example!("let guard = std::future::poll_fn(|cx| fd.poll_write_ready(cx)).await?;\nassert!(guard.ready().is_writable());")]
+    #[doc = example!("
+let guard = std::future::poll_fn(|cx| fd.poll_write_ready(cx)).await?;
+assert!(guard.ready().is_writable());
+")]
     pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<AsyncFdReadyGuard<'_, T>>> {
         let event = ready!(self.inner.poll_ready(cx, Direction::Write))?;
         Poll::Ready(Ok(AsyncFdReadyGuard::new(self, event)))
@@ -298,11 +341,18 @@ impl<T> AsyncFd<T> {
         Poll::Ready(Ok(AsyncFdReadyMutGuard::new(self, event)))
     }
 
-    /// Repeats `attempt` until it returns something else than `WouldBlock`, waiting in between. Any number of tasks may wait.
+    /// Repeats `attempt` until it returns something else than `WouldBlock`, waiting in between. Any number of
+    /// tasks may wait.
     ///
     /// # Cancel safety
     /// Cancel safe as far as `attempt` is: it is not interrupted.
-    #[doc = example!("use crossover_runtime::io::Interest;\n\nlet mut buffer = [0; 64];\nlet count = fd.async_io(Interest::READABLE, |fd| Ok(rustix::io::read(fd, &mut buffer)?)).await?;\nprintln!(\"{:?}\", &buffer[..count]);")]
+    #[doc = example!(r#"
+use crossover_runtime::io::Interest;
+
+let mut buffer = [0; 64];
+let count = fd.async_io(Interest::READABLE, |fd| Ok(rustix::io::read(fd, &mut buffer)?)).await?;
+println!("{:?}", &buffer[..count]);
+"#)]
     pub async fn async_io<R>(
         &self,
         interest: Interest,
@@ -312,7 +362,12 @@ impl<T> AsyncFd<T> {
     }
 
     /// Like [`async_io`](Self::async_io), with the owner borrowed mutably.
-    #[doc = example!("use crossover_runtime::io::Interest;\n\nlet count = fd.async_io_mut(Interest::WRITABLE, |fd| Ok(rustix::io::write(fd, b\"hello\")?)).await?;\nprintln!(\"{count} bytes\");")]
+    #[doc = example!(r#"
+use crossover_runtime::io::Interest;
+
+let count = fd.async_io_mut(Interest::WRITABLE, |fd| Ok(rustix::io::write(fd, b"hello")?)).await?;
+println!("{count} bytes");
+"#)]
     pub async fn async_io_mut<R>(
         &mut self,
         interest: Interest,
@@ -325,13 +380,23 @@ impl<T> AsyncFd<T> {
     ///
     /// # Errors
     /// `WouldBlock`, without an attempt, when `interest` is not ready; else what `attempt` returns.
-    #[doc = example!("use crossover_runtime::io::Interest;\n\nlet count = fd.try_io(Interest::WRITABLE, |fd| Ok(rustix::io::write(fd, b\"hello\")?))?;\nprintln!(\"{count} bytes\");")]
+    #[doc = example!(r#"
+use crossover_runtime::io::Interest;
+
+let count = fd.try_io(Interest::WRITABLE, |fd| Ok(rustix::io::write(fd, b"hello")?))?;
+println!("{count} bytes");
+"#)]
     pub fn try_io<R>(&self, interest: Interest, attempt: impl FnOnce(&T) -> io::Result<R>) -> io::Result<R> {
         self.inner.try_io(interest, || attempt(self.get_ref()))
     }
 
     /// Like [`try_io`](Self::try_io), with the owner borrowed mutably.
-    #[doc = example!("use crossover_runtime::io::Interest;\n\nlet count = fd.try_io_mut(Interest::WRITABLE, |fd| Ok(rustix::io::write(fd, b\"hello\")?))?;\nprintln!(\"{count} bytes\");")]
+    #[doc = example!(r#"
+use crossover_runtime::io::Interest;
+
+let count = fd.try_io_mut(Interest::WRITABLE, |fd| Ok(rustix::io::write(fd, b"hello")?))?;
+println!("{count} bytes");
+"#)]
     pub fn try_io_mut<R>(
         &mut self,
         interest: Interest,
@@ -359,7 +424,8 @@ impl<T: fmt::Debug> fmt::Debug for AsyncFd<T> {
     }
 }
 
-/// The operating system cannot watch a descriptor, or the runtime has shut down; holds the descriptor's owner.
+/// The operating system cannot watch a descriptor, or the runtime has shut down; holds the descriptor's
+/// owner.
 ///
 /// # Example
 /// ```

@@ -14,15 +14,23 @@ macro_rules! datagrams {
 
             /// Hands the socket to the standard library. It stays in non-blocking mode.
             #[doc = concat!(
-                "\n# Example\n```\n# fn example(socket: ", $path, ") -> std::io::Result<()> {\n",
-                "let socket: ", $std_path, " = socket.into_std()?;\nsocket.set_nonblocking(false)?;\n# Ok(())\n# }\n```"
+                "
+# Example
+```
+# fn example(socket: ", $path, ") -> std::io::Result<()> {
+",
+                "let socket: ", $std_path, " = socket.into_std()?;
+socket.set_nonblocking(false)?;
+# Ok(())
+# }
+```"
             )]
             pub fn into_std(self) -> std::io::Result<$std> {
                 Ok(self.inner.into_inner())
             }
 
             /// The address of this side.
-            #[doc = $crate::net::forms::example!($path, "println!(\"{:?}\", socket.local_addr()?);")]
+            #[doc = $crate::net::forms::example!($path, r#"println!("{:?}", socket.local_addr()?);"#)]
             pub fn local_addr(&self) -> std::io::Result<$address> {
                 Ok(self.evented().get().local_addr()?.into())
             }
@@ -31,17 +39,27 @@ macro_rules! datagrams {
             ///
             /// # Errors
             /// When it is not connected.
-            #[doc = $crate::net::forms::example!($path, "println!(\"{:?}\", socket.peer_addr()?);")]
+            #[doc = $crate::net::forms::example!($path, r#"println!("{:?}", socket.peer_addr()?);"#)]
             pub fn peer_addr(&self) -> std::io::Result<$address> {
                 Ok(self.evented().get().peer_addr()?.into())
             }
 
-            /// Waits until a datagram can be received. Any number of tasks may wait. The readiness may be stale:
-            /// [`try_recv`](Self::try_recv) may still return `WouldBlock`.
+            /// Waits until a datagram can be received. Any number of tasks may wait. The readiness may be
+            /// stale: [`try_recv`](Self::try_recv) may still return `WouldBlock`.
             ///
             /// # Cancel safety
             /// Cancel safe: whoever waits next hears of the readiness, too.
-            #[doc = $crate::net::forms::example!($path, "let mut buffer = [0; 1500];\nlet count = loop {\n    socket.readable().await?;\n    match socket.try_recv(&mut buffer) {\n        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,\n        result => break result?,\n    }\n};\nprintln!(\"{:?}\", &buffer[..count]);")]
+            #[doc = $crate::net::forms::example!($path, r#"
+let mut buffer = [0; 1500];
+let count = loop {
+    socket.readable().await?;
+    match socket.try_recv(&mut buffer) {
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
+        result => break result?,
+    }
+};
+println!("{:?}", &buffer[..count]);
+"#)]
             pub async fn readable(&self) -> std::io::Result<()> {
                 self.evented().ready(crate::io::Interest::READABLE).await.map(drop)
             }
@@ -51,7 +69,10 @@ macro_rules! datagrams {
             ///
             /// # Cancel safety
             /// Cancel safe: whoever waits next hears of the readiness, too.
-            #[doc = $crate::net::forms::example!($path, "socket.writable().await?;\nsocket.try_send(b\"hello\")?;")]
+            #[doc = $crate::net::forms::example!($path, r#"
+socket.writable().await?;
+socket.try_send(b"hello")?;
+"#)]
             pub async fn writable(&self) -> std::io::Result<()> {
                 self.evented().ready(crate::io::Interest::WRITABLE).await.map(drop)
             }
@@ -59,18 +80,19 @@ macro_rules! datagrams {
             /// Sends a datagram to the address that the socket is connected to, and returns its length.
             ///
             /// # Errors
-            /// When it is not connected, the datagram is too long, or an earlier one came back (`ConnectionRefused`).
+            /// When it is not connected, the datagram is too long, or an earlier one came back
+            /// (`ConnectionRefused`).
             ///
             /// # Cancel safety
             /// Cancel safe: it was sent only if this returns.
-            #[doc = $crate::net::forms::example!($path, "socket.send(b\"hello\").await?;")]
+            #[doc = $crate::net::forms::example!($path, r#"socket.send(b"hello").await?;"#)]
             pub async fn send(&self, data: &[u8]) -> std::io::Result<usize> {
                 let attempt = || self.evented().get().send(data);
                 self.evented().async_io(crate::io::Interest::WRITABLE, attempt).await
             }
 
             /// Like [`send`](Self::send); of all callers, the latest is woken.
-            #[doc = $crate::net::forms::example!($path, "std::future::poll_fn(|cx| socket.poll_send(cx, b\"hello\")).await?;")]
+            #[doc = $crate::net::forms::example!($path, r#"std::future::poll_fn(|cx| socket.poll_send(cx, b"hello")).await?;"#)]
             pub fn poll_send(
                 &self,
                 cx: &mut std::task::Context<'_>,
@@ -83,27 +105,35 @@ macro_rules! datagrams {
             ///
             /// # Errors
             /// Also `WouldBlock`, when there is no room: then wait for [`writable`](Self::writable).
-            #[doc = $crate::net::forms::example!($path, "socket.try_send(b\"hello\")?;")]
+            #[doc = $crate::net::forms::example!($path, r#"socket.try_send(b"hello")?;"#)]
             pub fn try_send(&self, data: &[u8]) -> std::io::Result<usize> {
                 self.evented().try_io(crate::io::Interest::WRITABLE, || self.evented().get().send(data))
             }
 
-            /// Receives a datagram into `buffer`, and returns its length; what does not fit is lost. From a connected
-            /// socket's peer only. Any number of tasks may wait.
+            /// Receives a datagram into `buffer`, and returns its length; what does not fit is lost. From a
+            /// connected socket's peer only. Any number of tasks may wait.
             ///
             /// # Errors
             /// Also that an earlier datagram to the peer came back (`ConnectionRefused`).
             ///
             /// # Cancel safety
             /// Cancel safe: it was received only if this returns.
-            #[doc = $crate::net::forms::example!($path, "let mut buffer = [0; 1500];\nlet count = socket.recv(&mut buffer).await?;\nprintln!(\"{:?}\", &buffer[..count]);")]
+            #[doc = $crate::net::forms::example!($path, r#"
+let mut buffer = [0; 1500];
+let count = socket.recv(&mut buffer).await?;
+println!("{:?}", &buffer[..count]);
+"#)]
             pub async fn recv(&self, buffer: &mut [u8]) -> std::io::Result<usize> {
                 let attempt = || self.evented().get().recv(buffer);
                 self.evented().async_io(crate::io::Interest::READABLE, attempt).await
             }
 
             /// Like [`recv`](Self::recv); of all callers, the latest is woken.
-            #[doc = $crate::net::forms::example!($path, "let mut buffer = [0; 1500];\nlet count = std::future::poll_fn(|cx| socket.poll_recv(cx, &mut buffer)).await?;\nprintln!(\"{:?}\", &buffer[..count]);")]
+            #[doc = $crate::net::forms::example!($path, r#"
+let mut buffer = [0; 1500];
+let count = std::future::poll_fn(|cx| socket.poll_recv(cx, &mut buffer)).await?;
+println!("{:?}", &buffer[..count]);
+"#)]
             pub fn poll_recv<B: $crate::net::RecvBuffer + ?Sized>(
                 &self,
                 cx: &mut std::task::Context<'_>,
@@ -118,17 +148,26 @@ macro_rules! datagrams {
             ///
             /// # Errors
             /// Also `WouldBlock`, when there is none: then wait for [`readable`](Self::readable).
-            #[doc = $crate::net::forms::example!($path, "let mut buffer = [0; 1500];\nlet count = socket.try_recv(&mut buffer)?;\nprintln!(\"{:?}\", &buffer[..count]);")]
+            #[doc = $crate::net::forms::example!($path, r#"
+let mut buffer = [0; 1500];
+let count = socket.try_recv(&mut buffer)?;
+println!("{:?}", &buffer[..count]);
+"#)]
             pub fn try_recv(&self, buffer: &mut [u8]) -> std::io::Result<usize> {
                 self.evented().try_io(crate::io::Interest::READABLE, || self.evented().get().recv(buffer))
             }
 
-            /// Like [`recv`](Self::recv), to the end of `buffer` (a `Vec<u8>`, `BytesMut`, ...), whose length grows by the
-            /// datagram's. What does not fit into its next piece of spare capacity is lost: reserve enough.
+            /// Like [`recv`](Self::recv), to the end of `buffer` (a `Vec<u8>`, `BytesMut`, ...), whose length
+            /// grows by the datagram's. What does not fit into its next piece of spare capacity is lost:
+            /// reserve enough.
             ///
             /// # Cancel safety
             /// Cancel safe.
-            #[doc = $crate::net::forms::example!($path, "let mut buffer = Vec::with_capacity(1500);\nlet count = socket.recv_buf(&mut buffer).await?;\nassert_eq!(buffer.len(), count);")]
+            #[doc = $crate::net::forms::example!($path, "
+let mut buffer = Vec::with_capacity(1500);
+let count = socket.recv_buf(&mut buffer).await?;
+assert_eq!(buffer.len(), count);
+")]
             pub async fn recv_buf<B: bytes::BufMut>(&self, buffer: &mut B) -> std::io::Result<usize> {
                 let attempt = || $crate::net::buffer::read_buf(self.evented().get(), buffer);
                 self.evented().async_io(crate::io::Interest::READABLE, attempt).await
@@ -138,7 +177,11 @@ macro_rules! datagrams {
             ///
             /// # Errors
             /// Also `WouldBlock`, when there is no datagram: then wait for [`readable`](Self::readable).
-            #[doc = $crate::net::forms::example!($path, "let mut buffer = Vec::with_capacity(1500);\nlet count = socket.try_recv_buf(&mut buffer)?;\nassert_eq!(buffer.len(), count);")]
+            #[doc = $crate::net::forms::example!($path, "
+let mut buffer = Vec::with_capacity(1500);
+let count = socket.try_recv_buf(&mut buffer)?;
+assert_eq!(buffer.len(), count);
+")]
             pub fn try_recv_buf<B: bytes::BufMut>(&self, buffer: &mut B) -> std::io::Result<usize> {
                 let attempt = || $crate::net::buffer::read_buf(self.evented().get(), buffer);
                 self.evented().try_io(crate::io::Interest::READABLE, attempt)
@@ -148,7 +191,11 @@ macro_rules! datagrams {
             ///
             /// # Cancel safety
             /// Cancel safe: it was received only if this returns.
-            #[doc = $crate::net::forms::example!($path, "let mut buffer = [0; 1500];\nlet (count, from) = socket.recv_from(&mut buffer).await?;\nprintln!(\"{from:?}: {:?}\", &buffer[..count]);")]
+            #[doc = $crate::net::forms::example!($path, r#"
+let mut buffer = [0; 1500];
+let (count, from) = socket.recv_from(&mut buffer).await?;
+println!("{from:?}: {:?}", &buffer[..count]);
+"#)]
             pub async fn recv_from(&self, buffer: &mut [u8]) -> std::io::Result<(usize, $address)> {
                 let attempt = || self.evented().get().recv_from(buffer);
                 let (count, from) = self.evented().async_io(crate::io::Interest::READABLE, attempt).await?;
@@ -156,7 +203,11 @@ macro_rules! datagrams {
             }
 
             /// Like [`recv_from`](Self::recv_from); of all callers, the latest is woken.
-            #[doc = $crate::net::forms::example!($path, "let mut buffer = [0; 1500];\nlet (count, from) = std::future::poll_fn(|cx| socket.poll_recv_from(cx, &mut buffer)).await?;\nprintln!(\"{from:?}: {:?}\", &buffer[..count]);")]
+            #[doc = $crate::net::forms::example!($path, r#"
+let mut buffer = [0; 1500];
+let (count, from) = std::future::poll_fn(|cx| socket.poll_recv_from(cx, &mut buffer)).await?;
+println!("{from:?}: {:?}", &buffer[..count]);
+"#)]
             pub fn poll_recv_from<B: $crate::net::RecvBuffer + ?Sized>(
                 &self,
                 cx: &mut std::task::Context<'_>,
@@ -172,7 +223,11 @@ macro_rules! datagrams {
             ///
             /// # Errors
             /// Also `WouldBlock`, when there is none: then wait for [`readable`](Self::readable).
-            #[doc = $crate::net::forms::example!($path, "let mut buffer = [0; 1500];\nlet (count, from) = socket.try_recv_from(&mut buffer)?;\nprintln!(\"{from:?}: {:?}\", &buffer[..count]);")]
+            #[doc = $crate::net::forms::example!($path, r#"
+let mut buffer = [0; 1500];
+let (count, from) = socket.try_recv_from(&mut buffer)?;
+println!("{from:?}: {:?}", &buffer[..count]);
+"#)]
             pub fn try_recv_from(&self, buffer: &mut [u8]) -> std::io::Result<(usize, $address)> {
                 let attempt = || self.evented().get().recv_from(buffer);
                 let (count, from) = self.evented().try_io(crate::io::Interest::READABLE, attempt)?;
@@ -183,7 +238,11 @@ macro_rules! datagrams {
             ///
             /// # Cancel safety
             /// Cancel safe.
-            #[doc = $crate::net::forms::example!($path, "let mut buffer = Vec::with_capacity(1500);\nlet (count, from) = socket.recv_buf_from(&mut buffer).await?;\nprintln!(\"{count} bytes of {from:?}\");")]
+            #[doc = $crate::net::forms::example!($path, r#"
+let mut buffer = Vec::with_capacity(1500);
+let (count, from) = socket.recv_buf_from(&mut buffer).await?;
+println!("{count} bytes of {from:?}");
+"#)]
             pub async fn recv_buf_from<B: bytes::BufMut>(
                 &self,
                 buffer: &mut B,
@@ -196,7 +255,11 @@ macro_rules! datagrams {
             ///
             /// # Errors
             /// Also `WouldBlock`, when there is no datagram: then wait for [`readable`](Self::readable).
-            #[doc = $crate::net::forms::example!($path, "let mut buffer = Vec::with_capacity(1500);\nlet (count, from) = socket.try_recv_buf_from(&mut buffer)?;\nprintln!(\"{count} bytes of {from:?}\");")]
+            #[doc = $crate::net::forms::example!($path, r#"
+let mut buffer = Vec::with_capacity(1500);
+let (count, from) = socket.try_recv_buf_from(&mut buffer)?;
+println!("{count} bytes of {from:?}");
+"#)]
             pub fn try_recv_buf_from<B: bytes::BufMut>(
                 &self,
                 buffer: &mut B,

@@ -1,8 +1,8 @@
-//! The functions that sockets share, each written once, as macros: a type that has a private `evented()` (its `Evented`)
-//! invokes those that fit it. They only forward; the work is done in `Evented`.
+//! The functions that sockets share, each written once, as macros: a type that has a private `evented()` (its
+//! `Evented`) invokes those that fit it. They only forward; the work is done in `Evented`.
 //!
-//! Macros and not one generic socket, because people should see `TcpStream` in their errors and in the docs, and
-//! because the I/O traits are foreign, which rules one implementation for all types out.
+//! Macros and not one generic socket, because people should see `TcpStream` in their errors and in the docs,
+//! and because the I/O traits are foreign, which rules one implementation for all types out.
 //!
 //! | macro | functions | for |
 //! |---|---|---|
@@ -34,7 +34,8 @@ pub(in crate::net) use example;
 macro_rules! readiness {
     ($socket:ty, $path:literal) => {
         impl $socket {
-            /// Waits until any of `interest` is ready. Any number of tasks may wait. The readiness may be stale: a
+            /// Waits until any of `interest` is ready. Any number of tasks may wait. The readiness may be
+            /// stale: a
             /// `try_` function may still return `WouldBlock`.
             ///
             /// # Errors
@@ -42,7 +43,12 @@ macro_rules! readiness {
             ///
             /// # Cancel safety
             /// Cancel safe: whoever waits next hears of the readiness, too.
-            #[doc = $crate::net::forms::example!($path, "use crossover_runtime::io::Interest;\n\nlet ready = socket.ready(Interest::READABLE | Interest::WRITABLE).await?;\nprintln!(\"read: {}, write: {}\", ready.is_readable(), ready.is_writable());")]
+            #[doc = $crate::net::forms::example!($path, r#"
+use crossover_runtime::io::Interest;
+
+let ready = socket.ready(Interest::READABLE | Interest::WRITABLE).await?;
+println!("read: {}, write: {}", ready.is_readable(), ready.is_writable());
+"#)]
             pub async fn ready(&self, interest: crate::io::Interest) -> std::io::Result<crate::io::Ready> {
                 Ok(self.evented().ready(interest).await?.ready)
             }
@@ -55,13 +61,19 @@ pub(in crate::net) use readiness;
 macro_rules! own_io {
     ($socket:ty, $path:literal) => {
         impl $socket {
-            /// One attempt at I/O of your own on this socket; its `WouldBlock` clears the readiness. Return that only when
-            /// the system did, else later waits wait for an event that does not come. `attempt` should not use this
-            /// socket's own `try_` functions, which would clear the readiness on their part.
+            /// One attempt at I/O of your own on this socket; its `WouldBlock` clears the readiness. Return
+            /// that only when the system did, else later waits wait for an event that does not come.
+            /// `attempt` should not use this socket's own `try_` functions, which would clear the readiness
+            /// on their part.
             ///
             /// # Errors
             /// `WouldBlock`, without an attempt, when `interest` is not ready; else what `attempt` returns.
-            #[doc = $crate::net::forms::example!($path, "use crossover_runtime::io::Interest;\n\nlet bytes = socket.try_io(Interest::READABLE, || Ok(rustix::io::ioctl_fionread(socket)?))?;\nprintln!(\"{bytes} bytes can be read\");")]
+            #[doc = $crate::net::forms::example!($path, r#"
+use crossover_runtime::io::Interest;
+
+let bytes = socket.try_io(Interest::READABLE, || Ok(rustix::io::ioctl_fionread(socket)?))?;
+println!("{bytes} bytes can be read");
+"#)]
             pub fn try_io<R>(
                 &self,
                 interest: crate::io::Interest,
@@ -70,12 +82,18 @@ macro_rules! own_io {
                 self.evented().try_io(interest, attempt)
             }
 
-            /// Repeats `attempt`, I/O of your own on this socket, until it returns something else than `WouldBlock`,
-            /// waiting for `interest` in between. Any number of tasks may wait.
+            /// Repeats `attempt`, I/O of your own on this socket, until it returns something else than
+            /// `WouldBlock`, waiting for `interest` in between. Any number of tasks may wait.
             ///
             /// # Cancel safety
             /// Cancel safe as far as `attempt` is: it is not interrupted.
-            #[doc = $crate::net::forms::example!($path, "use crossover_runtime::io::Interest;\n\nlet mut buffer = [0; 64];\nlet count = socket.async_io(Interest::READABLE, || Ok(rustix::io::read(socket, &mut buffer)?)).await?;\nprintln!(\"{:?}\", &buffer[..count]);")]
+            #[doc = $crate::net::forms::example!($path, r#"
+use crossover_runtime::io::Interest;
+
+let mut buffer = [0; 64];
+let count = socket.async_io(Interest::READABLE, || Ok(rustix::io::read(socket, &mut buffer)?)).await?;
+println!("{:?}", &buffer[..count]);
+"#)]
             pub async fn async_io<R>(
                 &self,
                 interest: crate::io::Interest,
@@ -85,7 +103,11 @@ macro_rules! own_io {
             }
 
             /// The pending error of the socket, which is cleared.
-            #[doc = $crate::net::forms::example!($path, "if let Some(error) = socket.take_error()? {\n    println!(\"{error}\");\n}")]
+            #[doc = $crate::net::forms::example!($path, r#"
+if let Some(error) = socket.take_error()? {
+    println!("{error}");
+}
+"#)]
             pub fn take_error(&self) -> std::io::Result<Option<std::io::Error>> {
                 self.evented().get().take_error()
             }
@@ -122,8 +144,8 @@ pub(in crate::net) use descriptor;
 macro_rules! from_std {
     ($socket:ident, $std:ty, $path:literal, $std_path:literal) => {
         impl $socket {
-            /// Takes over a socket of the standard library, and sets it to non-blocking mode (tokio leaves that to you, and
-            /// blocks its threads where you forget it).
+            /// Takes over a socket of the standard library, and sets it to non-blocking mode (tokio leaves
+            /// that to you, and blocks its threads where you forget it).
             ///
             /// # Errors
             /// When the system cannot watch it, and after the runtime's shutdown.
@@ -131,9 +153,16 @@ macro_rules! from_std {
             /// # Panics
             /// Outside of a runtime.
             #[doc = concat!(
-                "\n# Example\n```\n# fn example(std_socket: ", $std_path, ") -> std::io::Result<()> {\n",
-                "let socket = ", $path, "::from_std(std_socket)?;\n# drop(socket); Ok(())\n# }\n```"
-            )]
+                                "
+# Example
+```
+# fn example(std_socket: ", $std_path, ") -> std::io::Result<()> {
+",
+                                "let socket = ", $path, "::from_std(std_socket)?;
+# drop(socket); Ok(())
+# }
+```"
+                            )]
             #[track_caller]
             pub fn from_std(socket: $std) -> std::io::Result<$socket> {
                 socket.set_nonblocking(true)?;
@@ -165,8 +194,15 @@ macro_rules! options {
         impl $socket {$(
             $(#[$get_doc])*
             #[doc = concat!(
-                "\n# Example\n```\n# fn example(socket: &", $path, ") -> std::io::Result<()> {\n",
-                "println!(\"{:?}\", socket.", stringify!($get), "()?);\n# Ok(())\n# }\n```"
+                "
+# Example
+```
+# fn example(socket: &", $path, ") -> std::io::Result<()> {
+",
+                "println!(\"{:?}\", socket.", stringify!($get), "()?);
+# Ok(())
+# }
+```"
             )]
             pub fn $get(&self) -> std::io::Result<$value> {
                 socket2::SockRef::from(self).$inner_get()
@@ -174,8 +210,15 @@ macro_rules! options {
 
             $(#[$set_doc])*
             #[doc = concat!(
-                "\n# Example\n```\n# fn example(socket: &", $path, ") -> std::io::Result<()> {\n",
-                "socket.", stringify!($set), "(", $sample, ")?;\n# Ok(())\n# }\n```"
+                "
+# Example
+```
+# fn example(socket: &", $path, ") -> std::io::Result<()> {
+",
+                "socket.", stringify!($set), "(", $sample, ")?;
+# Ok(())
+# }
+```"
             )]
             pub fn $set(&self, value: $value) -> std::io::Result<()> {
                 socket2::SockRef::from(self).$inner_set(value)
@@ -191,7 +234,8 @@ macro_rules! packet_options {
         $crate::net::forms::options! { $socket, $path;
             /// The type of service of outgoing IPv4 packets (DSCP and ECN).
             tos_v4 = tos_v4,
-            /// Sets the type of service of outgoing IPv4 packets (DSCP and ECN). The two bits of ECN are TCP's own.
+            /// Sets the type of service of outgoing IPv4 packets (DSCP and ECN). The two bits of ECN are
+            /// TCP's own.
             set_tos_v4 = set_tos_v4: u32, "0x10";
         }
 
@@ -206,13 +250,14 @@ macro_rules! packet_options {
         #[cfg(target_os = "linux")]
         impl $socket {
             /// The name of the network interface that it is bound to.
-            #[doc = $crate::net::forms::example!($path, "println!(\"{:?}\", socket.device()?);")]
+            #[doc = $crate::net::forms::example!($path, r#"println!("{:?}", socket.device()?);"#)]
             pub fn device(&self) -> std::io::Result<Option<Vec<u8>>> {
                 socket2::SockRef::from(self).device()
             }
 
-            /// Binds it to the network interface of this name; `None`: to none. It then hears only what comes in there.
-            #[doc = $crate::net::forms::example!($path, "socket.bind_device(Some(b\"lo\"))?;")]
+            /// Binds it to the network interface of this name; `None`: to none. It then hears only what comes
+            /// in there.
+            #[doc = $crate::net::forms::example!($path, r#"socket.bind_device(Some(b"lo"))?;"#)]
             pub fn bind_device(&self, interface: Option<&[u8]>) -> std::io::Result<()> {
                 socket2::SockRef::from(self).bind_device(interface)
             }

@@ -4,34 +4,67 @@
 macro_rules! reading {
     ($stream:ty, $path:literal) => {
         impl $stream {
-            /// Waits until a read is worth an attempt. Any number of tasks may wait. The readiness may be stale:
-            /// [`try_read`](Self::try_read) may still return `WouldBlock`.
+            /// Waits until a read is worth an attempt. Any number of tasks may wait. The readiness may be
+            /// stale: [`try_read`](Self::try_read) may still return `WouldBlock`.
             ///
             /// # Cancel safety
             /// Cancel safe: whoever waits next hears of the readiness, too.
-            #[doc = $crate::net::forms::example!($path, "let mut buffer = [0; 64];\nlet count = loop {\n    socket.readable().await?;\n    match socket.try_read(&mut buffer) {\n        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,\n        result => break result?,\n    }\n};\nprintln!(\"{:?}\", &buffer[..count]);")]
+            #[doc = $crate::net::forms::example!($path, r#"
+let mut buffer = [0; 64];
+let count = loop {
+    socket.readable().await?;
+    match socket.try_read(&mut buffer) {
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
+        result => break result?,
+    }
+};
+println!("{:?}", &buffer[..count]);
+"#)]
             pub async fn readable(&self) -> std::io::Result<()> {
                 self.evented().ready(crate::io::Interest::READABLE).await.map(drop)
             }
 
-            /// Reads what is there, up to `buffer.len()` bytes; 0 bytes mean the end of the stream (or an empty buffer).
+            /// Reads what is there, up to `buffer.len()` bytes; 0 bytes mean the end of the stream (or an
+            /// empty buffer).
             ///
             /// # Errors
             /// `WouldBlock` when there is nothing yet: then wait for [`readable`](Self::readable).
-            #[doc = $crate::net::forms::example!($path, "let mut buffer = [0; 64];\nmatch socket.try_read(&mut buffer) {\n    Ok(0) => println!(\"the end\"),\n    Ok(count) => println!(\"{:?}\", &buffer[..count]),\n    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => println!(\"nothing yet\"),\n    Err(error) => return Err(error),\n}")]
+            #[doc = $crate::net::forms::example!($path, r#"
+let mut buffer = [0; 64];
+match socket.try_read(&mut buffer) {
+    Ok(0) => println!("the end"),
+    Ok(count) => println!("{:?}", &buffer[..count]),
+    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => println!("nothing yet"),
+    Err(error) => return Err(error),
+}
+"#)]
             pub fn try_read(&self, buffer: &mut [u8]) -> std::io::Result<usize> {
                 self.evented().try_read(buffer)
             }
 
             /// Like [`try_read`](Self::try_read), into several buffers, one after the other.
-            #[doc = $crate::net::forms::example!($path, "use std::io::IoSliceMut;\n\nlet (mut head, mut body) = ([0; 8], [0; 56]);\nlet count = socket.try_read_vectored(&mut [IoSliceMut::new(&mut head), IoSliceMut::new(&mut body)])?;\nprintln!(\"{count} of {} bytes\", head.len() + body.len());")]
-            pub fn try_read_vectored(&self, buffers: &mut [std::io::IoSliceMut<'_>]) -> std::io::Result<usize> {
+            #[doc = $crate::net::forms::example!($path, r#"
+use std::io::IoSliceMut;
+
+let (mut head, mut body) = ([0; 8], [0; 56]);
+let count = socket.try_read_vectored(&mut [IoSliceMut::new(&mut head), IoSliceMut::new(&mut body)])?;
+println!("{count} of {} bytes", head.len() + body.len());
+"#)]
+            pub fn try_read_vectored(
+                &self,
+                buffers: &mut [std::io::IoSliceMut<'_>],
+            ) -> std::io::Result<usize> {
                 self.evented().try_read_vectored(buffers)
             }
 
-            /// Like [`try_read`](Self::try_read), to the end of `buffer` (a `Vec<u8>`, `BytesMut`, ...), whose length grows by
-            /// what was read. One piece of its spare capacity is filled at most; a `Vec` without any gets some.
-            #[doc = $crate::net::forms::example!($path, "let mut buffer = Vec::with_capacity(4096);\nlet count = socket.try_read_buf(&mut buffer)?;\nassert_eq!(buffer.len(), count);")]
+            /// Like [`try_read`](Self::try_read), to the end of `buffer` (a `Vec<u8>`, `BytesMut`, ...),
+            /// whose length grows by what was read. One piece of its spare capacity is filled at most; a
+            /// `Vec` without any gets some.
+            #[doc = $crate::net::forms::example!($path, "
+let mut buffer = Vec::with_capacity(4096);
+let count = socket.try_read_buf(&mut buffer)?;
+assert_eq!(buffer.len(), count);
+")]
             pub fn try_read_buf<B: bytes::BufMut>(&self, buffer: &mut B) -> std::io::Result<usize> {
                 self.evented().try_read_buf(buffer)
             }
@@ -46,12 +79,21 @@ pub(in crate::net) use reading;
 macro_rules! writing {
     ($stream:ty, $path:literal) => {
         impl $stream {
-            /// Waits until a write is worth an attempt. Any number of tasks may wait. The readiness may be stale:
-            /// [`try_write`](Self::try_write) may still return `WouldBlock`.
+            /// Waits until a write is worth an attempt. Any number of tasks may wait. The readiness may be
+            /// stale: [`try_write`](Self::try_write) may still return `WouldBlock`.
             ///
             /// # Cancel safety
             /// Cancel safe: whoever waits next hears of the readiness, too.
-            #[doc = $crate::net::forms::example!($path, "let mut rest = &b\"hello\"[..];\nwhile !rest.is_empty() {\n    socket.writable().await?;\n    match socket.try_write(rest) {\n        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,\n        result => rest = &rest[result?..],\n    }\n}")]
+            #[doc = $crate::net::forms::example!($path, r#"
+let mut rest = &b"hello"[..];
+while !rest.is_empty() {
+    socket.writable().await?;
+    match socket.try_write(rest) {
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,
+        result => rest = &rest[result?..],
+    }
+}
+"#)]
             pub async fn writable(&self) -> std::io::Result<()> {
                 self.evented().ready(crate::io::Interest::WRITABLE).await.map(drop)
             }
@@ -60,13 +102,24 @@ macro_rules! writing {
             ///
             /// # Errors
             /// `WouldBlock` when there is no room: then wait for [`writable`](Self::writable).
-            #[doc = $crate::net::forms::example!($path, "match socket.try_write(b\"hello\") {\n    Ok(count) => println!(\"{count} bytes\"),\n    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => println!(\"no room\"),\n    Err(error) => return Err(error),\n}")]
+            #[doc = $crate::net::forms::example!($path, r#"
+match socket.try_write(b"hello") {
+    Ok(count) => println!("{count} bytes"),
+    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => println!("no room"),
+    Err(error) => return Err(error),
+}
+"#)]
             pub fn try_write(&self, data: &[u8]) -> std::io::Result<usize> {
                 self.evented().try_write(data)
             }
 
             /// Like [`try_write`](Self::try_write), from several buffers, one after the other.
-            #[doc = $crate::net::forms::example!($path, "use std::io::IoSlice;\n\nlet count = socket.try_write_vectored(&[IoSlice::new(b\"head\"), IoSlice::new(b\"body\")])?;\nprintln!(\"{count} of 8 bytes\");")]
+            #[doc = $crate::net::forms::example!($path, r#"
+use std::io::IoSlice;
+
+let count = socket.try_write_vectored(&[IoSlice::new(b"head"), IoSlice::new(b"body")])?;
+println!("{count} of 8 bytes");
+"#)]
             pub fn try_write_vectored(&self, data: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> {
                 self.evented().try_write_vectored(data)
             }
@@ -145,8 +198,15 @@ macro_rules! poll_ready {
         impl $stream {
             #[doc = concat!("Like [`", $ready, "`](Self::", $ready, "); of all callers, the latest is woken.")]
             #[doc = concat!(
-                "\n# Example\n```\n# async fn example(socket: &", $path, ") -> std::io::Result<()> {\n",
-                "std::future::poll_fn(|cx| socket.", stringify!($poll), "(cx)).await?;\n# Ok(())\n# }\n```"
+                "
+# Example
+```
+# async fn example(socket: &", $path, ") -> std::io::Result<()> {
+",
+                "std::future::poll_fn(|cx| socket.", stringify!($poll), "(cx)).await?;
+# Ok(())
+# }
+```"
             )]
             pub fn $poll(&self, cx: &mut std::task::Context<'_>) -> std::task::Poll<std::io::Result<()>> {
                 self.evented().poll_ready(cx, crate::driver::Direction::$direction).map_ok(drop)
@@ -160,26 +220,36 @@ pub(in crate::net) use poll_ready;
 macro_rules! peeking {
     ($stream:ty, $path:literal) => {
         impl $stream {
-            /// Reads without taking the bytes out of the socket: the next read or peek returns them again. 0 bytes mean the
-            /// end of the stream. Any number of tasks may wait.
+            /// Reads without taking the bytes out of the socket: the next read or peek returns them again. 0
+            /// bytes mean the end of the stream. Any number of tasks may wait.
             ///
             /// # Cancel safety
             /// Cancel safe.
-            #[doc = $crate::net::forms::example!($path, "let mut buffer = [0; 4];\nif socket.peek(&mut buffer).await? >= 1 && buffer[0] == 0x16 {\n    println!(\"TLS\");\n}")]
+            #[doc = $crate::net::forms::example!($path, r#"
+let mut buffer = [0; 4];
+if socket.peek(&mut buffer).await? >= 1 && buffer[0] == 0x16 {
+    println!("TLS");
+}
+"#)]
             pub async fn peek(&self, buffer: &mut [u8]) -> std::io::Result<usize> {
                 let attempt = || $crate::net::transfer::peek(self.evented().get(), buffer);
                 self.evented().async_io(crate::io::Interest::READABLE, attempt).await
             }
 
             /// Like [`peek`](Self::peek); of all callers, the latest is woken.
-            #[doc = $crate::net::forms::example!($path, "let mut buffer = [0; 4];\nlet count = std::future::poll_fn(|cx| socket.poll_peek(cx, &mut buffer)).await?;\nprintln!(\"{:?}\", &buffer[..count]);")]
+            #[doc = $crate::net::forms::example!($path, r#"
+let mut buffer = [0; 4];
+let count = std::future::poll_fn(|cx| socket.poll_peek(cx, &mut buffer)).await?;
+println!("{:?}", &buffer[..count]);
+"#)]
             pub fn poll_peek<B: $crate::net::RecvBuffer + ?Sized>(
                 &self,
                 cx: &mut std::task::Context<'_>,
                 buffer: &mut B,
             ) -> std::task::Poll<std::io::Result<usize>> {
                 let attempt = || $crate::net::transfer::peek(self.evented().get(), buffer.space());
-                let peeked = std::task::ready!(self.evented().poll_io(cx, crate::driver::Direction::Read, attempt))?;
+                let peeked =
+                    std::task::ready!(self.evented().poll_io(cx, crate::driver::Direction::Read, attempt))?;
                 buffer.received(peeked);
                 std::task::Poll::Ready(Ok(peeked))
             }

@@ -52,7 +52,8 @@ impl TcpListener {
     /// connections of the old one to expire, and a backlog of 4096 (the system may lower it).
     ///
     /// # Errors
-    /// When no address could be resolved, or the last of them could not be bound (`AddrInUse`: somebody listens there).
+    /// When no address could be resolved, or the last of them could not be bound (`AddrInUse`: somebody
+    /// listens there).
     ///
     /// # Panics
     /// When it is polled outside of a runtime.

@@ -12,10 +12,11 @@ use super::{TcpListener, TcpStream};
 use crate::net::buffer::socket_addr;
 use crate::net::forms::{options, packet_options};
 
-/// A TCP socket that has yet to [`connect`](TcpSocket::connect) or to [`listen`](TcpSocket::listen), for options that must be
-/// set before, or for a source address. It needs no runtime until then.
+/// A TCP socket that has yet to [`connect`](TcpSocket::connect) or to [`listen`](TcpSocket::listen), for
+/// options that must be set before, or for a source address. It needs no runtime until then.
 ///
-/// Unlike [`TcpListener::bind`], it sets no options by itself: servers mostly want [`set_reuseaddr`](TcpSocket::set_reuseaddr).
+/// Unlike [`TcpListener::bind`], it sets no options by itself: servers mostly want
+/// [`set_reuseaddr`](TcpSocket::set_reuseaddr).
 ///
 /// # Example
 /// ```
@@ -44,17 +45,18 @@ options! { TcpSocket, "crossover_runtime::net::TcpSocket";
     set_keepalive = set_keepalive: bool, "true";
     /// Whether an address may be bound where connections of an earlier listener have not expired.
     reuseaddr = reuse_address,
-    /// Sets whether an address may be bound where connections of an earlier listener have not expired. Set it before
-    /// [`bind`](Self::bind).
+    /// Sets whether an address may be bound where connections of an earlier listener have not expired. Set it
+    /// before [`bind`](Self::bind).
     set_reuseaddr = set_reuse_address: bool, "true";
     /// Whether several sockets, all with this set, may be bound to one address.
     reuseport = reuse_port,
-    /// Sets whether several sockets, all with this set, may be bound to one address; the system spreads new connections over
-    /// them. Set it before [`bind`](Self::bind).
+    /// Sets whether several sockets, all with this set, may be bound to one address; the system spreads new
+    /// connections over them. Set it before [`bind`](Self::bind).
     set_reuseport = set_reuse_port: bool, "true";
     /// Whether small writes are sent at once (Nagle's algorithm is off).
     nodelay = tcp_nodelay,
-    /// Sets whether small writes are sent at once, instead of waiting for the acknowledgement of earlier ones.
+    /// Sets whether small writes are sent at once, instead of waiting for the acknowledgement of earlier
+    /// ones.
     set_nodelay = set_tcp_nodelay: bool, "true";
     /// How long closing may go on to send what is left; `None`: closing does not wait.
     linger = linger,
@@ -115,7 +117,8 @@ impl TcpSocket {
         TcpSocket { inner: stream.into() }
     }
 
-    /// The size of the buffer for what is to be sent, in bytes. Linux doubles what was set, for its own records.
+    /// The size of the buffer for what is to be sent, in bytes. Linux doubles what was set, for its own
+    /// records.
     ///
     /// # Example
     /// ```
@@ -134,7 +137,8 @@ impl TcpSocket {
         self.inner.set_send_buffer_size(bytes as usize)
     }
 
-    /// The size of the buffer for what was received, in bytes. Linux doubles what was set, for its own records.
+    /// The size of the buffer for what was received, in bytes. Linux doubles what was set, for its own
+    /// records.
     ///
     /// # Example
     /// ```
@@ -147,8 +151,9 @@ impl TcpSocket {
         Ok(saturating(self.inner.recv_buffer_size()?))
     }
 
-    /// Sets the size of the buffer for what was received, in bytes; the system has limits of its own. Before a connection is made,
-    /// since the window's scale is agreed upon then. See [`recv_buffer_size`](Self::recv_buffer_size) for an example.
+    /// Sets the size of the buffer for what was received, in bytes; the system has limits of its own. Before
+    /// a connection is made, since the window's scale is agreed upon then. See
+    /// [`recv_buffer_size`](Self::recv_buffer_size) for an example.
     pub fn set_recv_buffer_size(&self, bytes: u32) -> io::Result<()> {
         self.inner.set_recv_buffer_size(bytes as usize)
     }
@@ -196,7 +201,8 @@ impl TcpSocket {
     /// Binds it to an address; port 0 lets the system choose.
     ///
     /// # Errors
-    /// `AddrInUse` when somebody listens there; when the address is none of this machine's or of the other family.
+    /// `AddrInUse` when somebody listens there; when the address is none of this machine's or of the other
+    /// family.
     ///
     /// # Example
     /// See [`local_addr`](Self::local_addr).

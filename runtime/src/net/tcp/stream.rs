@@ -64,7 +64,8 @@ peeking!(OwnedReadHalf, "crossover_runtime::net::tcp::OwnedReadHalf");
 options! { TcpStream, "crossover_runtime::net::TcpStream";
     /// Whether small writes are sent at once (Nagle's algorithm is off).
     nodelay = tcp_nodelay,
-    /// Sets whether small writes are sent at once, instead of waiting for the acknowledgement of earlier ones.
+    /// Sets whether small writes are sent at once, instead of waiting for the acknowledgement of earlier
+    /// ones.
     set_nodelay = set_tcp_nodelay: bool, "true";
     /// The time to live of outgoing packets, in hops.
     ttl = ttl_v4,
@@ -126,8 +127,8 @@ impl TcpStream {
         Ok(stream)
     }
 
-    /// How long closing may go on to send what is left; `None`: closing does not wait, and the system sends what is left in the
-    /// background.
+    /// How long closing may go on to send what is left; `None`: closing does not wait, and the system sends
+    /// what is left in the background.
     ///
     /// # Example
     /// ```
@@ -155,7 +156,8 @@ impl TcpStream {
         SockRef::from(self).set_linger(linger)
     }
 
-    /// Closing drops what was not sent yet, and resets the connection: the peer's reads fail with `ConnectionReset`.
+    /// Closing drops what was not sent yet, and resets the connection: the peer's reads fail with
+    /// `ConnectionReset`.
     ///
     /// # Example
     /// ```

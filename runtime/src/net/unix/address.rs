@@ -14,8 +14,8 @@ use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix};
 
 use crate::net::buffer::Address;
 
-/// The address of a Unix-domain socket: a path, an abstract name (Linux) or nothing. Converts from and to that of `std`, which
-/// can make them.
+/// The address of a Unix-domain socket: a path, an abstract name (Linux) or nothing. Converts from and to
+/// that of `std`, which can make them.
 ///
 /// # Example
 /// ```
@@ -94,8 +94,8 @@ impl From<SocketAddr> for net::SocketAddr {
 }
 
 impl Address for SocketAddr {
-    /// Not by rustix's conversion, which takes an unnamed one for an abstract name of no bytes, and panics at a path that
-    /// fills the address: peers choose that. std cannot express such a path, either.
+    /// Not by rustix's conversion, which takes an unnamed one for an abstract name of no bytes, and panics at
+    /// a path that fills the address: peers choose that. std cannot express such a path, either.
     fn from_system(address: Option<SocketAddrAny>) -> Option<SocketAddr> {
         let path = match &address {
             Some(address) if address.address_family() == AddressFamily::UNIX => path_bytes(address),

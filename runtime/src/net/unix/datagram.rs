@@ -15,9 +15,9 @@ use crate::net::Evented;
 use crate::net::forms::{datagrams, example};
 use crate::runtime::Handle;
 
-/// A Unix-domain socket for datagrams, which are neither lost nor reordered: a sender waits while its receiver's queue is full.
-/// Any number of tasks may send and receive on it through the async functions (share it by `Arc`). Dropping it leaves its path
-/// in the file system.
+/// A Unix-domain socket for datagrams, which are neither lost nor reordered: a sender waits while its
+/// receiver's queue is full. Any number of tasks may send and receive on it through the async functions
+/// (share it by `Arc`). Dropping it leaves its path in the file system.
 ///
 /// # Example
 /// ```
@@ -79,7 +79,8 @@ impl UnixDatagram {
         UnixDatagram::fresh(net::UnixDatagram::bind(path)?)
     }
 
-    /// A socket without an address: it can send, and receive once it is connected to a peer that is connected to it.
+    /// A socket without an address: it can send, and receive once it is connected to a peer that is connected
+    /// to it.
     ///
     /// # Errors
     /// When the process is out of descriptors.
@@ -127,7 +128,10 @@ impl UnixDatagram {
     ///
     /// # Errors
     /// `NotFound`: no such path. `ConnectionRefused`: nobody is bound to it.
-    #[doc = example!("crossover_runtime::net::UnixDatagram", "socket.connect(\"/run/service.sock\")?;\nsocket.send(b\"hello\").await?;")]
+    #[doc = example!("crossover_runtime::net::UnixDatagram", r#"
+socket.connect("/run/service.sock")?;
+socket.send(b"hello").await?;
+"#)]
     pub fn connect<P: AsRef<Path>>(&self, path: P) -> io::Result<()> {
         self.inner.get().connect(path)
     }
@@ -139,13 +143,13 @@ impl UnixDatagram {
     ///
     /// # Cancel safety
     /// Cancel safe: it was sent only if this returns.
-    #[doc = example!("crossover_runtime::net::UnixDatagram", "socket.send_to(b\"hello\", \"/run/service.sock\").await?;")]
+    #[doc = example!("crossover_runtime::net::UnixDatagram", r#"socket.send_to(b"hello", "/run/service.sock").await?;"#)]
     pub async fn send_to<P: AsRef<Path>>(&self, data: &[u8], target: P) -> io::Result<usize> {
         self.inner.async_io(Interest::WRITABLE, || self.inner.get().send_to(data, target.as_ref())).await
     }
 
     /// Like [`send_to`](Self::send_to); of all callers, the latest is woken.
-    #[doc = example!("crossover_runtime::net::UnixDatagram", "std::future::poll_fn(|cx| socket.poll_send_to(cx, b\"hello\", \"/run/service.sock\")).await?;")]
+    #[doc = example!("crossover_runtime::net::UnixDatagram", r#"std::future::poll_fn(|cx| socket.poll_send_to(cx, b"hello", "/run/service.sock")).await?;"#)]
     pub fn poll_send_to<P: AsRef<Path>>(
         &self,
         cx: &mut Context<'_>,
@@ -159,13 +163,13 @@ impl UnixDatagram {
     ///
     /// # Errors
     /// Also `WouldBlock`, when there is no room: then wait for [`writable`](Self::writable).
-    #[doc = example!("crossover_runtime::net::UnixDatagram", "socket.try_send_to(b\"hello\", \"/run/service.sock\")?;")]
+    #[doc = example!("crossover_runtime::net::UnixDatagram", r#"socket.try_send_to(b"hello", "/run/service.sock")?;"#)]
     pub fn try_send_to<P: AsRef<Path>>(&self, data: &[u8], target: P) -> io::Result<usize> {
         self.inner.try_io(Interest::WRITABLE, || self.inner.get().send_to(data, target.as_ref()))
     }
 
-    /// Shuts one direction down, or both: sending fails with `BrokenPipe` from then on, also at the other end where this one
-    /// receives no more. A `recv` that waits goes on waiting: the system does not tell it.
+    /// Shuts one direction down, or both: sending fails with `BrokenPipe` from then on, also at the other end
+    /// where this one receives no more. A `recv` that waits goes on waiting: the system does not tell it.
     #[doc = example!("crossover_runtime::net::UnixDatagram", "socket.shutdown(std::net::Shutdown::Both)?;")]
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.inner.get().shutdown(how)

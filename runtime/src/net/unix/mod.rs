@@ -1,5 +1,5 @@
-//! Unix-domain sockets (listener, stream, datagrams, the socket that is none of them yet), their addresses and peers, and
-//! [pipes](pipe).
+//! Unix-domain sockets (listener, stream, datagrams, the socket that is none of them yet), their addresses
+//! and peers, and [pipes](pipe).
 
 mod address;
 mod datagram;

@@ -75,8 +75,9 @@ impl OpenOptions {
         OpenOptions::default()
     }
 
-    /// Whether each end is opened for both directions, which Linux allows: a sender then needs no receiver to be there, and a
-    /// receiver does not see the end of the stream when the last sender goes. It is its own other end.
+    /// Whether each end is opened for both directions, which Linux allows: a sender then needs no receiver to
+    /// be there, and a receiver does not see the end of the stream when the last sender goes. It is its own
+    /// other end.
     ///
     /// # Example
     /// ```no_run
@@ -127,8 +128,8 @@ impl OpenOptions {
     /// Opens the end to write to.
     ///
     /// # Errors
-    /// Those of opening a file; `ENXIO` while there is no receiver (see [`read_write`](Self::read_write)); `InvalidInput` when it is
-    /// no FIFO.
+    /// Those of opening a file; `ENXIO` while there is no receiver (see [`read_write`](Self::read_write));
+    /// `InvalidInput` when it is no FIFO.
     ///
     /// # Panics
     /// Outside of a runtime.
@@ -155,7 +156,8 @@ impl OpenOptions {
 
 /// The end of a pipe to write to. Dropping the last one is the end of the stream.
 ///
-/// Writing when the last receiver is gone fails with `BrokenPipe`. Closing it (`AsyncWrite::poll_close`) does nothing: drop it.
+/// Writing when the last receiver is gone fails with `BrokenPipe`. Closing it (`AsyncWrite::poll_close`) does
+/// nothing: drop it.
 ///
 /// # Example
 /// See [the module](self).
@@ -191,7 +193,14 @@ macro_rules! end {
             ///
             /// # Panics
             /// Outside of a runtime.
-            #[doc = concat!("\n# Example\n```\n# fn example(file: std::fs::File) -> std::io::Result<()> {\nlet end = ", $path, "::from_file(file)?;\n# drop(end); Ok(())\n# }\n```")]
+            #[doc = concat!("
+# Example
+```
+# fn example(file: std::fs::File) -> std::io::Result<()> {
+let end = ", $path, "::from_file(file)?;
+# drop(end); Ok(())
+# }
+```")]
             #[track_caller]
             pub fn from_file(file: File) -> io::Result<$end> {
                 must_be_pipe(&file)?;
@@ -204,28 +213,49 @@ macro_rules! end {
             }
 
             /// Like [`from_file`](Self::from_file), for a descriptor.
-            #[doc = concat!("\n# Example\n```\n# fn example(descriptor: std::os::fd::OwnedFd) -> std::io::Result<()> {\nlet end = ", $path, "::from_owned_fd(descriptor)?;\n# drop(end); Ok(())\n# }\n```")]
+            #[doc = concat!("
+# Example
+```
+# fn example(descriptor: std::os::fd::OwnedFd) -> std::io::Result<()> {
+let end = ", $path, "::from_owned_fd(descriptor)?;
+# drop(end); Ok(())
+# }
+```")]
             #[track_caller]
             pub fn from_owned_fd(descriptor: OwnedFd) -> io::Result<$end> {
                 $end::from_file(descriptor.into())
             }
 
-            /// Takes over a file without a check. It should be opened for this direction and be in non-blocking mode, else its
-            /// operations fail or block the worker.
+            /// Takes over a file without a check. It should be opened for this direction and be in
+            /// non-blocking mode, else its operations fail or block the worker.
             ///
             /// # Errors
             /// When the system cannot watch it (a regular file).
             ///
             /// # Panics
             /// Outside of a runtime.
-            #[doc = concat!("\n# Example\n```\n# fn example(file: std::fs::File) -> std::io::Result<()> {\nlet end = ", $path, "::from_file_unchecked(file)?;\n# drop(end); Ok(())\n# }\n```")]
+            #[doc = concat!("
+# Example
+```
+# fn example(file: std::fs::File) -> std::io::Result<()> {
+let end = ", $path, "::from_file_unchecked(file)?;
+# drop(end); Ok(())
+# }
+```")]
             #[track_caller]
             pub fn from_file_unchecked(file: File) -> io::Result<$end> {
                 Ok($end { inner: Evented::new(file, Ready::EMPTY)? })
             }
 
             /// Like [`from_file_unchecked`](Self::from_file_unchecked), for a descriptor.
-            #[doc = concat!("\n# Example\n```\n# fn example(descriptor: std::os::fd::OwnedFd) -> std::io::Result<()> {\nlet end = ", $path, "::from_owned_fd_unchecked(descriptor)?;\n# drop(end); Ok(())\n# }\n```")]
+            #[doc = concat!("
+# Example
+```
+# fn example(descriptor: std::os::fd::OwnedFd) -> std::io::Result<()> {
+let end = ", $path, "::from_owned_fd_unchecked(descriptor)?;
+# drop(end); Ok(())
+# }
+```")]
             #[track_caller]
             pub fn from_owned_fd_unchecked(descriptor: OwnedFd) -> io::Result<$end> {
                 $end::from_file_unchecked(descriptor.into())
@@ -235,13 +265,24 @@ macro_rules! end {
             ///
             /// # Errors
             /// `WouldBlock`, without an attempt, when this end is not ready; else what `attempt` returns.
-            #[doc = example!($path, "let bytes = socket.try_io(|| Ok(rustix::io::ioctl_fionread(socket)?))?;\nprintln!(\"{bytes} bytes are in the pipe\");")]
+            #[doc = example!($path, r#"
+let bytes = socket.try_io(|| Ok(rustix::io::ioctl_fionread(socket)?))?;
+println!("{bytes} bytes are in the pipe");
+"#)]
             pub fn try_io<R>(&self, attempt: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
                 self.inner.try_io(Interest::$interest, attempt)
             }
 
             /// Hands the descriptor out, in blocking mode: for a child process, say.
-            #[doc = concat!("\n# Example\n```\n# fn example(end: ", $path, ") -> std::io::Result<()> {\nlet descriptor = end.into_blocking_fd()?;\nlet file = std::fs::File::from(descriptor);\n# drop(file); Ok(())\n# }\n```")]
+            #[doc = concat!("
+# Example
+```
+# fn example(end: ", $path, ") -> std::io::Result<()> {
+let descriptor = end.into_blocking_fd()?;
+let file = std::fs::File::from(descriptor);
+# drop(file); Ok(())
+# }
+```")]
             pub fn into_blocking_fd(self) -> io::Result<OwnedFd> {
                 let descriptor = self.into_nonblocking_fd()?;
                 let flags = rustix::fs::fcntl_getfl(&descriptor)?;
@@ -250,7 +291,14 @@ macro_rules! end {
             }
 
             /// Hands the descriptor out; it stays in non-blocking mode.
-            #[doc = concat!("\n# Example\n```\n# fn example(end: ", $path, ") -> std::io::Result<()> {\nlet descriptor = end.into_nonblocking_fd()?;\n# drop(descriptor); Ok(())\n# }\n```")]
+            #[doc = concat!("
+# Example
+```
+# fn example(end: ", $path, ") -> std::io::Result<()> {
+let descriptor = end.into_nonblocking_fd()?;
+# drop(descriptor); Ok(())
+# }
+```")]
             pub fn into_nonblocking_fd(self) -> io::Result<OwnedFd> {
                 Ok(self.inner.into_inner().into())
             }

@@ -9,7 +9,8 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::{UnixDatagram, UnixListener, UnixStream};
 
-/// A Unix-domain socket that has yet to become a stream, a listener or a datagram socket. It needs no runtime until then.
+/// A Unix-domain socket that has yet to become a stream, a listener or a datagram socket. It needs no runtime
+/// until then.
 ///
 /// # Example
 /// ```

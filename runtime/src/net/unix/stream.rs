@@ -59,7 +59,8 @@ impl UnixStream {
     /// Connects to the listener at `path`.
     ///
     /// # Errors
-    /// `NotFound`: no such path. `ConnectionRefused`: nobody listens there. When the listener's queue is full, Linux answers
+    /// `NotFound`: no such path. `ConnectionRefused`: nobody listens there. When the listener's queue is
+    /// full, Linux answers
     /// `WouldBlock` and offers nothing to wait for; it is the caller's to try again later, as with tokio.
     ///
     /// # Panics
@@ -125,7 +126,7 @@ impl UnixStream {
     }
 
     /// The process at the other end, as of the time when it connected (or made the pair, or began to listen).
-    #[doc = example!("crossover_runtime::net::UnixStream", "println!(\"user {}\", socket.peer_cred()?.uid());")]
+    #[doc = example!("crossover_runtime::net::UnixStream", r#"println!("user {}", socket.peer_cred()?.uid());"#)]
     pub fn peer_cred(&self) -> io::Result<UCred> {
         let cred = rustix::net::sockopt::socket_peercred(self.inner.get())?;
         Ok(UCred { uid: cred.uid.as_raw(), gid: cred.gid.as_raw(), pid: cred.pid.as_raw_pid() })
