@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
+use crossover_runtime::io::Interest;
 use crossover_runtime::net::unix::pipe;
 use crossover_runtime::net::{
     AsyncFd, AsyncFdReadyGuard, AsyncFdReadyMutGuard, AsyncFdRegisterError, TcpListener, TcpSocket,
@@ -79,6 +80,28 @@ fn futures_cross_threads() {
         sends_and_syncs(&udp.peek_sender());
         sends_and_syncs(&datagram.send_to(&[], "x"));
         sends_and_syncs(&datagram.recv_buf_from(&mut Vec::new()));
+    };
+}
+
+/// An owner that may be sent, but not shared.
+struct Sole(OwnedFd, std::cell::Cell<u8>);
+
+impl AsFd for Sole {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+#[test]
+fn an_owner_that_is_not_sync_is_awaited_by_mutable_reference_on_any_thread() {
+    // Never run: what matters is that it compiles.
+    let _ = async |fd: &mut AsyncFd<Sole>| {
+        sends(fd.readable_mut());
+        sends(fd.writable_mut());
+        sends(fd.async_io_mut(Interest::READABLE, |owner| {
+            owner.1.set(owner.1.get() + 1);
+            Ok(())
+        }));
     };
 }
 

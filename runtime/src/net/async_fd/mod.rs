@@ -250,7 +250,8 @@ let mut guard = fd.ready_mut(Interest::READABLE).await?;
 println!("{:?}", guard.get_inner_mut());
 "#)]
     pub async fn ready_mut(&mut self, interest: Interest) -> io::Result<AsyncFdReadyMutGuard<'_, T>> {
-        let event = self.inner.ready(interest).await?;
+        // Only the registration is borrowed while it waits, so that the owner need not be `Sync`.
+        let event = self.inner.registration.ready(interest).await?;
         Ok(AsyncFdReadyMutGuard::new(self, event))
     }
 

@@ -153,16 +153,16 @@ macro_rules! from_std {
             /// # Panics
             /// Outside of a runtime.
             #[doc = concat!(
-                                "
+                                        "
 # Example
 ```
 # fn example(std_socket: ", $std_path, ") -> std::io::Result<()> {
 ",
-                                "let socket = ", $path, "::from_std(std_socket)?;
+                                        "let socket = ", $path, "::from_std(std_socket)?;
 # drop(socket); Ok(())
 # }
 ```"
-                            )]
+                                    )]
             #[track_caller]
             pub fn from_std(socket: $std) -> std::io::Result<$socket> {
                 socket.set_nonblocking(true)?;
