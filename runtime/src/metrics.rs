@@ -14,6 +14,8 @@ pub(crate) struct WorkerMetrics {
     pub(crate) spawned: Counter,
     pub(crate) completed: Counter,
     pub(crate) cancelled: Counter,
+    /// Tasks that were woken on this worker, in a poll or by the driver.
+    pub(crate) woken: Counter,
     pub(crate) polls: Counter,
     pub(crate) parks: Counter,
     pub(crate) unparks: Counter,
@@ -117,6 +119,27 @@ impl RuntimeMetrics {
     /// Tasks that were aborted, or ended by shutdown.
     pub fn cancelled_tasks_count(&self) -> u64 {
         self.handle.inner.scheduler.counts().cancelled
+    }
+
+    /// How often a task was queued by a thread that is no worker, because it was spawned or woken there.
+    pub fn remote_schedule_count(&self) -> u64 {
+        self.handle.inner.scheduler.injected()
+    }
+
+    /// How often a worker queued a task, because it was spawned or woken there; a task that yields is not counted.
+    ///
+    /// # Panics
+    /// When there is no such worker, as for all `worker_` counters.
+    #[track_caller]
+    pub fn worker_local_schedule_count(&self, worker: usize) -> u64 {
+        let worker = self.worker(worker);
+        worker.spawned.get() + worker.woken.get()
+    }
+
+    /// How often a waiting task was woken on a worker, by another task or by the driver.
+    #[track_caller]
+    pub fn worker_wake_count(&self, worker: usize) -> u64 {
+        self.worker(worker).woken.get()
     }
 
     /// Woken tasks in the queue shared by all workers.

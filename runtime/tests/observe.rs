@@ -254,3 +254,26 @@ fn a_recorder_may_outlive_its_runtime() {
     let trace = recorder.stop();
     assert!((0..2).any(|worker| trace.spans(worker).iter().any(|span| span.task().is_some())));
 }
+
+#[test]
+fn schedules_are_counted_where_they_happen() {
+    for (rt, _reports) in both() {
+        let (send, receive) = futures::channel::oneshot::channel::<()>();
+        let waits = rt.spawn(receive);
+        rt.block_on(async {
+            // Woken on a worker, by a task that was spawned on one.
+            spawn(async { spawn(time::sleep(MS)).await.unwrap() }).await.unwrap();
+        });
+        let metrics = rt.metrics();
+        let workers = 0..metrics.num_workers();
+        let local: u64 = workers.clone().map(|worker| metrics.worker_local_schedule_count(worker)).sum();
+        let woken: u64 = workers.map(|worker| metrics.worker_wake_count(worker)).sum();
+        // The timer woke the sleeper, and its end its parent.
+        assert!(woken >= 2 && local > woken, "{local} {woken}");
+        let before = metrics.remote_schedule_count();
+        assert!(before >= 1, "spawned outside");
+        send.send(()).unwrap();
+        assert_eq!(metrics.remote_schedule_count(), before + 1, "woken outside");
+        rt.block_on(waits).unwrap().unwrap();
+    }
+}

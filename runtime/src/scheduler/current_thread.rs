@@ -139,6 +139,10 @@ impl Shared {
         &self.metrics
     }
 
+    pub(crate) fn injected(&self) -> u64 {
+        self.injector.pushed()
+    }
+
     pub(crate) fn injector_len(&self) -> usize {
         self.injector.len()
     }
@@ -206,6 +210,7 @@ impl Schedule for Shared {
     unsafe fn schedule(this: *const Shared, task: Notified) {
         let left = with_local(|local| match local {
             Some(super::Local::CurrentThread(local)) if std::ptr::eq(Arc::as_ptr(&local.shared), this) => {
+                local.shared.metrics.woken.add(1);
                 local.push(task);
                 None
             }

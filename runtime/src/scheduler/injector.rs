@@ -57,6 +57,8 @@ struct Incoming<T> {
     closed: bool,
     /// New tasks that came this way, for metrics.
     spawned: u64,
+    /// Those, and tasks that were woken.
+    pushed: u64,
 }
 
 /// What a push has found.
@@ -70,7 +72,8 @@ pub(crate) enum Pushed {
 
 impl<T> Shard<T> {
     fn new() -> Shard<T> {
-        let incoming = Incoming { tasks: VecDeque::new(), marked: false, closed: false, spawned: 0 };
+        let incoming =
+            Incoming { tasks: VecDeque::new(), marked: false, closed: false, spawned: 0, pushed: 0 };
         Shard { outgoing: CachePadded::default(), incoming: CachePadded::new(Mutex::new(incoming)) }
     }
 
@@ -129,6 +132,7 @@ impl<T> Injector<T> {
             return Err(task);
         }
         incoming.spawned += spawned;
+        incoming.pushed += 1;
         incoming.tasks.push_back(task);
         if std::mem::replace(&mut incoming.marked, true) {
             return Ok(Pushed::Behind);
@@ -196,6 +200,11 @@ impl<T> Injector<T> {
     /// New tasks that came this way.
     pub(crate) fn spawned(&self) -> u64 {
         self.shards.iter().map(|shard| shard.incoming.lock().spawned).sum()
+    }
+
+    /// New and woken tasks that came this way.
+    pub(crate) fn pushed(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.incoming.lock().pushed).sum()
     }
 
     /// Closes the queue if it is empty; false: there are tasks to drain first.

@@ -111,6 +111,14 @@ impl Scheduler {
         }
     }
 
+    /// New and woken tasks that came from elsewhere than the workers.
+    pub(crate) fn injected(&self) -> u64 {
+        match self {
+            Scheduler::CurrentThread(shared) => shared.injected(),
+            Scheduler::MultiThread(shared) => shared.injected(),
+        }
+    }
+
     pub(crate) fn injector_len(&self) -> usize {
         match self {
             Scheduler::CurrentThread(shared) => shared.injector_len(),

@@ -104,6 +104,7 @@ impl Schedule for Shared {
     unsafe fn schedule(this: *const Shared, task: Notified) {
         let left = with_local(|local| match local {
             Some(scheduler::Local::Worker(local)) if std::ptr::eq(Arc::as_ptr(&local.shared), this) => {
+                local.shared.metrics[local.index].woken.add(1);
                 local.push(task);
                 None
             }
@@ -234,6 +235,10 @@ impl Shared {
 
     pub(crate) fn metrics(&self) -> &[CachePadded<WorkerMetrics>] {
         &self.metrics
+    }
+
+    pub(crate) fn injected(&self) -> u64 {
+        self.injector.pushed()
     }
 
     pub(crate) fn injector_len(&self) -> usize {
