@@ -49,7 +49,7 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | doors | `lib`, [`runtime`] and its `Builder`, `net`, `time` |
+//! | doors | `lib`, [`runtime`] and its `Builder`, `net`, `fs`, `time` |
 //! | services | `handle`, `blocking`, `join`, `process_pool` |
 //! | machine | `scheduler` (`worker`, `current_thread`), `driver` |
 //! | mechanism | `scheduler::queue`, `scheduler::idle`, `scheduler::budget`, `join::hub`, `join::job`, `park` |
@@ -62,6 +62,7 @@ mod blocking;
 mod builder;
 mod driver;
 mod error;
+pub mod fs;
 mod handle;
 #[cfg(feature = "hyper")]
 pub mod hyper_rt;
