@@ -10,8 +10,9 @@
 //! | `own_io` | `async_io`, `try_io`, `take_error` | sockets but listeners |
 //! | `descriptor` | `AsFd`, `AsRawFd`, `Debug` | all |
 //! | `from_std` | `from_std`, `TryFrom` | sockets |
-//! | `options` | getters and setters of socket options | sockets |
-//! | `reading`, `writing` (`stream.rs`) | readiness by direction, `try_read`, ..., the I/O traits | streams, halves, pipes |
+//! | `options`, `packet_options` | getters and setters of socket options | sockets |
+//! | `reading`, `writing` (`stream.rs`) | readiness by direction, `try_read`, ..., futures-io | streams, halves, pipes |
+//! | `poll_ready`, `peeking` (`stream.rs`) | `poll_read_ready`, ...; `peek`, `poll_peek` | streams, pipes; TCP |
 //! | `listener` (`listener.rs`) | `accept`, ... | listeners |
 //! | `datagrams` (`datagram.rs`) | `send`, `recv`, ... | UDP, Unix datagrams |
 //!
