@@ -16,18 +16,15 @@ macro_rules! byte_stream {
             ///
             /// # Errors
             /// Of TCP, when the socket cannot be made as it was: it is closed then.
-            #[doc = concat!(
-                                        "
+            #[doc = concat!("
 # Example
 ```
 # fn example(socket: ", $path, ") -> std::io::Result<()> {
-",
-                                        "let stream: ", $std_path, " = socket.into_std()?;
+let stream: ", $std_path, " = socket.into_std()?;
 stream.set_nonblocking(false)?;
 # Ok(())
 # }
-```"
-                                    )]
+```")]
             pub fn into_std(self) -> std::io::Result<$std> {
                 self.inner.end_asking()?;
                 Ok(self.inner.into_inner())

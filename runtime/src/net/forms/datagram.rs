@@ -13,18 +13,15 @@ macro_rules! datagrams {
             }
 
             /// Hands the socket to the standard library. It stays in non-blocking mode.
-            #[doc = concat!(
-                "
+            #[doc = concat!("
 # Example
 ```
 # fn example(socket: ", $path, ") -> std::io::Result<()> {
-",
-                "let socket: ", $std_path, " = socket.into_std()?;
+let socket: ", $std_path, " = socket.into_std()?;
 socket.set_nonblocking(false)?;
 # Ok(())
 # }
-```"
-            )]
+```")]
             pub fn into_std(self) -> std::io::Result<$std> {
                 Ok(self.inner.into_inner())
             }

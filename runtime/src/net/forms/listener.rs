@@ -82,18 +82,15 @@ println!("{stream:?}");
             }
 
             /// Hands the listener to the standard library. It stays in non-blocking mode.
-            #[doc = concat!(
-                                        "
+            #[doc = concat!("
 # Example
 ```
 # fn example(socket: ", $path, ") -> std::io::Result<()> {
-",
-                                        "let listener: ", $std_path, " = socket.into_std()?;
+let listener: ", $std_path, " = socket.into_std()?;
 listener.set_nonblocking(false)?;
 # Ok(())
 # }
-```"
-                                    )]
+```")]
             pub fn into_std(self) -> std::io::Result<$std> {
                 Ok(self.acceptor.inner.into_inner())
             }

@@ -153,17 +153,14 @@ macro_rules! from_std {
             ///
             /// # Panics
             /// Outside of a runtime.
-            #[doc = concat!(
-                                        "
+            #[doc = concat!("
 # Example
 ```
 # fn example(std_socket: ", $std_path, ") -> std::io::Result<()> {
-",
-                                        "let socket = ", $path, "::from_std(std_socket)?;
+let socket = ", $path, "::from_std(std_socket)?;
 # drop(socket); Ok(())
 # }
-```"
-                                    )]
+```")]
             #[track_caller]
             pub fn from_std(socket: $std) -> std::io::Result<$socket> {
                 socket.set_nonblocking(true)?;
@@ -194,33 +191,27 @@ macro_rules! options {
     )+) => {
         impl $socket {$(
             $(#[$get_doc])*
-            #[doc = concat!(
-                "
+            #[doc = concat!("
 # Example
 ```
 # fn example(socket: &", $path, ") -> std::io::Result<()> {
-",
-                "println!(\"{:?}\", socket.", stringify!($get), "()?);
+println!(\"{:?}\", socket.", stringify!($get), "()?);
 # Ok(())
 # }
-```"
-            )]
+```")]
             pub fn $get(&self) -> std::io::Result<$value> {
                 socket2::SockRef::from(self).$inner_get()
             }
 
             $(#[$set_doc])*
-            #[doc = concat!(
-                "
+            #[doc = concat!("
 # Example
 ```
 # fn example(socket: &", $path, ") -> std::io::Result<()> {
-",
-                "socket.", stringify!($set), "(", $sample, ")?;
+socket.", stringify!($set), "(", $sample, ")?;
 # Ok(())
 # }
-```"
-            )]
+```")]
             pub fn $set(&self, value: $value) -> std::io::Result<()> {
                 socket2::SockRef::from(self).$inner_set(value)
             }

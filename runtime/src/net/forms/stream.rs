@@ -197,17 +197,14 @@ macro_rules! poll_ready {
     ($stream:ty, $path:literal, $poll:ident, $direction:ident, $ready:literal) => {
         impl $stream {
             #[doc = concat!("Like [`", $ready, "`](Self::", $ready, "); of all callers, the latest is woken.")]
-            #[doc = concat!(
-                "
+            #[doc = concat!("
 # Example
 ```
 # async fn example(socket: &", $path, ") -> std::io::Result<()> {
-",
-                "std::future::poll_fn(|cx| socket.", stringify!($poll), "(cx)).await?;
+std::future::poll_fn(|cx| socket.", stringify!($poll), "(cx)).await?;
 # Ok(())
 # }
-```"
-            )]
+```")]
             pub fn $poll(&self, cx: &mut std::task::Context<'_>) -> std::task::Poll<std::io::Result<()>> {
                 self.evented().poll_ready(cx, crate::driver::Direction::$direction).map_ok(drop)
             }
