@@ -1,13 +1,14 @@
 //! The runtime with the crates that people use on it: real servers and real clients, over real sockets.
 //!
-//! `http1` and `http2`: hyper; `websocket`: async-tungstenite;
-//! `tokio_io`: tokio's I/O traits and what `tokio::io` builds on them; `sync`: `tokio::sync`; `futures`
-//! with `async-lock`. Each test runs on both schedulers; one that hangs is a failure after a minute.
+//! `http1` and `http2`: hyper; `websocket`: async-tungstenite; `postgres`: tokio-postgres against a server of the
+//! system's package; `tokio_io`: tokio's I/O traits and what `tokio::io` builds on them; `sync`: `tokio::sync`;
+//! `futures_rs`: `futures` and `async-lock`. Each test runs on both schedulers; one that hangs is a failure after a minute.
 
 mod futures_rs;
 mod http;
 mod http1;
 mod http2;
+mod postgres;
 mod sync;
 mod tokio_io;
 mod websocket;
