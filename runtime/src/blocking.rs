@@ -52,9 +52,16 @@ pub(crate) struct Settings {
 
 /// The queue and its threads.
 pub(crate) struct Pool {
-    queue: Queue<Notified>,
+    queue: Queue<Job>,
     settings: Settings,
     handles: Mutex<Handles>,
+}
+
+/// A job in the queue.
+struct Job {
+    task: Notified,
+    /// It counts as done already: not to be refused by a shutdown that comes later.
+    must_run: bool,
 }
 
 #[derive(Default)]
@@ -90,27 +97,29 @@ impl Pool {
         })
     }
 
-    /// Queues a closure, a job spawned at `location`. `enter` links a new thread to its runtime; what it returns lives as long as the thread.
+    /// Queues a closure, a job spawned at `location`. One that `must_run` is run also by a pool that is closed in the meantime; one that is closed
+    /// already refuses it. `enter` links a new thread to its runtime; what it returns lives as long as the thread.
     pub(crate) fn spawn<F, R, G>(
         self: &Arc<Self>,
         f: F,
         location: &'static Location<'static>,
+        must_run: bool,
         enter: impl FnOnce() -> G + Send + 'static,
     ) -> JoinHandle<R>
     where
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        let (job, handle) = create_job(f, location);
-        match self.queue.submit(job) {
+        let (task, handle) = create_job(f, location);
+        match self.queue.submit(Job { task, must_run }) {
             Submitted::Queued => {}
             Submitted::Stuck(stuck) => warn(stuck),
-            Submitted::Refused(job) => job.cancel(&Site::default(), None),
+            Submitted::Refused(job) => job.task.cancel(&Site::default(), None),
             Submitted::StartThread => {
                 if let Err(error) = self.start_thread(enter) {
                     for job in self.queue.thread_failed() {
                         let error = io::Error::new(error.kind(), error.to_string());
-                        job.cancel(&Site::default(), Some(error));
+                        job.task.cancel(&Site::default(), Some(error));
                     }
                 }
             }
@@ -151,7 +160,7 @@ impl Pool {
         let mut first = true;
         while let Some(job) = self.queue.next(std::mem::take(&mut first), &mut wait) {
             // A job is never scheduled again: it ends with its only poll, and contains its own panics.
-            let _ = job.run(&Site::default());
+            let _ = job.task.run(&Site::default());
         }
         run_hook(self.settings.on_stop.as_ref());
     }
@@ -179,11 +188,11 @@ impl Pool {
         self.queue.thread_gone();
     }
 
-    /// Refuses jobs from now on, and those that wait.
+    /// Refuses jobs from now on, and those that wait and need not run.
     pub(crate) fn close(&self) {
         self.handles.lock().closed = true;
-        for job in self.queue.close() {
-            job.cancel(&Site::default(), None);
+        for job in self.queue.close(|job| job.must_run) {
+            job.task.cancel(&Site::default(), None);
         }
     }
 

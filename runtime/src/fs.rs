@@ -75,12 +75,21 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
+    start_job(location, false, work)
+}
+
+/// As [`start`]; one that `must_run` and was not refused is run even if the runtime is shut down before.
+fn start_job<T, F>(location: &'static Location<'static>, must_run: bool, work: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
     let handle = match Handle::try_current() {
         Ok(handle) => handle,
         Err(error) => panic!("{error} (an operation of `fs`, called at {location})"),
     };
     let entered = handle.clone();
-    handle.inner.blocking.spawn(work, location, move || Link::enter(entered))
+    handle.inner.blocking.spawn(work, location, must_run, move || Link::enter(entered))
 }
 
 /// One operation as a job, which starts at the first poll.
@@ -99,6 +108,13 @@ where
     T: Send + 'static,
 {
     start(location, work).await.unwrap_or_else(|error| Err(no_result(error)))
+}
+
+/// Lets go of `path` after the operation only: what gives the path may remove the file when it is dropped.
+async fn keep<P, F: Future>(path: P, operation: F) -> F::Output {
+    let output = operation.await;
+    drop(path);
+    output
 }
 
 /// Why a job brought no result. Nobody aborts ours: one that is cancelled came too late for its runtime, or found no thread.

@@ -133,7 +133,7 @@ impl Handle {
         R: Send + 'static,
     {
         let handle = self.clone();
-        self.inner.blocking.spawn(job, Location::caller(), move || Link::enter(handle))
+        self.inner.blocking.spawn(job, Location::caller(), false, move || Link::enter(handle))
     }
 
     /// Waits on this thread until `future` is ready, with this runtime as the current one.

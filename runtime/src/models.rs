@@ -350,7 +350,7 @@ fn blocking_pool(threads_max: usize, close_early: bool) {
         };
         let mut threads = vec![submit(&queue, Counted(Arc::clone(&counts)))];
         if close_early {
-            queue.close().into_iter().for_each(|job| job.refuse());
+            queue.close(|_| false).into_iter().for_each(|job| job.refuse());
         }
         threads.push(other.join().unwrap());
         if !close_early {
@@ -358,7 +358,7 @@ fn blocking_pool(threads_max: usize, close_early: bool) {
             while counts[0].load(Ordering::Relaxed) < 2 {
                 thread::yield_now();
             }
-            assert!(queue.close().is_empty());
+            assert!(queue.close(|_| false).is_empty());
         }
         assert_eq!(queue.wait_until_gone(None), 0);
         threads.into_iter().flatten().for_each(|thread| thread.join().unwrap());
@@ -380,6 +380,24 @@ fn blocking_jobs_share_a_thread() {
 #[test]
 fn closing_the_blocking_pool_leaves_no_job_and_no_thread() {
     blocking_pool(2, true);
+}
+
+/// A job that must run, accepted before the end, is run whenever the end comes; the other one may be refused.
+#[test]
+fn closing_the_blocking_pool_runs_what_must_run() {
+    model(2, || {
+        let queue = Arc::new(Queue::new(1, Duration::MAX));
+        let counts = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+        let must = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+        let mut threads = vec![submit(&queue, Counted(Arc::clone(&counts)))];
+        threads.push(submit(&queue, Counted(Arc::clone(&must))));
+        let refused = queue.close(|job| Arc::ptr_eq(&job.0, &must));
+        refused.into_iter().for_each(|job| job.refuse());
+        assert_eq!(queue.wait_until_gone(None), 0);
+        threads.into_iter().flatten().for_each(|thread| thread.join().unwrap());
+        assert_eq!(must[0].load(Ordering::Relaxed), 1);
+        assert_eq!(counts.iter().map(|count| count.load(Ordering::Relaxed)).sum::<usize>(), 1);
+    });
 }
 
 /// Two jobs, each of which ends only when the other runs: both must get a thread.
@@ -423,7 +441,7 @@ fn blocking_jobs_that_wait_for_each_other_both_run() {
             }
             Meets::wait(&place, 2 * pair);
         }
-        assert!(queue.close().is_empty());
+        assert!(queue.close(|_| false).is_empty());
         assert_eq!(queue.wait_until_gone(None), 0);
         threads.into_iter().flatten().for_each(|thread| thread.join().unwrap());
     });

@@ -437,6 +437,55 @@ fn a_file_that_is_dropped_in_the_middle_of_a_write_is_written() {
     assert_eq!(std::fs::read(&path).unwrap(), b"written");
 }
 
+/// A write that was accepted is done, even if the runtime ends before a thread has come to it.
+#[test]
+fn a_shutdown_loses_no_write() {
+    let folder = Folder::new();
+    let path = folder.path("file");
+    let runtime = one_thread();
+    let handle = runtime.handle().clone();
+    runtime.block_on(async {
+        let mut file = File::create(&path).await.unwrap();
+        // Keeps the only thread until the shutdown refuses the jobs that wait.
+        let (started, has_started) = futures::channel::oneshot::channel();
+        drop(spawn_blocking(move || {
+            let _ = started.send(());
+            let refused = futures::executor::block_on(handle.spawn_blocking(|| ()));
+            assert!(refused.unwrap_err().is_cancelled());
+        }));
+        has_started.await.unwrap();
+        file.write_all(b"written").await.unwrap();
+    });
+    drop(runtime);
+    assert_eq!(std::fs::read(&path).unwrap(), b"written");
+}
+
+/// As a named temporary file: removed when it is dropped.
+struct Removed(PathBuf);
+
+impl AsRef<Path> for Removed {
+    fn as_ref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Removed {
+    fn drop(&mut self) {
+        std::fs::remove_file(&self.0).unwrap();
+    }
+}
+
+#[test]
+fn what_gives_the_path_lives_until_the_operation_is_done() {
+    on_both(async |folder| {
+        let mut file = File::open(Removed(folder.file("file", "text"))).await.unwrap();
+        assert!(!fs::try_exists(folder.path("file")).await.unwrap());
+        assert_eq!(file.read(&mut [0; 8]).await.unwrap(), 4);
+        assert_eq!(fs::read(Removed(folder.file("file", "text"))).await.unwrap(), b"text");
+        assert_eq!(fs::copy(Removed(folder.file("file", "text")), folder.path("copy")).await.unwrap(), 4);
+    });
+}
+
 #[test]
 fn clones_share_the_cursor() {
     on_both(async |folder| {

@@ -277,15 +277,16 @@ impl<J> Queue<J> {
         }
     }
 
-    /// Refuses all jobs from now on; returns those that wait, for the caller to refuse. Threads end when their
-    /// job is done.
-    pub(crate) fn close(&self) -> VecDeque<J> {
+    /// Refuses all jobs from now on; returns those that wait, for the caller to refuse, but for those that `must_run`: they
+    /// have threads by invariant 1, or a busy one to come, and a thread ends only when it finds none.
+    pub(crate) fn close(&self, must_run: impl Fn(&J) -> bool) -> VecDeque<J> {
         let mut state = self.state.lock();
         state.closed = true;
-        let jobs = std::mem::take(&mut state.jobs);
+        let (stay, go) = std::mem::take(&mut state.jobs).into_iter().partition(must_run);
+        state.jobs = stay;
         self.release(state);
         self.work.notify_all();
-        jobs
+        go
     }
 
     /// Waits until no thread is left, or for `deadline`; returns how many are left.

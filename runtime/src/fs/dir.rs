@@ -2,7 +2,7 @@
 //!
 //! A listing is read by jobs, up to [`AT_ONCE`] entries each; the job has the listing meanwhile.
 
-use super::{no_result, run, start};
+use super::{keep, no_result, run, start};
 use crate::scheduler::budget::poll_proceed;
 use crate::task::JoinHandle;
 use std::collections::VecDeque;
@@ -40,9 +40,9 @@ const AT_ONCE: usize = 32;
 /// # std::io::Result::Ok(())
 /// ```
 #[track_caller]
-pub fn create_dir(path: impl AsRef<Path>) -> impl Future<Output = io::Result<()>> + Send {
-    let path = path.as_ref().to_owned();
-    run(move || std::fs::create_dir(path))
+pub fn create_dir(path: impl AsRef<Path>) -> impl Future<Output = io::Result<()>> {
+    let owned = path.as_ref().to_owned();
+    keep(path, run(move || std::fs::create_dir(owned)))
 }
 
 /// Makes a folder, and those around it that are missing; as [`std::fs::create_dir_all`].
@@ -65,9 +65,9 @@ pub fn create_dir(path: impl AsRef<Path>) -> impl Future<Output = io::Result<()>
 /// # std::io::Result::Ok(())
 /// ```
 #[track_caller]
-pub fn create_dir_all(path: impl AsRef<Path>) -> impl Future<Output = io::Result<()>> + Send {
-    let path = path.as_ref().to_owned();
-    run(move || std::fs::create_dir_all(path))
+pub fn create_dir_all(path: impl AsRef<Path>) -> impl Future<Output = io::Result<()>> {
+    let owned = path.as_ref().to_owned();
+    keep(path, run(move || std::fs::create_dir_all(owned)))
 }
 
 /// Removes an empty folder; as [`std::fs::remove_dir`].
@@ -89,9 +89,9 @@ pub fn create_dir_all(path: impl AsRef<Path>) -> impl Future<Output = io::Result
 /// # std::io::Result::Ok(())
 /// ```
 #[track_caller]
-pub fn remove_dir(path: impl AsRef<Path>) -> impl Future<Output = io::Result<()>> + Send {
-    let path = path.as_ref().to_owned();
-    run(move || std::fs::remove_dir(path))
+pub fn remove_dir(path: impl AsRef<Path>) -> impl Future<Output = io::Result<()>> {
+    let owned = path.as_ref().to_owned();
+    keep(path, run(move || std::fs::remove_dir(owned)))
 }
 
 /// Removes a folder with all that is in it, links not followed; as [`std::fs::remove_dir_all`].
@@ -113,9 +113,9 @@ pub fn remove_dir(path: impl AsRef<Path>) -> impl Future<Output = io::Result<()>
 /// # std::io::Result::Ok(())
 /// ```
 #[track_caller]
-pub fn remove_dir_all(path: impl AsRef<Path>) -> impl Future<Output = io::Result<()>> + Send {
-    let path = path.as_ref().to_owned();
-    run(move || std::fs::remove_dir_all(path))
+pub fn remove_dir_all(path: impl AsRef<Path>) -> impl Future<Output = io::Result<()>> {
+    let owned = path.as_ref().to_owned();
+    keep(path, run(move || std::fs::remove_dir_all(owned)))
 }
 
 /// Opens a folder to list it, in no special order and without `.` and `..`; as [`std::fs::read_dir`].
@@ -142,9 +142,9 @@ pub fn remove_dir_all(path: impl AsRef<Path>) -> impl Future<Output = io::Result
 /// # std::io::Result::Ok(())
 /// ```
 #[track_caller]
-pub fn read_dir(path: impl AsRef<Path>) -> impl Future<Output = io::Result<ReadDir>> + Send {
-    let path = path.as_ref().to_owned();
-    run(move || ReadDir::open(&path))
+pub fn read_dir(path: impl AsRef<Path>) -> impl Future<Output = io::Result<ReadDir>> {
+    let owned = path.as_ref().to_owned();
+    keep(path, run(move || ReadDir::open(&owned)))
 }
 
 /// How to make a folder; as [`std::fs::DirBuilder`].
@@ -191,14 +191,14 @@ impl DirBuilder {
     /// # Panics
     /// When polled outside of a runtime.
     #[track_caller]
-    pub fn create<P: AsRef<Path>>(&self, path: P) -> impl Future<Output = io::Result<()>> + Send + use<P> {
-        let path = path.as_ref().to_owned();
+    pub fn create<P: AsRef<Path>>(&self, path: P) -> impl Future<Output = io::Result<()>> + use<P> {
+        let owned = path.as_ref().to_owned();
         let mut builder = std::fs::DirBuilder::new();
         builder.recursive(self.recursive);
         if let Some(mode) = self.mode {
             builder.mode(mode);
         }
-        run(move || builder.create(path))
+        keep(path, run(move || builder.create(owned)))
     }
 }
 

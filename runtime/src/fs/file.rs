@@ -37,7 +37,7 @@ const MAX_BUF_SIZE: usize = 2 << 20;
 ///   bytes to be with the system (and [`sync_all`](File::sync_all) until they are on the disk).
 /// - **Drop** waits for nothing. A write under way goes on without the file, but nobody will see its error, and a process
 ///   that ends in the meantime loses its bytes.
-/// - **The end of the runtime**: a write that still waits for a thread then is not done, and the next operation says so. (tokio does such writes.)
+/// - **The end of the runtime** waits for writes under way, as for all jobs that run. A write that comes later is refused, and accepts nothing.
 /// - **A read** may return fewer bytes than there are. Zero means the end of the file, or that none were asked for.
 /// - **A clone** ([`try_clone`](File::try_clone)) has the same cursor: what one reads or seeks moves the other.
 ///
@@ -88,7 +88,7 @@ impl File {
     /// # std::io::Result::Ok(())
     /// ```
     #[track_caller]
-    pub fn open(path: impl AsRef<Path>) -> impl Future<Output = io::Result<File>> + Send {
+    pub fn open(path: impl AsRef<Path>) -> impl Future<Output = io::Result<File>> {
         File::options().read(true).open(path)
     }
 
@@ -97,7 +97,7 @@ impl File {
     /// # Errors
     /// As [`OpenOptions::open`], also for cancel safety and panics.
     #[track_caller]
-    pub fn create(path: impl AsRef<Path>) -> impl Future<Output = io::Result<File>> + Send {
+    pub fn create(path: impl AsRef<Path>) -> impl Future<Output = io::Result<File>> {
         File::options().write(true).create(true).truncate(true).open(path)
     }
 
@@ -106,7 +106,7 @@ impl File {
     /// # Errors
     /// `AlreadyExists` if it is there; others as [`OpenOptions::open`], also for cancel safety and panics.
     #[track_caller]
-    pub fn create_new(path: impl AsRef<Path>) -> impl Future<Output = io::Result<File>> + Send {
+    pub fn create_new(path: impl AsRef<Path>) -> impl Future<Output = io::Result<File>> {
         File::options().read(true).write(true).create_new(true).open(path)
     }
 

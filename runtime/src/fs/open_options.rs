@@ -1,7 +1,7 @@
 //! How to open a file: std's `OpenOptions`, opened on the blocking pool.
 
 use super::file::File;
-use super::run_for;
+use super::{keep, run_for};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::panic::Location;
@@ -99,11 +99,11 @@ impl OpenOptions {
     /// # Panics
     /// When polled outside of a runtime.
     #[track_caller]
-    pub fn open<P: AsRef<Path>>(&self, path: P) -> impl Future<Output = io::Result<File>> + Send + use<P> {
-        let path = path.as_ref().to_owned();
+    pub fn open<P: AsRef<Path>>(&self, path: P) -> impl Future<Output = io::Result<File>> + use<P> {
+        let owned = path.as_ref().to_owned();
         let location = Location::caller();
         let options = self.inner.clone();
-        async move { run_for(location, move || options.open(path)).await.map(File::opened) }
+        keep(path, async move { run_for(location, move || options.open(owned)).await.map(File::opened) })
     }
 }
 

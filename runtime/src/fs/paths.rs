@@ -1,6 +1,6 @@
 //! What needs no open file: one job each, around the function of `std::fs` that has the name.
 
-use super::run;
+use super::{keep, run};
 use std::fs::{Metadata, Permissions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -25,9 +25,9 @@ use std::path::{Path, PathBuf};
 /// # std::io::Result::Ok(())
 /// ```
 #[track_caller]
-pub fn canonicalize(path: impl AsRef<Path>) -> impl Future<Output = io::Result<PathBuf>> + Send {
-    let path = path.as_ref().to_owned();
-    run(move || std::fs::canonicalize(path))
+pub fn canonicalize(path: impl AsRef<Path>) -> impl Future<Output = io::Result<PathBuf>> {
+    let owned = path.as_ref().to_owned();
+    keep(path, run(move || std::fs::canonicalize(owned)))
 }
 
 /// Copies a file and its permissions, in the place of one that may be there; returns its length in bytes. As [`std::fs::copy`], which has
@@ -54,10 +54,9 @@ pub fn canonicalize(path: impl AsRef<Path>) -> impl Future<Output = io::Result<P
 /// # std::io::Result::Ok(())
 /// ```
 #[track_caller]
-pub fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> impl Future<Output = io::Result<u64>> + Send {
-    let from = from.as_ref().to_owned();
-    let to = to.as_ref().to_owned();
-    run(move || std::fs::copy(from, to))
+pub fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> impl Future<Output = io::Result<u64>> {
+    let owned = (from.as_ref().to_owned(), to.as_ref().to_owned());
+    keep((from, to), run(move || std::fs::copy(owned.0, owned.1)))
 }
 
 /// Gives the file `original` the further name `link`; as [`std::fs::hard_link`].
@@ -83,13 +82,9 @@ pub fn copy(from: impl AsRef<Path>, to: impl AsRef<Path>) -> impl Future<Output 
 /// # std::io::Result::Ok(())
 /// ```
 #[track_caller]
-pub fn hard_link(
-    original: impl AsRef<Path>,
-    link: impl AsRef<Path>,
-) -> impl Future<Output = io::Result<()>> + Send {
-    let original = original.as_ref().to_owned();
-    let link = link.as_ref().to_owned();
-    run(move || std::fs::hard_link(original, link))
+pub fn hard_link(original: impl AsRef<Path>, link: impl AsRef<Path>) -> impl Future<Output = io::Result<()>> {
+    let owned = (original.as_ref().to_owned(), link.as_ref().to_owned());
+    keep((original, link), run(move || std::fs::hard_link(owned.0, owned.1)))
 }
 
 /// Length, kind, permissions and times of what the path leads to, links followed; as [`std::fs::metadata`].
@@ -112,9 +107,9 @@ pub fn hard_link(
 /// # std::io::Result::Ok(())
 /// ```
 #[track_caller]
-pub fn metadata(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Metadata>> + Send {
-    let path = path.as_ref().to_owned();
-    run(move || std::fs::metadata(path))
+pub fn metadata(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Metadata>> {
+    let owned = path.as_ref().to_owned();
+    keep(path, run(move || std::fs::metadata(owned)))
 }
 
 /// Where a symbolic link leads; as [`std::fs::read_link`].
@@ -137,9 +132,9 @@ pub fn metadata(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Metad
 /// # std::io::Result::Ok(())
 /// ```
 #[track_caller]
-pub fn read_link(path: impl AsRef<Path>) -> impl Future<Output = io::Result<PathBuf>> + Send {
-    let path = path.as_ref().to_owned();
-    run(move || std::fs::read_link(path))
+pub fn read_link(path: impl AsRef<Path>) -> impl Future<Output = io::Result<PathBuf>> {
+    let owned = path.as_ref().to_owned();
+    keep(path, run(move || std::fs::read_link(owned)))
 }
 
 /// Takes a file's name away, and so the file when it has no other and nobody has it open; as [`std::fs::remove_file`].
@@ -163,9 +158,9 @@ pub fn read_link(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Path
 /// # std::io::Result::Ok(())
 /// ```
 #[track_caller]
-pub fn remove_file(path: impl AsRef<Path>) -> impl Future<Output = io::Result<()>> + Send {
-    let path = path.as_ref().to_owned();
-    run(move || std::fs::remove_file(path))
+pub fn remove_file(path: impl AsRef<Path>) -> impl Future<Output = io::Result<()>> {
+    let owned = path.as_ref().to_owned();
+    keep(path, run(move || std::fs::remove_file(owned)))
 }
 
 /// Renames a file or folder, in the place of a file that may have the new name; as [`std::fs::rename`].
@@ -190,10 +185,9 @@ pub fn remove_file(path: impl AsRef<Path>) -> impl Future<Output = io::Result<()
 /// # std::io::Result::Ok(())
 /// ```
 #[track_caller]
-pub fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> impl Future<Output = io::Result<()>> + Send {
-    let from = from.as_ref().to_owned();
-    let to = to.as_ref().to_owned();
-    run(move || std::fs::rename(from, to))
+pub fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> impl Future<Output = io::Result<()>> {
+    let owned = (from.as_ref().to_owned(), to.as_ref().to_owned());
+    keep((from, to), run(move || std::fs::rename(owned.0, owned.1)))
 }
 
 /// Sets the permissions of what the path leads to; as [`std::fs::set_permissions`].
@@ -222,9 +216,9 @@ pub fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> impl Future<Outpu
 pub fn set_permissions(
     path: impl AsRef<Path>,
     permissions: Permissions,
-) -> impl Future<Output = io::Result<()>> + Send {
-    let path = path.as_ref().to_owned();
-    run(move || std::fs::set_permissions(path, permissions))
+) -> impl Future<Output = io::Result<()>> {
+    let owned = path.as_ref().to_owned();
+    keep(path, run(move || std::fs::set_permissions(owned, permissions)))
 }
 
 /// Makes a symbolic link to `original`, which need not be there; as [`std::os::unix::fs::symlink`].
@@ -247,13 +241,9 @@ pub fn set_permissions(
 /// # std::io::Result::Ok(())
 /// ```
 #[track_caller]
-pub fn symlink(
-    original: impl AsRef<Path>,
-    link: impl AsRef<Path>,
-) -> impl Future<Output = io::Result<()>> + Send {
-    let original = original.as_ref().to_owned();
-    let link = link.as_ref().to_owned();
-    run(move || std::os::unix::fs::symlink(original, link))
+pub fn symlink(original: impl AsRef<Path>, link: impl AsRef<Path>) -> impl Future<Output = io::Result<()>> {
+    let owned = (original.as_ref().to_owned(), link.as_ref().to_owned());
+    keep((original, link), run(move || std::os::unix::fs::symlink(owned.0, owned.1)))
 }
 
 /// As [`metadata`], of the link itself where it is one; as [`std::fs::symlink_metadata`].
@@ -277,9 +267,9 @@ pub fn symlink(
 /// # std::io::Result::Ok(())
 /// ```
 #[track_caller]
-pub fn symlink_metadata(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Metadata>> + Send {
-    let path = path.as_ref().to_owned();
-    run(move || std::fs::symlink_metadata(path))
+pub fn symlink_metadata(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Metadata>> {
+    let owned = path.as_ref().to_owned();
+    keep(path, run(move || std::fs::symlink_metadata(owned)))
 }
 
 /// Does the path lead to anything? As [`std::fs::exists`].
@@ -302,7 +292,7 @@ pub fn symlink_metadata(path: impl AsRef<Path>) -> impl Future<Output = io::Resu
 /// # std::io::Result::Ok(())
 /// ```
 #[track_caller]
-pub fn try_exists(path: impl AsRef<Path>) -> impl Future<Output = io::Result<bool>> + Send {
-    let path = path.as_ref().to_owned();
-    run(move || path.try_exists())
+pub fn try_exists(path: impl AsRef<Path>) -> impl Future<Output = io::Result<bool>> {
+    let owned = path.as_ref().to_owned();
+    keep(path, run(move || owned.try_exists()))
 }

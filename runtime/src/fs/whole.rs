@@ -3,7 +3,7 @@
 //! [`read`] returns the memory that the job has read into, and [`write()`] gives away the memory of what owns its bytes: no
 //! byte is copied but by the system.
 
-use super::run;
+use super::{keep, run};
 use bytes::Bytes;
 use std::any::TypeId;
 use std::io;
@@ -31,9 +31,9 @@ use std::path::Path;
 /// # std::io::Result::Ok(())
 /// ```
 #[track_caller]
-pub fn read(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Vec<u8>>> + Send {
-    let path = path.as_ref().to_owned();
-    run(move || std::fs::read(path))
+pub fn read(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Vec<u8>>> {
+    let owned = path.as_ref().to_owned();
+    keep(path, run(move || std::fs::read(owned)))
 }
 
 /// Reads a whole file of text; as [`std::fs::read_to_string`].
@@ -56,9 +56,9 @@ pub fn read(path: impl AsRef<Path>) -> impl Future<Output = io::Result<Vec<u8>>>
 /// # std::io::Result::Ok(())
 /// ```
 #[track_caller]
-pub fn read_to_string(path: impl AsRef<Path>) -> impl Future<Output = io::Result<String>> + Send {
-    let path = path.as_ref().to_owned();
-    run(move || std::fs::read_to_string(path))
+pub fn read_to_string(path: impl AsRef<Path>) -> impl Future<Output = io::Result<String>> {
+    let owned = path.as_ref().to_owned();
+    keep(path, run(move || std::fs::read_to_string(owned)))
 }
 
 /// Makes a file of these bytes, in the place of one that may be there; as [`std::fs::write`].
@@ -85,13 +85,10 @@ pub fn read_to_string(path: impl AsRef<Path>) -> impl Future<Output = io::Result
 /// # std::io::Result::Ok(())
 /// ```
 #[track_caller]
-pub fn write(
-    path: impl AsRef<Path>,
-    contents: impl AsRef<[u8]>,
-) -> impl Future<Output = io::Result<()>> + Send {
-    let path = path.as_ref().to_owned();
+pub fn write(path: impl AsRef<Path>, contents: impl AsRef<[u8]>) -> impl Future<Output = io::Result<()>> {
+    let owned = path.as_ref().to_owned();
     let contents = own(contents);
-    run(move || std::fs::write(path, contents.as_slice()))
+    keep(path, run(move || std::fs::write(owned, contents.as_slice())))
 }
 
 /// Bytes that may go to another thread.

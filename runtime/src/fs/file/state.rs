@@ -19,7 +19,7 @@
 //! because both take the lock of the cursor, which another handle of the same open file may hold for as long as its disk takes.
 
 use super::super::buffer::Buffer;
-use super::super::{no_result, start};
+use super::super::{no_result, start, start_job};
 use super::lease::Lease;
 use crate::scheduler::budget::poll_proceed;
 use crate::task::JoinHandle;
@@ -243,7 +243,8 @@ impl Inner {
         let ahead = if buffer.is_empty() { None } else { Some(std::mem::take(&mut buffer)) };
         let count = buffer.fill(data, max);
         let file = file();
-        self.begin(Location::caller(), move || write_job(&file, ahead, buffer));
+        let job = start_job(Location::caller(), true, move || write_job(&file, ahead, buffer));
+        self.state = State::Busy(job);
         charge.made_progress();
         // A runtime that is shut down refuses it at once: this is not accepted then.
         if let State::Busy(job) = &self.state
