@@ -16,6 +16,7 @@ NAME                only rows whose name contains one of these
 --rounds N          N rounds of each row instead of as many as fit in its time
 --seconds S         S seconds for each row instead of 6
 --only WHO,WHO      only these contestants: ours, tokio, smol, rayon, threads
+--watched           ours with its stall detector on
 --workers 2|4       only the rows with this many workers
 --seed N            for the order of the contestants in each round
 --markdown          print the table as Markdown
@@ -33,6 +34,7 @@ pub struct Args {
     pub seed: u64,
     pub quick: bool,
     pub smoke: bool,
+    pub watched: bool,
     pub markdown: bool,
     pub json: Option<String>,
     pub list: bool,
@@ -96,6 +98,7 @@ impl Args {
             seed: 1,
             quick: false,
             smoke: false,
+            watched: false,
             markdown: false,
             json: None,
             list: false,
@@ -115,6 +118,7 @@ impl Args {
                 "--bench" => bench = true,
                 "--test" => test = true,
                 "--quick" => parsed.quick = true,
+                "--watched" => parsed.watched = true,
                 "--markdown" => parsed.markdown = true,
                 "--list" => parsed.list = true,
                 "--help" | "-h" => parsed.help = true,

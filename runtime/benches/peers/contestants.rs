@@ -13,6 +13,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::thread;
 
@@ -98,6 +99,9 @@ where
     }
 }
 
+/// Whether our runtimes detect stalls. Set once, before any is started.
+pub static WATCHED: AtomicBool = AtomicBool::new(false);
+
 pub struct Ours(pub crossover_runtime::runtime::Runtime);
 
 #[derive(Clone, Copy)]
@@ -126,11 +130,11 @@ impl Runtime for Ours {
     type Inside = InOurs;
 
     fn start(workers: usize) -> Ours {
-        let runtime = crossover_runtime::runtime::Builder::new_multi_thread()
-            .worker_threads(workers)
-            .enable_all()
-            .build();
-        Ours(runtime.expect("our runtime starts"))
+        let mut builder = crossover_runtime::runtime::Builder::new_multi_thread();
+        if WATCHED.load(Ordering::Relaxed) {
+            builder.detect_stalls();
+        }
+        Ours(builder.worker_threads(workers).enable_all().build().expect("our runtime starts"))
     }
 
     fn inside(&self) -> InOurs {

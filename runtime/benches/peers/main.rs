@@ -23,6 +23,7 @@ mod stats;
 mod timers;
 
 use std::process::ExitCode;
+use std::sync::atomic::Ordering;
 
 use args::Args;
 use harness::{Case, Measured, Setup, Shuffle, Watchdog};
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
 /// Measures, or lists, what is asked for.
 fn run(args: &Args) -> Vec<Measured> {
     let (plan, watch) = (args.plan(), Watchdog::start());
+    contestants::WATCHED.store(args.watched, Ordering::Relaxed);
     let mut order = Shuffle::new(args.seed);
     let mut measured = Vec::new();
     for workers in [2, 4] {
