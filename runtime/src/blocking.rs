@@ -97,8 +97,9 @@ impl Pool {
         })
     }
 
-    /// Queues a closure, a job spawned at `location`. One that `must_run` is run also by a pool that is closed in the meantime; one that is closed
-    /// already refuses it. `enter` links a new thread to its runtime; what it returns lives as long as the thread.
+    /// Queues a closure, a job spawned at `location`. One that `must_run` is run also by a pool that is closed in the
+    /// meantime; one that is closed already refuses it. `enter` links a new thread to its runtime; what it returns lives
+    /// as long as the thread.
     pub(crate) fn spawn<F, R, G>(
         self: &Arc<Self>,
         f: F,

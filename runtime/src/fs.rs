@@ -1,7 +1,7 @@
 //! Files and folders: what `std::fs` has, for async code, under tokio's names.
 //!
-//! An operating system has few ways to wait for a disk but to block, so each operation runs as a job of the
-//! [blocking pool](crate::spawn_blocking), and the task waits for the job. Two exceptions, on Linux: a [`File`] reads on the spot
+//! An operating system has few ways to wait for a disk but to block, so each operation runs as a job of the [blocking
+//! pool](crate::spawn_blocking), and the task waits for the job. Two exceptions, on Linux: a [`File`] reads on the spot
 //! what the system has in memory, and it moves its cursor on the spot.
 //!
 //! ```
@@ -26,17 +26,22 @@
 //! ```
 //!
 //! # What holds for all of it
-//! - **Many small operations** cost a job each. [`read`] and [`write()`] do a whole file in one; for a file in pieces use large ones, or a
-//!   `BufReader` or `BufWriter` around the [`File`]; for many operations in a row one [`spawn_blocking`](crate::spawn_blocking) around all of them.
-//! - **Errors** are those of `std::fs`, with the same kinds; a path is not named in them. In addition there is an error if
-//!   the runtime is shut down before the job has started (see [`is_rt_shutdown_err`](crate::runtime::is_rt_shutdown_err)), or if no thread can be started for it.
-//! - **Cancel safety.** A future that is dropped before its first poll does nothing. One that is dropped later stops nothing: the job runs, now or
-//!   later, and its result is dropped. So a given-up `remove_file` may remove the file, even after the next operation. No more
-//!   than that happens: nothing is done by halves that would be done in full otherwise.
+//! - **Many small operations** cost a job each. [`read`] and [`write()`] do a whole file in one; for a file in pieces use
+//!   large ones, or a `BufReader` or `BufWriter` around the [`File`]; for many operations in a row one
+//!   [`spawn_blocking`](crate::spawn_blocking) around all of them.
+//! - **Errors** are those of `std::fs`, with the same kinds; a path is not named in them. In addition there is an error
+//!   if the runtime is shut down before the job has started (see
+//!   [`is_rt_shutdown_err`](crate::runtime::is_rt_shutdown_err)), or if no thread can be started for it.
+//! - **Cancel safety.** A future that is dropped before its first poll does nothing. One that is dropped later stops
+//!   nothing: the job runs, now or later, and its result is dropped. So a given-up `remove_file` may remove the file,
+//!   even after the next operation. No more than that happens: nothing is done by halves that would be done in full
+//!   otherwise.
 //! - **Panics**: at the first poll outside of a runtime, with a message that names the place of the call.
 //! - **A pipe, terminal or other device** may keep a job, and so a thread of the pool, waiting for ever, and
 //!   the end of the runtime with it: see [`Runtime::shutdown_timeout`](crate::runtime::Runtime::shutdown_timeout). Use
 //!   [`net::unix::pipe`](crate::net::unix::pipe) or [`AsyncFd`](crate::net::AsyncFd) for those.
+//! - **Beside tokio**: `{:?}` of a `File` says `File`; errors are kept whole, not by their kind alone; a seek that fails
+//!   moves nothing; and what a given-up read has fetched is given back by `into_std`, too.
 //!
 //! Inside: `file/state.rs` has the protocol of a `File`; `paths` what needs no open file.
 

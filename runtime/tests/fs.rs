@@ -234,6 +234,10 @@ fn reads_come_in_order_whoever_reads() {
         let path = folder.file("file", &bytes);
         for on_the_spot in [true, false] {
             let mut file = File::open(&path).await.unwrap();
+            // Out of the system's memory, so that reads have to come from the disk, and then from both.
+            file.sync_all().await.unwrap();
+            #[cfg(target_os = "linux")]
+            rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
             if !on_the_spot {
                 file = File::from_std(file.into_std().await);
             }

@@ -257,7 +257,8 @@ impl ReadDir {
     /// Given up, it loses no entry.
     ///
     /// # Errors
-    /// Those of the system; the listing may go on after it. After one that says that the runtime is shut down, it is at its end.
+    /// Those of the system; the listing may go on after it. After one that says that the runtime is shut down, it is at
+    /// its end.
     ///
     /// # Panics
     /// When polled outside of a runtime, unless the entry is there already.

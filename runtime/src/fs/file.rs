@@ -3,7 +3,8 @@
 //! [`File`] owns the open file, together with the jobs that work on it (`lease`). What is under way, and the
 //! buffer, are in `state`, whose head says how they go together; `traits` are the I/O traits on top of it.
 //!
-//! Lock order: `inner` is an async lock, for the operations by `&self` only, and is held while such an operation waits for the one under way.
+//! Lock order: `inner` is an async lock, for the operations by `&self` only, and is held while such an operation waits
+//! for the one under way.
 
 mod lease;
 mod state;
@@ -27,24 +28,28 @@ use std::time::SystemTime;
 /// tokio's number.
 const MAX_BUF_SIZE: usize = 2 << 20;
 
-/// An open file, to be read, written and sought by futures-io's [`AsyncRead`](futures_io::AsyncRead), [`AsyncWrite`](futures_io::AsyncWrite)
-/// and [`AsyncSeek`](futures_io::AsyncSeek), and by tokio's of the same names under the feature `tokio-io`.
+/// An open file, to be read, written and sought by futures-io's [`AsyncRead`](futures_io::AsyncRead),
+/// [`AsyncWrite`](futures_io::AsyncWrite) and [`AsyncSeek`](futures_io::AsyncSeek), and by tokio's of the same names
+/// under the feature `tokio-io`.
 ///
 /// One operation is under way at a time; the next one waits for it.
 ///
-/// - **A write is done when its bytes are in the file's buffer**: at most [`max_buf_size`](File::max_buf_size) of them. They go to the system in the background, and
-///   an error is returned by the next write or flush. So **flush** before the file is dropped: it waits for the
-///   bytes to be with the system (and [`sync_all`](File::sync_all) until they are on the disk).
+/// - **A write is done when its bytes are in the file's buffer**: at most [`max_buf_size`](File::max_buf_size) of them.
+///   They go to the system in the background, and an error is returned by the next write or flush. So **flush** before
+///   the file is dropped: it waits for the bytes to be with the system (and [`sync_all`](File::sync_all) until they are
+///   on the disk).
 /// - **Drop** waits for nothing. A write under way goes on without the file, but nobody will see its error, and a process
 ///   that ends in the meantime loses its bytes.
-/// - **The end of the runtime** waits for writes under way, as for all jobs that run. A write that comes later is refused, and accepts nothing.
+/// - **The end of the runtime** waits for writes under way, as for all jobs that run. A write that comes later is
+///   refused, and accepts nothing.
 /// - **A read** may return fewer bytes than there are. Zero means the end of the file, or that none were asked for.
 /// - **A clone** ([`try_clone`](File::try_clone)) has the same cursor: what one reads or seeks moves the other.
 ///
 /// # Cancel safety
 /// A read that is given up has read nothing as far as its file is concerned: its bytes are there for the next one. A
-/// write has accepted its bytes or has done nothing. A seek may have moved the cursor, or may do so before the next operation. A write of all of
-/// several pieces, or a read to the end, is as cancel safe as its makers say (`write_all` is not).
+/// write has accepted its bytes or has done nothing. A seek may have moved the cursor, or may do so before the next
+/// operation. A write of all of several pieces, or a read to the end, is as cancel safe as its makers say (`write_all` is
+/// not).
 ///
 /// # Example
 /// ```
@@ -194,7 +199,8 @@ impl File {
         self.at_once(|file| file.metadata())
     }
 
-    /// Another handle of the same open file, with the same cursor. It comes after the writes so far, and has the same `max_buf_size`.
+    /// Another handle of the same open file, with the same cursor. It comes after the writes so far, and has the same
+    /// `max_buf_size`.
     ///
     /// From then on neither is read on the spot: one could hold up the other's worker by the lock of the cursor.
     ///
@@ -221,8 +227,8 @@ impl File {
 
     /// The open file as std's, after all that is under way, also by calls that were given up.
     ///
-    /// Bytes that a given-up read has fetched are given back, by a seek, if the file can seek. An error of an earlier write is lost: flush
-    /// before. It needs a runtime only in so far as it waits for jobs of one.
+    /// Bytes that a given-up read has fetched are given back, by a seek, if the file can seek. An error of an earlier
+    /// write is lost: flush before. It needs a runtime only in so far as it waits for jobs of one.
     ///
     /// # Cancel safety
     /// Given up, the file is closed.

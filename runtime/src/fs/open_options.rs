@@ -93,8 +93,8 @@ impl OpenOptions {
     /// A file that nobody waits for any more is closed again, but stays made, or made empty.
     ///
     /// # Errors
-    /// `NotFound`, `AlreadyExists`, `PermissionDenied` and others as [`std::fs::OpenOptions::open`], `InvalidInput` for options that
-    /// contradict each other.
+    /// `NotFound`, `AlreadyExists`, `PermissionDenied` and others as [`std::fs::OpenOptions::open`], `InvalidInput` for
+    /// options that contradict each other.
     ///
     /// # Panics
     /// When polled outside of a runtime.

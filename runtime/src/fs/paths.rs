@@ -30,8 +30,8 @@ pub fn canonicalize(path: impl AsRef<Path>) -> impl Future<Output = io::Result<P
     keep(path, run(move || std::fs::canonicalize(owned)))
 }
 
-/// Copies a file and its permissions, in the place of one that may be there; returns its length in bytes. As [`std::fs::copy`], which has
-/// the system copy where it can.
+/// Copies a file and its permissions, in the place of one that may be there; returns its length in bytes. As
+/// [`std::fs::copy`], which has the system copy where it can.
 ///
 /// # Cancel safety
 /// See the [module](super#what-holds-for-all-of-it).

@@ -5,18 +5,19 @@
 //! | `Idle` | the file | bytes read ahead: the cursor of the open file is behind them, where its owner is before them |
 //! | `Busy` | the job | the job's matter: bytes to be written, or the room for a read |
 //!
-//! Each operation first *settles* what is under way, which may be what an earlier, given-up call has started: the
-//! bytes of such a read are there for the next one, the position of such a seek counts. What would move the cursor, or the end of
-//! the file, first takes the cursor back over the bytes read ahead, and forgets them. Where there is no cursor (a pipe, a terminal) they
-//! stay: nobody could read them again.
+//! Each operation first *settles* what is under way, which may be what an earlier, given-up call has started: the bytes
+//! of such a read are there for the next one, the position of such a seek counts. What would move the cursor, or the end
+//! of the file, first takes the cursor back over the bytes read ahead, and forgets them. Where there is no cursor (a
+//! pipe, a terminal) they stay: nobody could read them again.
 //!
-//! **Writes** are done when their bytes are in the buffer: the job goes on by itself. An error that it meets is kept in `write_error` until the next
-//! write or flush returns it; there is at most one, as writes settle the job before them.
+//! **Writes** are done when their bytes are in the buffer: the job goes on by itself. An error that it meets is kept in
+//! `write_error` until the next write or flush returns it; there is at most one, as writes settle the job before them.
 //!
-//! **On the spot.** On Linux a file that is `ours` alone reads what is in the system's cache by `RWF_NOWAIT`, which does not wait for a disk,
-//! into the reader's memory: the job's way ends with a copy of the same bytes by the same thread, so this holds up
-//! a worker no longer. A seek of such a file to a place that is known is a few instructions in the kernel. It has to be ours alone
-//! because both take the lock of the cursor, which another handle of the same open file may hold for as long as its disk takes.
+//! **On the spot.** On Linux a file that is `ours` alone reads what is in the system's cache by `RWF_NOWAIT`, which does
+//! not wait for a disk, into the reader's memory: the job's way ends with a copy of the same bytes by the same thread, so
+//! this holds up a worker no longer. A seek of such a file to a place that is known is a few instructions in the kernel.
+//! It has to be ours alone because both take the lock of the cursor, which another handle of the same open file may hold
+//! for as long as its disk takes.
 
 use super::super::buffer::Buffer;
 use super::super::{no_result, start, start_job};
@@ -199,8 +200,8 @@ impl Inner {
         Poll::Ready(Ok(buffer.take(buffers)))
     }
 
-    /// Reads what is in the system's memory. `None`: nothing is, or it may be the end, which only a job can tell: Linux 5.9 and 5.10 say so for what is
-    /// not in memory, too.
+    /// Reads what is in the system's memory. `None`: nothing is, or it may be the end, which only a job can tell: Linux
+    /// 5.9 and 5.10 say so for what is not in memory, too.
     #[cfg(target_os = "linux")]
     fn read_at_once(&mut self, file: &Lease, max: usize, buffers: &mut [IoSliceMut<'_>]) -> Option<usize> {
         use rustix::io::{Errno, ReadWriteFlags, preadv2};
