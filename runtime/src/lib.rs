@@ -18,7 +18,7 @@
 //! ```
 //!
 //! Work that would hold up a worker goes elsewhere, by one word: [`spawn`] for async tasks, [`spawn_blocking`] for code
-//! that blocks or computes, `process_pool` for worker processes.
+//! that blocks or computes, [`join`] for computing that divides itself over the workers, [`process_pool`] for worker processes.
 //!
 //! ```
 //! use crossover_runtime::{runtime::Builder, spawn, spawn_blocking};
@@ -36,13 +36,42 @@
 //! Names and meanings are tokio's where tokio has the thing; a doc comment says so where they differ. `futures`,
 //! `async-lock`, `async-channel` and `tokio::sync` run on it unmodified.
 //!
+//! # Where to begin
+//! - [`guide::from_tokio`] and [`guide::from_asyncio`]: what one knows, and what it is called here.
+//! - `examples/`: `echo`, `http` (hyper), `chat` (WebSocket), `blocking_library`, `process_pool`, `graceful_shutdown`, `trace`. Each says
+//!   in its first lines how to run it.
+//! - [`runtime::Builder`] for the settings, [`net`], [`fs`], [`time`], [`sync`] and [`task`] for the rest.
+//!
 //! # Features
 //! None is on by default.
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `hyper` | `hyper_rt`: hyper 1's executor, timer and I/O traits on this runtime |
+//! | `hyper` | `hyper_rt`: hyper 1's executor, timer and I/O traits on this runtime: `TcpStream` goes to hyper as it is |
 //! | `tokio-io` | `tokio_io`: tokio's `AsyncRead` and `AsyncWrite` on the streams, for crates such as tokio-postgres |
+//!
+//! # Seeing inside
+//! A task that blocks, or computes without an `.await`, holds up its worker, and everything that waits there:
+//!
+//! - **Which one?** [`Builder::detect_stalls`](runtime::Builder::detect_stalls) warns by `tracing`, and
+//!   [`on_stall`](runtime::Builder::on_stall) calls you, with the file and line where the task was spawned. Off unless chosen.
+//! - **What happened when?** [`Handle::record`](runtime::Handle::record) records which worker polled which task when; the
+//!   [`Trace`](runtime::Trace) opens as a timeline in Perfetto or `chrome://tracing`.
+//! - **How much?** [`Handle::metrics`](runtime::Handle::metrics): polls, steals, parks, queues, threads. Always on.
+//!
+//! ```
+//! use crossover_runtime::{runtime::Builder, spawn, task::yield_now};
+//!
+//! let runtime = Builder::new_multi_thread()
+//!     .worker_threads(2)
+//!     .on_stall(|stall| eprintln!("{stall}")) // the task spawned at src/main.rs:10:5 was polled for 52.1 ms
+//!     .build()?;
+//! let recorder = runtime.handle().record()?;
+//! runtime.block_on(async { spawn(yield_now()).await }).unwrap();
+//! recorder.stop().write_chrome_json(std::io::sink())?; // a file, in a `BufWriter`
+//! assert_eq!(runtime.metrics().spawned_tasks_count(), 1);
+//! # std::io::Result::Ok(())
+//! ```
 //!
 //! # Inside
 //! A module uses only its own floor or lower ones:
@@ -63,6 +92,8 @@ mod builder;
 mod driver;
 mod error;
 pub mod fs;
+#[cfg(doc)]
+pub mod guide;
 mod handle;
 #[cfg(feature = "hyper")]
 pub mod hyper_rt;
@@ -90,3 +121,8 @@ pub mod tokio_io;
 
 pub use handle::{spawn, spawn_blocking};
 pub use join::join;
+
+/// The README's program, as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
