@@ -282,11 +282,12 @@ impl fmt::Debug for EnterGuard<'_> {
     }
 }
 
-/// Links this thread to a runtime until it is dropped. Not `Send`: it belongs to its thread.
+/// Links this thread to a runtime until it is dropped. Not `Send`: it belongs to its thread. `Sync`, for a shared one is
+/// good for nothing.
 pub(crate) struct Link {
     previous: Option<Handle>,
     depth: usize,
-    _not_send: PhantomData<*const ()>,
+    _not_send: PhantomData<std::sync::MutexGuard<'static, ()>>,
 }
 
 impl Link {

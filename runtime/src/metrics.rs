@@ -186,7 +186,8 @@ impl RuntimeMetrics {
         self.worker(worker).turns.get()
     }
 
-    /// How long a worker was not parked, counted up to its last park.
+    /// How long a worker was not parked, counted up to its last park; in a current-thread runtime, up to the end of the
+    /// last `block_on`.
     #[track_caller]
     pub fn worker_total_busy_duration(&self, worker: usize) -> Duration {
         Duration::from_nanos(self.worker(worker).busy_ns.get())

@@ -6,8 +6,10 @@ use crossover_runtime::task::{self, JoinSet, yield_now};
 use crossover_runtime::{spawn, spawn_blocking, sync::channel};
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// One runtime of each flavour.
@@ -349,4 +351,91 @@ fn metrics_add_up() {
         let polls: u64 = (0..metrics.num_workers()).map(|worker| metrics.worker_poll_count(worker)).sum();
         assert!(polls >= 21, "{metrics:?}");
     }
+}
+
+#[test]
+fn a_future_that_panics_is_dropped_while_that_unwinds() {
+    struct Panics {
+        panicking: Arc<AtomicBool>,
+        drop_panics: bool,
+    }
+    impl Future for Panics {
+        type Output = ();
+        fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+            panic!("the poll's")
+        }
+    }
+    impl Drop for Panics {
+        fn drop(&mut self) {
+            self.panicking.store(std::thread::panicking(), Ordering::Relaxed);
+            assert!(!self.drop_panics, "the drop's");
+        }
+    }
+    for rt in both() {
+        for drop_panics in [false, true] {
+            let panicking = Arc::new(AtomicBool::new(false));
+            let handle = rt.spawn(Panics { panicking: Arc::clone(&panicking), drop_panics });
+            let payload = rt.block_on(handle).unwrap_err().into_panic();
+            assert_eq!(panic_text(&*payload), "the poll's");
+            assert!(panicking.load(Ordering::Relaxed));
+            assert!(rt.block_on(async { !std::thread::panicking() }));
+        }
+    }
+}
+
+#[test]
+fn the_panic_of_a_runtime_dropped_inside_of_a_task_is_a_plain_text() {
+    let outer = multi(1);
+    let payload = catch_unwind(AssertUnwindSafe(|| {
+        outer.block_on(async { drop(Builder::new_current_thread().build().unwrap()) });
+    }));
+    let text: &'static str = payload.unwrap_err().downcast_ref::<&'static str>().unwrap();
+    assert!(text.contains("Cannot drop a runtime"));
+}
+
+#[test]
+fn a_block_on_that_never_parks_is_busy() {
+    let rt = Builder::new_current_thread().build().unwrap();
+    rt.block_on(yield_now());
+    assert!(rt.metrics().worker_total_busy_duration(0) > Duration::ZERO);
+}
+
+#[test]
+fn a_set_of_finished_tasks_is_joined_within_the_budget() {
+    let rt = Builder::new_current_thread().build().unwrap();
+    rt.block_on(async {
+        let mut set = JoinSet::new();
+        for _ in 0..1000 {
+            set.spawn(async {});
+        }
+        while rt.metrics().completed_tasks_count() < 1000 {
+            yield_now().await;
+        }
+        let mut polls = 0_u32;
+        let mut joined = 0;
+        std::future::poll_fn(|cx| {
+            polls += 1;
+            while let Some(result) = std::task::ready!(set.poll_join_next(cx)) {
+                result.unwrap();
+                joined += 1;
+            }
+            Poll::Ready(())
+        })
+        .await;
+        assert_eq!(joined, 1000);
+        assert_eq!(polls, 1000_u32.div_ceil(128));
+    });
+}
+
+/// That it compiles is the test.
+#[test]
+fn a_set_whose_outputs_are_not_send_can_be_joined() {
+    async fn join(set: &mut JoinSet<std::rc::Rc<()>>) {
+        let _ = set.try_join_next();
+        let _ = set.join_next().await;
+        set.shutdown().await;
+    }
+    let mut set = JoinSet::new();
+    multi(1).block_on(join(&mut set));
+    assert!(set.is_empty());
 }

@@ -46,7 +46,7 @@ impl Queue {
     fn run_one(&self, site: &Site<'_>) -> bool {
         let Some(task) = self.pop() else { return false };
         if let Some(again) = task.run(site) {
-            self.0.lock().push_back(again);
+            self.0.lock().push_back(again.task);
         }
         true
     }
@@ -338,7 +338,7 @@ impl Shutdown {
             }
             let Some(task) = task else { break };
             if let Some(again) = task.run(&self.site()) {
-                self.queue.0.lock().push_back(again);
+                self.queue.0.lock().push_back(again.task);
             }
         }
         while !self.shutting_down.load(Ordering::Acquire) {
@@ -379,7 +379,7 @@ fn closing_the_live_list_against_the_solo_path() {
         let (task, handle) = cell::create(future, &raw const shared.queue, Location::caller());
         drop::<JoinHandle<()>>(handle);
         let Some(again) = task.run(&shared.site()) else { panic!("it yields") };
-        shared.queue.0.lock().push_back(again);
+        shared.queue.0.lock().push_back(again.task);
         let ending = {
             let shared = Arc::clone(&shared);
             thread::spawn(move || shared.shut_down())

@@ -8,6 +8,10 @@
 //! goes to its local queue; from elsewhere to the injector, followed by an unpark. The parker's token makes this
 //! safe: push, then leave the token; look at the queues, then park (which returns at once if there is a token).
 //!
+//! The driver is turned, without waiting, whenever that is due: after `event_interval` polls, of whichever `block_on`s; when
+//! all that is ready has yielded; when a park hook has made work; and when a `block_on` begins long after the last turn, for
+//! an outer loop may do nothing but call short ones.
+//!
 //! Lock order: `slot` and the injector's lock are leaves. `Local`'s queue is borrowed only for a push or a pop.
 
 use super::injector::Injector;
@@ -19,8 +23,9 @@ use crate::observe::{Observers, Subject};
 use crate::park::{Parker, Spin};
 use crate::sync::prim::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sync::prim::{Mutex, now};
+use crate::task::Current;
 use crate::task::cell::{self, Schedule};
-use crate::task::header::{Notified, Site};
+use crate::task::header::{Again, Notified, Site};
 use crate::task::live::Live;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -54,12 +59,19 @@ struct Slot {
     waiting: Vec<Arc<MainWaker>>,
 }
 
+/// A `block_on` that begins so long after the last turn of the driver turns it first.
+const LONG_AGO: Duration = Duration::from_millis(1);
+
 /// What runs tasks.
 struct Core {
     queue: VecDeque<Notified>,
     driver: Driver,
     trouble: Trouble,
     tick: u32,
+    /// Polls since the last look at the driver.
+    polls: u32,
+    /// The driver has been turned since then.
+    turned: Instant,
 }
 
 /// The queue while a thread has the core, seen by `schedule` through the thread-local.
@@ -70,7 +82,8 @@ pub(crate) struct Local {
 
 impl Shared {
     pub(crate) fn new(settings: Settings, driver: Driver, driver_handle: driver::Handle) -> Arc<Shared> {
-        let core = Core { queue: VecDeque::new(), driver, trouble: Trouble::default(), tick: 0 };
+        let queue = VecDeque::new();
+        let core = Core { queue, driver, trouble: Trouble::default(), tick: 0, polls: 0, turned: now() };
         Arc::new(Shared {
             injector: Injector::with_shards(1),
             slot: Mutex::new(Slot { core: Some(core), waiting: Vec::new() }),
@@ -284,8 +297,8 @@ struct Running<'a> {
     local: Rc<Local>,
     core: Option<Core>,
     spin: Spin,
-    /// Polls since the last look at the driver.
-    polls: u32,
+    /// The last so many polls were of tasks that yielded.
+    yielded: usize,
     busy_since: Instant,
     guard: Option<LocalGuard>,
 }
@@ -308,15 +321,20 @@ impl<'a> Running<'a> {
         let local = Rc::new(Local { shared: Arc::clone(shared), queue });
         let guard = LocalGuard::enter(super::Local::CurrentThread(Rc::clone(&local)));
         let busy_since = now();
-        Some(Running {
+        let long_ago = busy_since.duration_since(core.turned) >= LONG_AGO;
+        let mut running = Running {
             shared,
             local,
             core: Some(core),
             spin: Spin::new(),
-            polls: 0,
+            yielded: 0,
             busy_since,
             guard: Some(guard),
-        })
+        };
+        if long_ago {
+            running.look_at_driver(busy_since);
+        }
+        Some(running)
     }
 
     fn run<F: Future>(
@@ -328,15 +346,21 @@ impl<'a> Running<'a> {
     ) -> F::Output {
         let observers = &self.shared.clone().observers;
         loop {
-            if main.take_woken()
-                && let Poll::Ready(output) =
-                    observers.around(0, subject, || budget::limited(|| future.as_mut().poll(cx)))
-            {
-                return output;
+            let mut yielded = false;
+            if main.take_woken() {
+                let polled = observers.around(0, subject, || budget::limited(|| future.as_mut().poll(cx)));
+                yielded = Current::take_yielded();
+                if let Poll::Ready(output) = polled {
+                    return output;
+                }
             }
             // The main future counts like a task: it may be woken for ever, too.
             self.count_poll();
-            if !self.run_some_tasks() && !self.has_work(main) {
+            let more = self.run_some_tasks();
+            if yielded {
+                // It comes after all that was ready, and that is ready now.
+                self.turn(Some(Duration::ZERO));
+            } else if !more && !self.has_work(main) {
                 self.wait(main);
             }
         }
@@ -344,14 +368,24 @@ impl<'a> Running<'a> {
 
     /// Looks at the driver after every `event_interval` polls.
     fn count_poll(&mut self) {
-        self.polls += 1;
-        if self.polls >= self.shared.settings.event_interval {
-            self.polls = 0;
+        let Some(core) = &mut self.core else { return };
+        core.polls += 1;
+        if core.polls >= self.shared.settings.event_interval {
+            core.polls = 0;
             self.turn(Some(Duration::ZERO));
         }
     }
 
-    /// Runs tasks, as many as between two looks at the driver; false: there are no more.
+    /// Turns the driver, without waiting, at a time that is known.
+    fn look_at_driver(&mut self, now: Instant) {
+        if let Some(core) = &mut self.core {
+            core.turned = now;
+        }
+        self.turn(Some(Duration::ZERO));
+    }
+
+    /// Runs tasks, as many as between two looks at the driver, or until all that are left have yielded; false: there are no
+    /// more.
     fn run_some_tasks(&mut self) -> bool {
         let shared = Arc::clone(self.shared);
         for _ in 0..shared.settings.event_interval {
@@ -368,11 +402,23 @@ impl<'a> Running<'a> {
             shared.metrics.polls.add(1);
             let subject = task.subject();
             let again = shared.observers.around(0, subject, || budget::limited(|| task.run(&shared.site())));
-            if let Some(task) = again {
+            let yielded = again.as_ref().is_some_and(|again| again.yielded);
+            if let Some(Again { task, .. }) = again {
                 local.push(task);
             }
-            shared.local_len.store(local.queue.borrow().len(), Ordering::Relaxed);
+            let waiting = local.queue.borrow().len();
+            shared.local_len.store(waiting, Ordering::Relaxed);
             self.count_poll();
+            self.yielded = if yielded { self.yielded + 1 } else { 0 };
+            if yielded && self.yielded >= waiting {
+                // Before they go on: who waits for the driver, for the main future, or in the injector.
+                self.yielded = 0;
+                self.turn(Some(Duration::ZERO));
+                if let Some(core) = &mut self.core {
+                    core.tick = u32::MAX;
+                }
+                break;
+            }
         }
         true
     }
@@ -391,7 +437,10 @@ impl<'a> Running<'a> {
     /// Nothing is ready: looks around for a while, then parks on the driver.
     fn wait(&mut self, main: &MainWaker) {
         run_hook(self.shared.settings.on_park.as_ref());
-        if !self.has_work(main) && !self.spin(main) {
+        if self.has_work(main) {
+            // The hook has made it, and may do so each time.
+            self.turn(Some(Duration::ZERO));
+        } else if !self.spin(main) {
             let start = now();
             let metrics = &self.shared.metrics;
             metrics.busy_ns.add_time(start.duration_since(self.busy_since));
@@ -410,6 +459,9 @@ impl<'a> Running<'a> {
             }
             self.shared.metrics.unparks.add(1);
             self.busy_since = now();
+            if let Some(core) = &mut self.core {
+                core.turned = self.busy_since;
+            }
             self.shared.observers.unpark(0, start, self.busy_since);
             self.spin.parked(self.busy_since.duration_since(start));
         }
@@ -438,6 +490,7 @@ impl Drop for Running<'_> {
         // First the link: from here on this thread's wake-ups go to the injector.
         drop(self.guard.take());
         let Some(mut core) = self.core.take() else { return };
+        self.shared.metrics.busy_ns.add_time(now().duration_since(self.busy_since));
         core.queue = std::mem::take(&mut *self.local.queue.borrow_mut());
         self.shared.local_len.store(core.queue.len(), Ordering::Relaxed);
         let waiting = {

@@ -79,6 +79,11 @@ impl Local {
         self.0.is_empty()
     }
 
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(crate) fn stealer(&self) -> Stealer<Notified> {
         self.0.stealer()
     }

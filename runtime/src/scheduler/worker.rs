@@ -1,6 +1,6 @@
 //! The multi-thread flavour: what its workers share, and what each of them does.
 //!
-//! A worker's round: every `event_interval` polls a look at the driver; the task in its slot, if the slot has not had
+//! A worker's round: every `event_interval` polls, or when all of its tasks have yielded, a look at the driver; the task in its slot, if the slot has not had
 //! its share; else one from its local queue (every `global_queue_interval` polls the injector comes first, so that
 //! tasks from outside are seen even if local ones never end); else from the injector; else what the driver has for it; else
 //! stolen; else a job of somebody's `join` (those from outside also come at the injector's interval); else it spins for
@@ -27,7 +27,7 @@ use crate::rng::Rng;
 use crate::sync::prim::atomic::Ordering;
 use crate::sync::prim::deque::Worker as Deque;
 use crate::sync::prim::{now, thread};
-use crate::task::header::{Notified, Site};
+use crate::task::header::{Again, Notified, Site};
 use sleep::{WATCH_MAX, Watch};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -79,6 +79,7 @@ impl Seat {
             slot_since: now(),
             turn: index,
             streaming: false,
+            yielded: 0,
             searching: false,
             owes_look: false,
             watch: Watch::new(shared.parkers.len()),
@@ -122,6 +123,8 @@ struct Worker<'a> {
     turn: usize,
     /// Has taken from the injector, and not been without work since.
     streaming: bool,
+    /// The last so many polls were of tasks that yielded.
+    yielded: usize,
     /// Counted as searching by `idle`.
     searching: bool,
     /// Has slept, or given the driver back, and has not looked since whether there is a watch.
@@ -226,13 +229,28 @@ impl Worker<'_> {
         let (observers, worker) = (&self.shared.observers, self.local.index);
         let subject = task.subject();
         let again = observers.around(worker, subject, || budget::limited(|| task.run(&self.site)));
-        let Some(task) = again else { return };
+        let Some(Again { task, yielded }) = again else {
+            self.yielded = 0;
+            return;
+        };
         // Woken while it ran, or it yielded. This worker takes it up again itself, but first what is before it.
-        let others_wait = !self.local.queue.is_empty();
+        let waiting = self.local.queue.len();
         self.local.queue.push(task);
-        if others_wait && self.shared.idle.may_help() {
+        if waiting > 0 && self.shared.idle.may_help() {
             self.shared.notify();
         }
+        self.yielded = if yielded { self.yielded + 1 } else { 0 };
+        if self.yielded > waiting {
+            self.end_round_of_yields();
+        }
+    }
+
+    /// All that is left here has yielded. Before it goes on: who waits for the driver, and in the injector.
+    fn end_round_of_yields(&mut self) {
+        self.yielded = 0;
+        self.until_event = self.shared.settings.event_interval;
+        self.glance_at_driver();
+        self.until_global = 1;
     }
 
     fn run_job(&mut self, job: Job) {

@@ -15,7 +15,7 @@ use super::header::{Header, Notified, Site, Stage, TaskRef, Vtable, borrowed_wak
 use super::join_handle::JoinResult;
 use super::state::{Finished, Paused, Started};
 use super::{Current, JoinError, JoinHandle, pool};
-use crate::error::{contain, discard_payload};
+use crate::error::contain;
 use std::alloc::Layout;
 use std::cell::UnsafeCell;
 use std::io;
@@ -140,13 +140,13 @@ where
 
     /// # Safety
     /// The caller must have the right to run the task.
-    unsafe fn run(header: NonNull<Header>, site: &Site<'_>) -> bool {
+    unsafe fn run(header: NonNull<Header>, site: &Site<'_>) -> Option<bool> {
         // SAFETY: the scheduler's reference keeps the cell until the task has ended.
         let task = unsafe { header.as_ref() };
         if task.state.start() == Started::Cancelled {
             // SAFETY: started, so the stage is ours.
             unsafe { Self::finish(header, site, Err(None)) };
-            return false;
+            return None;
         }
         // SAFETY: started, so the stage is ours.
         let (polled, yielded) = unsafe { Self::poll(header) };
@@ -156,19 +156,19 @@ where
             Ok(Poll::Pending) => {
                 if Self::enter(header, site) {
                     match task.state.pause(yielded) {
-                        Paused::Idle => return false,
-                        Paused::Again => return true,
+                        Paused::Idle => return None,
+                        Paused::Again => return Some(yielded),
                         Paused::Cancelled => {}
                     }
                 }
                 // SAFETY: still running, so the stage is ours.
                 unsafe { Self::finish(header, site, Err(None)) };
-                return false;
+                return None;
             }
         };
         // SAFETY: as above.
         unsafe { Self::finish(header, site, Ok(result)) };
-        false
+        None
     }
 
     /// Polls the future; says also whether it yielded.
@@ -177,6 +177,25 @@ where
     /// The stage must be the caller's, and hold the future.
     #[inline]
     unsafe fn poll(header: NonNull<Header>) -> (std::thread::Result<Poll<F::Output>>, bool) {
+        /// Drops the future of a poll that panics while that unwinds, so that `thread::panicking` is true in the drops of
+        /// what it holds, as it would be for locals: guards that poison rely on it.
+        struct OnUnwind<F: Future>(NonNull<Header>, PhantomData<F>);
+        impl<F: Future> Drop for OnUnwind<F> {
+            #[cold]
+            fn drop(&mut self) {
+                // SAFETY: as for the poll.
+                unsafe { self.0.as_ref() }.stage.set(Stage::Empty);
+                // A second panic must not leave this drop. Nor does it count: that of the poll is the first.
+                contain(|| {
+                    // SAFETY: the header stands at the front of such a cell.
+                    let cell = unsafe { self.0.cast::<Cell<F>>().as_ref() };
+                    // SAFETY: the stage is the runner's.
+                    let body = unsafe { &mut *cell.body.get() };
+                    // SAFETY: it held the future, whose mark is gone, so that nobody touches it again.
+                    unsafe { ManuallyDrop::drop(&mut body.future) };
+                });
+            }
+        }
         let current = Current::enter(header);
         // SAFETY: the cell outlives this function: the task has not ended.
         let waker = unsafe { borrowed_waker(header) };
@@ -184,8 +203,11 @@ where
         let polled = catch_unwind(AssertUnwindSafe(|| {
             // SAFETY: the stage is ours and holds the future.
             let future = unsafe { &mut *Self::body(header).future };
+            let on_unwind = OnUnwind::<F>(header, PhantomData);
             // SAFETY: the future is never moved: it is dropped in its place.
-            unsafe { Pin::new_unchecked(future) }.poll(&mut cx)
+            let polled = unsafe { Pin::new_unchecked(future) }.poll(&mut cx);
+            std::mem::forget(on_unwind);
+            polled
         }));
         (polled, current.leave())
     }
@@ -216,7 +238,8 @@ where
     /// Ends a task. `result`: what its poll ended with; or that it is cancelled, for want of a thread perhaps.
     ///
     /// # Safety
-    /// The caller must be the runner; the stage holds the future. The cell must not be used afterwards.
+    /// The caller must be the runner; the stage holds the future, or, after a poll that panicked, nothing. The cell must
+    /// not be used afterwards.
     unsafe fn finish(
         header: NonNull<Header>,
         site: &Site<'_>,
@@ -266,8 +289,8 @@ where
         unsafe { release(header) };
     }
 
-    /// Drops the future in its place. The first panic wins: that of the poll, else that of this drop, which then
-    /// takes the place of an output.
+    /// Drops the future in its place, unless the panic of its poll has done so. A panic of this drop takes the place of an
+    /// output.
     ///
     /// # Safety
     /// As for `finish`.
@@ -276,8 +299,8 @@ where
         // SAFETY: the caller is the runner.
         let task = unsafe { header.as_ref() };
         // First the mark: a drop that panics is not tried again.
-        task.stage.set(Stage::Empty);
-        if !needs_drop::<F>() {
+        let stage = task.stage.replace(Stage::Empty);
+        if !needs_drop::<F>() || stage == Stage::Empty {
             return result;
         }
         let _current = Current::enter(header);
@@ -288,16 +311,8 @@ where
             unsafe { ManuallyDrop::drop(&mut body.future) };
         }));
         let Err(payload) = dropped else { return result };
-        match result {
-            Err(first) if first.is_panic() => {
-                discard_payload(payload);
-                Err(first)
-            }
-            unusable => {
-                contain(|| drop(unusable));
-                Err(JoinError::panic(task.id, payload))
-            }
-        }
+        contain(|| drop(result));
+        Err(JoinError::panic(task.id, payload))
     }
 
     /// # Safety

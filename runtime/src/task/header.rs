@@ -53,8 +53,8 @@ pub(super) enum Stage {
 
 /// A cell's own code.
 pub(super) struct Vtable {
-    /// Polls the task once. True: it is scheduled again, and the caller has its `Notified`.
-    pub(super) run: unsafe fn(NonNull<Header>, &Site<'_>) -> bool,
+    /// Polls the task once. `Some`: it is scheduled again, and the caller has its `Notified`; it has yielded, or not.
+    pub(super) run: unsafe fn(NonNull<Header>, &Site<'_>) -> Option<bool>,
     /// Drops the future; the handle is told that it was cancelled, or that there was no thread for it.
     pub(super) cancel: unsafe fn(NonNull<Header>, &Site<'_>, Option<io::Error>),
     /// Queues a woken task.
@@ -161,13 +161,13 @@ impl Notified {
 
     /// Polls the task once. Gives it back if it was woken meanwhile, or yielded: it should go behind the others.
     #[inline]
-    pub(crate) fn run(self, site: &Site<'_>) -> Option<Notified> {
+    pub(crate) fn run(self, site: &Site<'_>) -> Option<Again> {
         let header = self.into_header();
         // SAFETY: the scheduler's reference keeps the cell until the task has ended.
         let vtable = unsafe { header.as_ref() }.vtable;
         // SAFETY: we have the right to run it, and pass it on.
         let again = unsafe { (vtable.run)(header, site) };
-        again.then(|| Notified(header))
+        again.map(|yielded| Again { task: Notified(header), yielded })
     }
 
     /// Queues it.
@@ -184,6 +184,14 @@ impl Notified {
         // SAFETY: as in `run`.
         unsafe { (vtable.cancel)(header, site, no_thread) };
     }
+}
+
+/// A task that is to be polled again.
+#[must_use = "the task has to be queued"]
+pub(crate) struct Again {
+    pub(crate) task: Notified,
+    /// It lets others go first; if there are none, those that the driver has news for.
+    pub(crate) yielded: bool,
 }
 
 impl Drop for Notified {
@@ -356,7 +364,8 @@ unsafe fn drop_waker(data: *const ()) {
 /// for a poll that returns Pending.
 pub(crate) fn yield_current(waker: &Waker) -> bool {
     let ours = std::ptr::eq(waker.vtable(), &WAKER) && Current::is(waker.data().cast());
-    if ours {
+    // Outside of a task it may be the future of a `block_on`, whose waker is called as well.
+    if ours || Current::is(std::ptr::null()) {
         Current::set_yielded();
     }
     ours

@@ -4,10 +4,13 @@
 //! set; so a call of `poll_join_next` looks only at entries that were woken. Keys are never used again: a late
 //! waker of an entry that is gone names a key that is found no more.
 //!
+//! A result costs a unit of the poll budget, which its `JoinHandle` charges; without one left nobody asks for results.
+//!
 //! Lock order: the ready list's lock is a leaf; the parent's waker is cloned, woken and dropped outside of it.
 
 use super::{AbortHandle, Id, JoinError, JoinHandle};
 use crate::runtime::Handle;
+use crate::scheduler::budget::poll_proceed;
 use crate::sync::prim::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -16,7 +19,7 @@ use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker, ready};
 
 /// Tasks of one output type, joined as they end. Dropping the set aborts them all.
 ///
@@ -151,7 +154,9 @@ impl<T: Send + 'static> JoinSet<T> {
     {
         self.insert(handle.spawn_blocking(job))
     }
+}
 
+impl<T: 'static> JoinSet<T> {
     fn insert(&mut self, handle: JoinHandle<T>) -> AbortHandle {
         let abort = handle.abort_handle();
         let key = self.next_key;
@@ -205,6 +210,8 @@ impl<T: Send + 'static> JoinSet<T> {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<(Id, T), JoinError>>> {
+        // So that a task that joins many which have ended lets others run in between; nothing is lost by it.
+        drop(ready!(poll_proceed(cx)));
         // Register first, look second: an entry that is woken in between wakes us.
         let ours = cx.waker().clone();
         let stale = self.ready.inner.lock().parent.replace(ours);

@@ -115,6 +115,11 @@ impl Current {
         RUNNING.with(|running| running.yielded.set(true));
     }
 
+    /// Has the future of a `block_on` yielded since the last call, or a part of it?
+    pub(crate) fn take_yielded() -> bool {
+        RUNNING.with(|running| running.yielded.take())
+    }
+
     fn has_yielded() -> bool {
         RUNNING.with(|running| running.yielded.get())
     }

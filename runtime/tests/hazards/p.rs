@@ -462,7 +462,7 @@ fn p5_public_types_have_the_right_marks() {
         //                              Send Sync Unpin UnwindSafe
         Runtime:                        yes yes yes yes;
         Handle:                         yes yes yes yes;
-        EnterGuard<'static>:            no  no  yes any;
+        EnterGuard<'static>:            no  yes yes any;
         Builder:                        yes yes yes any;
         RuntimeMetrics:                 yes yes yes any;
         TryCurrentError:                yes yes yes any;
