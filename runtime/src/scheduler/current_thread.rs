@@ -297,7 +297,7 @@ struct Running<'a> {
     local: Rc<Local>,
     core: Option<Core>,
     spin: Spin,
-    /// The last so many polls were of tasks that yielded.
+    /// The last so many polls were of tasks that yielded, all of them since the last look at the driver.
     yielded: usize,
     busy_since: Instant,
     guard: Option<LocalGuard>,
@@ -372,6 +372,7 @@ impl<'a> Running<'a> {
         core.polls += 1;
         if core.polls >= self.shared.settings.event_interval {
             core.polls = 0;
+            self.yielded = 0;
             self.turn(Some(Duration::ZERO));
         }
     }
@@ -408,8 +409,8 @@ impl<'a> Running<'a> {
             }
             let waiting = local.queue.borrow().len();
             shared.local_len.store(waiting, Ordering::Relaxed);
-            self.count_poll();
             self.yielded = if yielded { self.yielded + 1 } else { 0 };
+            self.count_poll();
             if yielded && self.yielded >= waiting {
                 // Before they go on: who waits for the driver, for the main future, or in the injector.
                 self.yielded = 0;

@@ -123,7 +123,7 @@ struct Worker<'a> {
     turn: usize,
     /// Has taken from the injector, and not been without work since.
     streaming: bool,
-    /// The last so many polls were of tasks that yielded.
+    /// The last so many polls were of tasks that yielded, all of them since the last look at the driver.
     yielded: usize,
     /// Counted as searching by `idle`.
     searching: bool,
@@ -140,6 +140,7 @@ impl Worker<'_> {
             self.until_event -= 1;
             if self.until_event == 0 {
                 self.until_event = self.shared.settings.event_interval;
+                self.yielded = 0;
                 self.glance_at_driver();
             }
             let found = self.next().map(Found::Task).or_else(|| self.search());
