@@ -234,7 +234,7 @@ impl Runtime {
         if in_async_context {
             panic!(
                 "Cannot drop a runtime in a context where blocking is not allowed: this one was dropped inside of an async \
-                 context (a task, or `block_on`), and might have to wait for itself. Drop it elsewhere, or call \
+                 context (a task, or `block_on`), and would have to wait for itself. Drop it elsewhere, or call \
                  `shutdown_background`."
             );
         }

@@ -247,6 +247,7 @@ impl Worker<'_> {
     }
 
     /// All that is left here has yielded. Before it goes on: who waits for the driver, and in the injector.
+    #[cold]
     fn end_round_of_yields(&mut self) {
         self.yielded = 0;
         self.until_event = self.shared.settings.event_interval;

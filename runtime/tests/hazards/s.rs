@@ -26,7 +26,8 @@ fn descriptors() -> usize {
 }
 
 fn text_of(payload: &(dyn std::any::Any + Send)) -> &str {
-    payload.downcast_ref::<String>().map_or("not a text", String::as_str)
+    let text = payload.downcast_ref::<&'static str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("not a text")
 }
 
 /// Tasks of all kinds: waiting, busy, waiting for a job, holding handles of each other.
