@@ -11,6 +11,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// [`EnterGuard`](crate::runtime::EnterGuard).
 ///
 /// Returned by [`Handle::try_current`](crate::runtime::Handle::try_current).
+///
+/// ```
+/// let error = crossover_runtime::runtime::Handle::try_current().unwrap_err();
+/// println!("{error}");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{}", match .kind { TryCurrentKind::NoContext => NO_RUNTIME, TryCurrentKind::ThreadLocalDestroyed => DESTROYED })]
 pub struct TryCurrentError {
@@ -30,11 +35,21 @@ const DESTROYED: &str = "the thread's link to its runtime is already destroyed: 
 
 impl TryCurrentError {
     /// True outside of any runtime.
+    ///
+    /// ```
+    /// let error = crossover_runtime::runtime::Handle::try_current().unwrap_err();
+    /// assert!(error.is_missing_context());
+    /// ```
     pub fn is_missing_context(&self) -> bool {
         self.kind == TryCurrentKind::NoContext
     }
 
     /// True when the thread is exiting and its thread-locals are gone.
+    ///
+    /// ```
+    /// let error = crossover_runtime::runtime::Handle::try_current().unwrap_err();
+    /// assert!(!error.is_thread_local_destroyed());
+    /// ```
     pub fn is_thread_local_destroyed(&self) -> bool {
         self.kind == TryCurrentKind::ThreadLocalDestroyed
     }
@@ -51,6 +66,17 @@ pub(crate) fn shutdown_error() -> io::Error {
 }
 
 /// Does this error say that the runtime behind the I/O resource was shut down?
+///
+/// ```
+/// use crossover_runtime::{net::UdpSocket, runtime::{Runtime, is_rt_shutdown_err}};
+///
+/// let runtime = Runtime::new()?;
+/// let socket = runtime.block_on(UdpSocket::bind("127.0.0.1:0"))?;
+/// drop(runtime);
+/// let error = futures::executor::block_on(socket.recv(&mut [0; 8])).unwrap_err();
+/// assert!(is_rt_shutdown_err(&error));
+/// # std::io::Result::Ok(())
+/// ```
 pub fn is_rt_shutdown_err(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<RuntimeShutDown>())
 }

@@ -47,6 +47,16 @@ use crate::time::Sleep;
 ///
 /// # Panics
 /// When hyper calls it outside of a runtime.
+///
+/// # Example
+/// ```no_run
+/// use crossover_runtime::hyper_rt::Executor;
+/// use hyper::rt::Executor as _;
+///
+/// # async fn example() {
+/// Executor.execute(async { println!("a task of its own") }); // what HTTP/2 does for each stream
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Executor;
 
@@ -74,6 +84,15 @@ where
 ///
 /// # Panics
 /// When hyper calls it outside of a runtime, or polls one of its timers after the runtime's shutdown.
+///
+/// # Example
+/// ```no_run
+/// use crossover_runtime::hyper_rt::Timer;
+/// use std::time::Duration;
+///
+/// let mut http = hyper::server::conn::http1::Builder::new();
+/// http.timer(Timer).header_read_timeout(Duration::from_secs(10)); // without a timer it would panic
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Timer;
 
@@ -185,21 +204,53 @@ pin_project! {
 
 impl<T> FuturesIo<T> {
     /// Wraps a stream.
+    ///
+    /// ```
+    /// use crossover_runtime::hyper_rt::FuturesIo;
+    /// use futures::io::Cursor;
+    ///
+    /// let stream = FuturesIo::new(Cursor::new(vec![0; 64]));
+    /// # drop(stream);
+    /// ```
     pub fn new(io: T) -> FuturesIo<T> {
         FuturesIo { io }
     }
 
     /// The stream.
+    ///
+    /// ```
+    /// use crossover_runtime::hyper_rt::FuturesIo;
+    /// use futures::io::Cursor;
+    ///
+    /// let stream = FuturesIo::new(Cursor::new(vec![0; 64]));
+    /// assert_eq!(stream.get_ref().position(), 0);
+    /// ```
     pub fn get_ref(&self) -> &T {
         &self.io
     }
 
     /// The stream.
+    ///
+    /// ```
+    /// use crossover_runtime::hyper_rt::FuturesIo;
+    /// use futures::io::Cursor;
+    ///
+    /// let mut stream = FuturesIo::new(Cursor::new(vec![0; 64]));
+    /// stream.get_mut().set_position(8);
+    /// ```
     pub fn get_mut(&mut self) -> &mut T {
         &mut self.io
     }
 
     /// Unwraps the stream.
+    ///
+    /// ```
+    /// use crossover_runtime::hyper_rt::FuturesIo;
+    /// use futures::io::Cursor;
+    ///
+    /// let stream = FuturesIo::new(Cursor::new(vec![0; 64]));
+    /// assert_eq!(stream.into_inner().position(), 0);
+    /// ```
     pub fn into_inner(self) -> T {
         self.io
     }

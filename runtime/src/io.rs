@@ -44,41 +44,92 @@ impl Ready {
     pub const ALL: Ready = Ready(0b11_1111);
 
     /// Whether no bit is set.
+    ///
+    /// ```
+    /// use crossover_runtime::io::Ready;
+    ///
+    /// assert!(Ready::EMPTY.is_empty() && !Ready::READABLE.is_empty());
+    /// ```
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
     /// Whether a read is expected not to block: readable, or closed for reading.
+    ///
+    /// ```
+    /// use crossover_runtime::io::Ready;
+    ///
+    /// assert!(Ready::READABLE.is_readable() && Ready::READ_CLOSED.is_readable());
+    /// assert!(!Ready::WRITABLE.is_readable());
+    /// ```
     pub const fn is_readable(self) -> bool {
         self.intersects(Ready(Self::READABLE.0 | Self::READ_CLOSED.0))
     }
 
     /// Whether a write is expected not to block: writable, or closed for writing.
+    ///
+    /// ```
+    /// use crossover_runtime::io::Ready;
+    ///
+    /// assert!(Ready::WRITABLE.is_writable() && Ready::WRITE_CLOSED.is_writable());
+    /// assert!(!Ready::READABLE.is_writable());
+    /// ```
     pub const fn is_writable(self) -> bool {
         self.intersects(Ready(Self::WRITABLE.0 | Self::WRITE_CLOSED.0))
     }
 
     /// Whether the reading half is known to be closed.
+    ///
+    /// ```
+    /// use crossover_runtime::io::Ready;
+    ///
+    /// assert!(Ready::READ_CLOSED.is_read_closed() && !Ready::READABLE.is_read_closed());
+    /// ```
     pub const fn is_read_closed(self) -> bool {
         self.intersects(Self::READ_CLOSED)
     }
 
     /// Whether the writing half is known to be closed.
+    ///
+    /// ```
+    /// use crossover_runtime::io::Ready;
+    ///
+    /// assert!(Ready::WRITE_CLOSED.is_write_closed() && !Ready::WRITABLE.is_write_closed());
+    /// ```
     pub const fn is_write_closed(self) -> bool {
         self.intersects(Self::WRITE_CLOSED)
     }
 
     /// Whether priority data is present.
+    ///
+    /// ```
+    /// use crossover_runtime::io::Ready;
+    ///
+    /// assert!(Ready::PRIORITY.is_priority() && !Ready::READABLE.is_priority());
+    /// ```
     pub const fn is_priority(self) -> bool {
         self.intersects(Self::PRIORITY)
     }
 
     /// Whether the descriptor is in an error state.
+    ///
+    /// ```
+    /// use crossover_runtime::io::Ready;
+    ///
+    /// assert!(Ready::ERROR.is_error() && !Ready::READABLE.is_error());
+    /// ```
     pub const fn is_error(self) -> bool {
         self.intersects(Self::ERROR)
     }
 
     /// Whether every bit of `other` is set.
+    ///
+    /// ```
+    /// use crossover_runtime::io::Ready;
+    ///
+    /// let both = Ready::READABLE | Ready::WRITABLE;
+    /// assert!(both.contains(Ready::READABLE) && !Ready::READABLE.contains(both));
+    /// ```
     pub const fn contains(self, other: Ready) -> bool {
         self.0 & other.0 == other.0
     }
@@ -165,32 +216,71 @@ impl Interest {
     pub const ERROR: Interest = Interest(1 << 3);
 
     /// Whether readable is waited for.
+    ///
+    /// ```
+    /// use crossover_runtime::io::Interest;
+    ///
+    /// assert!(Interest::READABLE.is_readable() && !Interest::WRITABLE.is_readable());
+    /// ```
     pub const fn is_readable(self) -> bool {
         self.0 & Self::READABLE.0 != 0
     }
 
     /// Whether writable is waited for.
+    ///
+    /// ```
+    /// use crossover_runtime::io::Interest;
+    ///
+    /// assert!(Interest::WRITABLE.is_writable() && !Interest::READABLE.is_writable());
+    /// ```
     pub const fn is_writable(self) -> bool {
         self.0 & Self::WRITABLE.0 != 0
     }
 
     /// Whether priority data is waited for.
+    ///
+    /// ```
+    /// use crossover_runtime::io::Interest;
+    ///
+    /// assert!(!Interest::READABLE.is_priority());
+    /// ```
     pub const fn is_priority(self) -> bool {
         self.0 & Self::PRIORITY.0 != 0
     }
 
     /// Whether an error state is waited for.
+    ///
+    /// ```
+    /// use crossover_runtime::io::Interest;
+    ///
+    /// assert!(Interest::ERROR.is_error() && !Interest::READABLE.is_error());
+    /// ```
     pub const fn is_error(self) -> bool {
         self.0 & Self::ERROR.0 != 0
     }
 
     /// Both interests; the same as `self | other`, usable in constants.
+    ///
+    /// ```
+    /// use crossover_runtime::io::Interest;
+    ///
+    /// let both = Interest::READABLE.add(Interest::WRITABLE);
+    /// assert!(both.is_readable() && both.is_writable());
+    /// ```
     #[must_use]
     pub const fn add(self, other: Interest) -> Interest {
         Interest(self.0 | other.0)
     }
 
     /// `self` without `other`, or `None` where nothing would be left.
+    ///
+    /// ```
+    /// use crossover_runtime::io::Interest;
+    ///
+    /// let both = Interest::READABLE | Interest::WRITABLE;
+    /// assert_eq!(both.remove(Interest::WRITABLE), Some(Interest::READABLE));
+    /// assert_eq!(both.remove(both), None);
+    /// ```
     #[must_use]
     pub const fn remove(self, other: Interest) -> Option<Interest> {
         match self.0 & !other.0 {

@@ -79,6 +79,16 @@ impl fmt::Debug for Counter {
 ///
 /// Each number was true a moment ago; numbers read one after the other need not fit together. `{:?}` prints them
 /// all, for dumps.
+///
+/// ```
+/// # let runtime = crossover_runtime::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+///
+/// let metrics = runtime.metrics();
+/// runtime.block_on(runtime.spawn(async {})).unwrap();
+/// let polls: u64 = (0..metrics.num_workers()).map(|worker| metrics.worker_poll_count(worker)).sum();
+/// println!("{polls} polls; {metrics:?}");
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone)]
 pub struct RuntimeMetrics {
     handle: Handle,
@@ -97,31 +107,75 @@ impl RuntimeMetrics {
     }
 
     /// How many workers run tasks; 1 for a current-thread runtime.
+    ///
+    /// ```
+    /// # let runtime = crossover_runtime::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+    /// assert_eq!(runtime.metrics().num_workers(), 2);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn num_workers(&self) -> usize {
         self.handle.inner.scheduler.workers()
     }
 
     /// Tasks that have been spawned and have not ended.
+    ///
+    /// ```
+    /// # let runtime = crossover_runtime::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+    /// let task = runtime.spawn(std::future::pending::<()>());
+    /// assert_eq!(runtime.metrics().num_alive_tasks(), 1);
+    /// # drop(task);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn num_alive_tasks(&self) -> usize {
         self.handle.inner.scheduler.counts().live
     }
 
     /// Tasks spawned so far, without those that were refused.
+    ///
+    /// ```
+    /// # let runtime = crossover_runtime::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+    /// drop(runtime.spawn(async {}));
+    /// assert_eq!(runtime.metrics().spawned_tasks_count(), 1);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn spawned_tasks_count(&self) -> u64 {
         self.handle.inner.scheduler.counts().spawned
     }
 
     /// Tasks that ended by themselves, with an output or a panic.
+    ///
+    /// ```
+    /// # let runtime = crossover_runtime::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+    /// drop(runtime.spawn(async {}));
+    /// assert!(runtime.metrics().completed_tasks_count() <= 1);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn completed_tasks_count(&self) -> u64 {
         self.handle.inner.scheduler.counts().completed
     }
 
     /// Tasks that were aborted, or ended by shutdown.
+    ///
+    /// ```
+    /// # let runtime = crossover_runtime::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+    /// let task = runtime.spawn(std::future::pending::<()>());
+    /// task.abort();
+    /// assert!(runtime.block_on(task).is_err());
+    /// println!("{} cancelled", runtime.metrics().cancelled_tasks_count());
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn cancelled_tasks_count(&self) -> u64 {
         self.handle.inner.scheduler.counts().cancelled
     }
 
     /// How often a task was queued by a thread that is no worker, because it was spawned or woken there.
+    ///
+    /// ```
+    /// # let runtime = crossover_runtime::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+    /// drop(runtime.spawn(async {})); // this thread is no worker
+    /// assert!(runtime.metrics().remote_schedule_count() >= 1);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn remote_schedule_count(&self) -> u64 {
         self.handle.inner.scheduler.injected()
     }
@@ -130,6 +184,13 @@ impl RuntimeMetrics {
     ///
     /// # Panics
     /// When there is no such worker, as for all `worker_` counters.
+    ///
+    /// # Example
+    /// ```
+    /// # let runtime = crossover_runtime::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+    /// println!("{}", runtime.metrics().worker_local_schedule_count(0));
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn worker_local_schedule_count(&self, worker: usize) -> u64 {
         let worker = self.worker(worker);
@@ -137,17 +198,35 @@ impl RuntimeMetrics {
     }
 
     /// How often a waiting task was woken on a worker, by another task or by the driver.
+    ///
+    /// ```
+    /// # let runtime = crossover_runtime::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+    /// println!("{}", runtime.metrics().worker_wake_count(0));
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn worker_wake_count(&self, worker: usize) -> u64 {
         self.worker(worker).woken.get()
     }
 
     /// Woken tasks in the queue shared by all workers.
+    ///
+    /// ```
+    /// # let runtime = crossover_runtime::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+    /// println!("{} tasks wait for any worker", runtime.metrics().global_queue_depth());
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn global_queue_depth(&self) -> usize {
         self.handle.inner.scheduler.injector_len()
     }
 
     /// Woken tasks in a worker's own queue; zero for a worker that does not exist.
+    ///
+    /// ```
+    /// # let runtime = crossover_runtime::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+    /// assert_eq!(runtime.metrics().worker_local_queue_depth(100), 0);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn worker_local_queue_depth(&self, worker: usize) -> usize {
         self.handle.inner.scheduler.local_len(worker)
     }
@@ -156,18 +235,38 @@ impl RuntimeMetrics {
     ///
     /// # Panics
     /// When there is no such worker, as for all `worker_` counters.
+    ///
+    /// # Example
+    /// ```
+    /// # let runtime = crossover_runtime::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+    /// println!("{}", runtime.metrics().worker_poll_count(0));
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn worker_poll_count(&self, worker: usize) -> u64 {
         self.worker(worker).polls.get()
     }
 
     /// How often a worker parked.
+    ///
+    /// ```
+    /// # let runtime = crossover_runtime::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+    /// println!("{}", runtime.metrics().worker_park_count(0));
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn worker_park_count(&self, worker: usize) -> u64 {
         self.worker(worker).parks.get()
     }
 
     /// How often a worker parked or came back from it: odd while it is parked.
+    ///
+    /// ```
+    /// # let runtime = crossover_runtime::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+    /// let parked = runtime.metrics().worker_park_unpark_count(0) % 2 == 1;
+    /// println!("worker 0 is parked: {parked}");
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn worker_park_unpark_count(&self, worker: usize) -> u64 {
         let worker = self.worker(worker);
@@ -175,12 +274,24 @@ impl RuntimeMetrics {
     }
 
     /// How often a worker stole from another.
+    ///
+    /// ```
+    /// # let runtime = crossover_runtime::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+    /// println!("{}", runtime.metrics().worker_steal_count(0));
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn worker_steal_count(&self, worker: usize) -> u64 {
         self.worker(worker).steals.get()
     }
 
     /// How often a worker turned the driver, parked or busy.
+    ///
+    /// ```
+    /// # let runtime = crossover_runtime::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+    /// println!("{}", runtime.metrics().worker_turn_count(0));
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn worker_turn_count(&self, worker: usize) -> u64 {
         self.worker(worker).turns.get()
@@ -188,6 +299,12 @@ impl RuntimeMetrics {
 
     /// How long a worker was not parked, counted up to its last park; in a current-thread runtime, up to the end of the
     /// last `block_on`.
+    ///
+    /// ```
+    /// # let runtime = crossover_runtime::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+    /// println!("{:?}", runtime.metrics().worker_total_busy_duration(0));
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn worker_total_busy_duration(&self, worker: usize) -> Duration {
         Duration::from_nanos(self.worker(worker).busy_ns.get())
@@ -195,6 +312,12 @@ impl RuntimeMetrics {
 
     /// How many polls of a worker were longer than the threshold of the stall detector; zero unless it was
     /// [chosen](crate::runtime::Builder::detect_stalls). A poll that goes on is not counted yet.
+    ///
+    /// ```
+    /// # let runtime = crossover_runtime::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+    /// assert_eq!(runtime.metrics().worker_long_poll_count(0), 0); // no detector was chosen
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn worker_long_poll_count(&self, worker: usize) -> u64 {
         let _ = self.worker(worker);
@@ -202,16 +325,35 @@ impl RuntimeMetrics {
     }
 
     /// Threads of the blocking pool.
+    ///
+    /// ```
+    /// # let runtime = crossover_runtime::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+    /// runtime.block_on(runtime.spawn_blocking(|| ())).unwrap();
+    /// assert_eq!(runtime.metrics().num_blocking_threads(), 1);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn num_blocking_threads(&self) -> usize {
         self.handle.inner.blocking.counts().threads
     }
 
     /// Threads of the blocking pool without a job.
+    ///
+    /// ```
+    /// # let runtime = crossover_runtime::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+    /// assert_eq!(runtime.metrics().num_idle_blocking_threads(), 0); // none was started
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn num_idle_blocking_threads(&self) -> usize {
         self.handle.inner.blocking.counts().idle
     }
 
     /// Blocking jobs that wait for a thread.
+    ///
+    /// ```
+    /// # let runtime = crossover_runtime::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+    /// assert_eq!(runtime.metrics().blocking_queue_depth(), 0);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn blocking_queue_depth(&self) -> usize {
         self.handle.inner.blocking.counts().queued
     }

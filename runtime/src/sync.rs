@@ -21,6 +21,25 @@ pub use async_lock::{
 };
 
 /// Channels for messages between tasks and threads: [`async_channel`] under a shorter name.
+///
+/// ```
+/// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+/// use crossover_runtime::{spawn, sync::channel};
+///
+/// let (sender, receiver) = channel::bounded(1);
+/// drop(spawn(async move {
+///     for n in 0..3 {
+///         sender.send(n).await.unwrap(); // waits while the channel is full
+///     }
+/// }));
+/// let mut received = Vec::new();
+/// while let Ok(n) = receiver.recv().await {
+///     received.push(n);
+/// }
+/// assert_eq!(received, [0, 1, 2]);
+/// # });
+/// # std::io::Result::Ok(())
+/// ```
 pub mod channel {
     pub use async_channel::{
         Receiver, Recv, RecvError, Send, SendError, Sender, TryRecvError, TrySendError, WeakReceiver,

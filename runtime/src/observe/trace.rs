@@ -36,6 +36,17 @@ pub(crate) struct Recorded {
 }
 
 /// One stretch of a worker's time; its times are counted from the start of the recording.
+///
+/// ```
+/// # let runtime = crossover_runtime::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+/// let recorder = runtime.handle().record()?;
+/// runtime.block_on(runtime.spawn(async {})).unwrap();
+/// let trace = recorder.stop();
+/// for span in trace.spans(0) {
+///     println!("{:?} from {:?} on: {:?}", span.duration(), span.start(), span.spawned_at());
+/// }
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Span {
     activity: Activity,
@@ -45,16 +56,49 @@ pub struct Span {
 
 impl Span {
     /// When it began.
+    ///
+    /// ```
+    /// # let runtime = crossover_runtime::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+    /// let recorder = runtime.handle().record()?;
+    /// runtime.block_on(runtime.spawn(async {})).unwrap();
+    /// let trace = recorder.stop();
+    /// for span in trace.spans(0) {
+    ///     println!("{:?}", span.start());
+    /// }
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn start(&self) -> Duration {
         self.start
     }
 
     /// How long it lasted.
+    ///
+    /// ```
+    /// # let runtime = crossover_runtime::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+    /// let recorder = runtime.handle().record()?;
+    /// runtime.block_on(runtime.spawn(async {})).unwrap();
+    /// let trace = recorder.stop();
+    /// let busy: std::time::Duration =
+    ///     trace.spans(0).iter().filter(|span| !span.is_park()).map(|span| span.duration()).sum();
+    /// println!("worker 0 was busy for {busy:?}");
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn duration(&self) -> Duration {
         self.duration
     }
 
     /// The task that was polled; `None` when the worker slept, and for the future of a current-thread runtime's `block_on`.
+    ///
+    /// ```
+    /// # let runtime = crossover_runtime::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+    /// let recorder = runtime.handle().record()?;
+    /// runtime.block_on(runtime.spawn(async {})).unwrap();
+    /// let trace = recorder.stop();
+    /// for span in trace.spans(0) {
+    ///     println!("{:?}", span.task());
+    /// }
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn task(&self) -> Option<Id> {
         match self.activity {
             Activity::Poll(subject) => subject.task,
@@ -63,6 +107,19 @@ impl Span {
     }
 
     /// Where the polled task was spawned, or `block_on` called; `None` when the worker slept.
+    ///
+    /// ```
+    /// # let runtime = crossover_runtime::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+    /// let recorder = runtime.handle().record()?;
+    /// runtime.block_on(runtime.spawn(async {})).unwrap();
+    /// let trace = recorder.stop();
+    /// for span in trace.spans(0) {
+    ///     if let Some(place) = span.spawned_at() {
+    ///         println!("{}:{}", place.file(), place.line());
+    ///     }
+    /// }
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn spawned_at(&self) -> Option<&'static Location<'static>> {
         match self.activity {
             Activity::Poll(subject) => Some(subject.location),
@@ -71,6 +128,15 @@ impl Span {
     }
 
     /// Did the worker sleep?
+    ///
+    /// ```
+    /// # let runtime = crossover_runtime::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+    /// let recorder = runtime.handle().record()?;
+    /// runtime.block_on(runtime.spawn(async {})).unwrap();
+    /// let trace = recorder.stop();
+    /// println!("worker 0 slept {} times", trace.spans(0).iter().filter(|span| span.is_park()).count());
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn is_park(&self) -> bool {
         matches!(self.activity, Activity::Park)
     }
@@ -136,6 +202,15 @@ impl Recorder {
     }
 
     /// Ends the recording. A poll that is under way is not in it.
+    ///
+    /// ```
+    /// # let runtime = crossover_runtime::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+    /// let recorder = runtime.handle().record()?;
+    /// runtime.block_on(runtime.spawn(async {})).unwrap();
+    /// let trace = recorder.stop();
+    /// println!("{trace:?}");
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn stop(mut self) -> Trace {
         self.stopped = true;
         let duration = now().duration_since(self.start);
@@ -159,6 +234,15 @@ impl fmt::Debug for Recorder {
 }
 
 /// A recorded stretch of a runtime's life, made by [`Recorder::stop`].
+///
+/// ```
+/// # let runtime = crossover_runtime::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+/// let recorder = runtime.handle().record()?;
+/// runtime.block_on(runtime.spawn(async {})).unwrap();
+/// let trace = recorder.stop();
+/// trace.write_chrome_json(std::io::sink())?;
+/// # std::io::Result::Ok(())
+/// ```
 pub struct Trace {
     tracks: Vec<Recorded>,
     duration: Duration,
@@ -166,21 +250,59 @@ pub struct Trace {
 
 impl Trace {
     /// How long was recorded.
+    ///
+    /// ```
+    /// # let runtime = crossover_runtime::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+    /// let recorder = runtime.handle().record()?;
+    /// runtime.block_on(runtime.spawn(async {})).unwrap();
+    /// let trace = recorder.stop();
+    /// println!("{:?} recorded", trace.duration());
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn duration(&self) -> Duration {
         self.duration
     }
 
     /// How many workers there are.
+    ///
+    /// ```
+    /// # let runtime = crossover_runtime::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+    /// let recorder = runtime.handle().record()?;
+    /// runtime.block_on(runtime.spawn(async {})).unwrap();
+    /// let trace = recorder.stop();
+    /// assert_eq!(trace.num_workers(), 2);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn num_workers(&self) -> usize {
         self.tracks.len()
     }
 
     /// What a worker did, in order; nothing for a worker that does not exist.
+    ///
+    /// ```
+    /// # let runtime = crossover_runtime::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+    /// let recorder = runtime.handle().record()?;
+    /// runtime.block_on(runtime.spawn(async {})).unwrap();
+    /// let trace = recorder.stop();
+    /// for worker in 0..trace.num_workers() {
+    ///     println!("worker {worker}: {} spans", trace.spans(worker).len());
+    /// }
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn spans(&self, worker: usize) -> &[Span] {
         self.tracks.get(worker).map_or(&[], |track| &track.spans)
     }
 
     /// How many spans found no room, over all workers; they are the latest of their worker.
+    ///
+    /// ```
+    /// # let runtime = crossover_runtime::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+    /// let recorder = runtime.handle().record()?;
+    /// runtime.block_on(runtime.spawn(async {})).unwrap();
+    /// let trace = recorder.stop();
+    /// assert_eq!(trace.lost(), 0);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn lost(&self) -> u64 {
         self.tracks.iter().map(|track| track.lost).sum()
     }
@@ -193,6 +315,18 @@ impl Trace {
     ///
     /// # Errors
     /// Those of the writer.
+    ///
+    /// # Example
+    /// ```
+    /// # let runtime = crossover_runtime::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
+    /// let recorder = runtime.handle().record()?;
+    /// runtime.block_on(runtime.spawn(async {})).unwrap();
+    /// let trace = recorder.stop();
+    /// let mut json = Vec::new(); // or a `BufWriter` around a file
+    /// trace.write_chrome_json(&mut json)?;
+    /// assert!(json.ends_with(b"]}\n"));
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn write_chrome_json(&self, mut to: impl Write) -> io::Result<()> {
         write!(
             to,

@@ -19,6 +19,13 @@ pub(super) struct Options {
 }
 
 /// Sets up a [`ProcessPool`]. Made by [`ProcessPool::builder`].
+///
+/// ```no_run
+/// use crossover_runtime::process_pool::ProcessPool;
+///
+/// let pool = ProcessPool::builder().workers(2).queue_limit(100).build()?;
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct Builder {
@@ -42,12 +49,24 @@ impl Default for Builder {
 impl Builder {
     /// The most worker processes that live at a time, 1 to 1024. They are started as calls need them.
     /// Default: as many as the process may use cores.
+    ///
+    /// ```no_run
+    /// let pool = crossover_runtime::process_pool::ProcessPool::builder().workers(2).build()?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = Some(workers);
         self
     }
 
     /// How long a worker may take from its start to its hello before it is killed; more than zero. Default: 5 s.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// let pool = crossover_runtime::process_pool::ProcessPool::builder().startup_timeout(Duration::from_secs(30)).build()?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn startup_timeout(mut self, timeout: Duration) -> Self {
         self.startup_timeout = timeout;
         self
@@ -55,6 +74,11 @@ impl Builder {
 
     /// The longest encoded argument tuple or result, in bytes, 1024 to 2³² − 1. A longer one fails its own call with
     /// [`CallError::Codec`](super::CallError::Codec). Default: 64 MiB.
+    ///
+    /// ```no_run
+    /// let pool = crossover_runtime::process_pool::ProcessPool::builder().max_frame_bytes(1 << 30).build()?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn max_frame_bytes(mut self, bytes: usize) -> Self {
         self.max_frame_bytes = bytes;
         self
@@ -64,6 +88,11 @@ impl Builder {
     /// [`call`](ProcessPool::call) keeps the job in its future and queues it only once that is awaited, so a
     /// caller that submits without awaiting cannot fill the pool. Zero is allowed: then nothing waits
     /// unawaited. Default: 1024.
+    ///
+    /// ```no_run
+    /// let pool = crossover_runtime::process_pool::ProcessPool::builder().queue_limit(16).build()?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn queue_limit(mut self, calls: usize) -> Self {
         self.queue_limit = calls;
         self
@@ -78,6 +107,14 @@ impl Builder {
     /// # Errors
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) for an option out of its range; or the system refuses an
     /// eventfd or a thread.
+    ///
+    /// # Example
+    /// ```
+    /// use crossover_runtime::process_pool::ProcessPool;
+    ///
+    /// let error = ProcessPool::builder().workers(0).build().map(drop).unwrap_err();
+    /// assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+    /// ```
     pub fn build(self) -> io::Result<ProcessPool> {
         worker::refuse_without_hook();
         ProcessPool::start(self.check()?)

@@ -20,6 +20,21 @@ use std::{
 };
 
 /// What happens to a running job whose [`Call`] is dropped. A job that has not started never runs then.
+///
+/// ```no_run
+/// use crossover_runtime::process_pool::{OnDrop, ProcessPool, job};
+///
+/// #[job]
+/// fn area(width: u32, height: u32) -> u64 {
+///     u64::from(width) * u64::from(height)
+/// }
+///
+/// # async fn example(pool: ProcessPool) -> Result<(), Box<dyn std::error::Error>> {
+/// let call = pool.call(area, (3, 4)).on_drop(OnDrop::Kill);
+/// drop(call); // its worker is killed, if it runs already
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnDrop {
@@ -38,6 +53,24 @@ pub enum OnDrop {
 /// # Cancel safety
 /// Dropping it cancels a job that has not started; a running one is treated as [`on_drop`](Self::on_drop)
 /// says.
+///
+/// # Example
+/// ```no_run
+/// use crossover_runtime::process_pool::{ProcessPool, job};
+///
+/// #[job]
+/// fn area(width: u32, height: u32) -> u64 {
+///     u64::from(width) * u64::from(height)
+/// }
+///
+/// # async fn example(pool: ProcessPool) -> Result<(), Box<dyn std::error::Error>> {
+/// let calls: Vec<_> = (1..5).map(|n| pool.call(area, (n, n))).collect(); // all are submitted
+/// for call in calls {
+///     println!("{}", call.await?);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "dropping a call cancels it: `.await` it"]
 pub struct Call<R> {
     shared: Arc<Shared>,
@@ -90,6 +123,22 @@ impl<R> Call<R> {
 
     /// Kills the worker when the job runs longer than `limit`: the call then fails with
     /// [`CallError::Timeout`]. The clock starts when the job is handed to a worker; waiting in the queue does not count.
+    ///
+    /// ```no_run
+    /// use crossover_runtime::process_pool::{ProcessPool, job};
+    /// use std::time::Duration;
+    ///
+    /// #[job]
+    /// fn area(width: u32, height: u32) -> u64 {
+    ///     u64::from(width) * u64::from(height)
+    /// }
+    ///
+    /// # async fn example(pool: ProcessPool) -> Result<(), Box<dyn std::error::Error>> {
+    /// let result = pool.call(area, (3, 4)).timeout(Duration::from_secs(1)).await;
+    /// assert!(!result.is_err_and(|error| error.is_timeout()));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.timeout = Some(limit);
         if let Stage::Submitted(job) = self.stage {
@@ -99,6 +148,21 @@ impl<R> Call<R> {
     }
 
     /// What dropping this call does to the job once it runs. [`OnDrop::Detach`] unless set.
+    ///
+    /// ```no_run
+    /// use crossover_runtime::process_pool::{OnDrop, ProcessPool, job};
+    ///
+    /// #[job]
+    /// fn area(width: u32, height: u32) -> u64 {
+    ///     u64::from(width) * u64::from(height)
+    /// }
+    ///
+    /// # async fn example(pool: ProcessPool) -> Result<(), Box<dyn std::error::Error>> {
+    /// let area = pool.call(area, (3, 4)).on_drop(OnDrop::Kill).await?;
+    /// assert_eq!(area, 12);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn on_drop(mut self, on_drop: OnDrop) -> Self {
         self.on_drop = on_drop;
         if let Stage::Submitted(job) = self.stage {

@@ -8,6 +8,25 @@ use std::{fmt, io, time::Duration};
 ///
 /// A job that returns a `Result` is not affected: its error is an ordinary result,
 /// `Ok(Err(…))`.
+///
+/// ```no_run
+/// use crossover_runtime::process_pool::{CallError, ProcessPool, job};
+///
+/// #[job]
+/// fn resize(image: Vec<u8>) -> Vec<u8> {
+///     image
+/// }
+///
+/// # async fn example(pool: ProcessPool) {
+/// match pool.call(resize, (vec![1, 2, 3],)).await {
+///     Ok(image) => println!("{} bytes", image.len()),
+///     Err(CallError::Panic { message, .. }) => println!("the job panicked: {message}"),
+///     Err(CallError::WorkerDied { signal, .. }) => println!("the worker died of signal {signal:?}"),
+///     Err(error) if error.is_rejected() => println!("not now: {error}"),
+///     Err(error) => println!("{error}"),
+/// }
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {
@@ -80,6 +99,13 @@ pub enum CallError {
 }
 
 /// Why the pool did not take a call.
+///
+/// ```
+/// use crossover_runtime::process_pool::{CallError, Rejection};
+///
+/// let error = CallError::Rejected(Rejection::Full);
+/// println!("{error}");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Rejection {
@@ -102,6 +128,12 @@ impl fmt::Display for Rejection {
 }
 
 /// Which value failed to cross between the processes.
+///
+/// ```
+/// use crossover_runtime::process_pool::CodecStage;
+///
+/// println!("cannot {}", CodecStage::EncodeArguments);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CodecStage {
@@ -145,51 +177,120 @@ impl fmt::Display for CodecStage {
 
 impl CallError {
     /// The pool refused the call for a reason of its own state.
+    ///
+    /// ```
+    /// use crossover_runtime::process_pool::{CallError, Rejection};
+    ///
+    /// assert!(CallError::Rejected(Rejection::Closed).is_rejected());
+    /// ```
     pub fn is_rejected(&self) -> bool {
         matches!(self, Self::Rejected(_))
     }
 
     /// The queue was full.
+    ///
+    /// ```
+    /// use crossover_runtime::process_pool::{CallError, Rejection};
+    ///
+    /// assert!(CallError::Rejected(Rejection::Full).is_full());
+    /// ```
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Rejected(Rejection::Full))
     }
 
     /// The pool was closed or dropped before the job started.
+    ///
+    /// ```
+    /// use crossover_runtime::process_pool::{CallError, Rejection};
+    ///
+    /// assert!(CallError::Rejected(Rejection::Closed).is_closed());
+    /// ```
     pub fn is_closed(&self) -> bool {
         matches!(self, Self::Rejected(Rejection::Closed))
     }
 
     /// The pool has stopped starting workers for a while.
+    ///
+    /// ```
+    /// use crossover_runtime::process_pool::{CallError, Rejection};
+    ///
+    /// assert!(CallError::Rejected(Rejection::BreakerOpen).is_breaker_open());
+    /// ```
     pub fn is_breaker_open(&self) -> bool {
         matches!(self, Self::Rejected(Rejection::BreakerOpen))
     }
 
     /// A value did not encode or decode.
+    ///
+    /// ```
+    /// use crossover_runtime::process_pool::CallError;
+    ///
+    /// fn is_our_fault(error: &CallError) -> bool {
+    ///     error.is_codec()
+    /// }
+    /// ```
     pub fn is_codec(&self) -> bool {
         matches!(self, Self::Codec { .. })
     }
 
     /// The job panicked.
+    ///
+    /// ```
+    /// use crossover_runtime::process_pool::CallError;
+    ///
+    /// fn may_be_tried_again(error: &CallError) -> bool {
+    ///     !error.is_panic() && !error.is_codec()
+    /// }
+    /// ```
     pub fn is_panic(&self) -> bool {
         matches!(self, Self::Panic { .. })
     }
 
     /// The job ran out of time.
+    ///
+    /// ```
+    /// use crossover_runtime::process_pool::CallError;
+    ///
+    /// let after = std::time::Duration::from_secs(1);
+    /// assert!(CallError::Timeout { job: "app::resize", after }.is_timeout());
+    /// ```
     pub fn is_timeout(&self) -> bool {
         matches!(self, Self::Timeout { .. })
     }
 
     /// The pool was shut down over the running job.
+    ///
+    /// ```
+    /// use crossover_runtime::process_pool::{CallError};
+    ///
+    /// assert!(CallError::Cancelled { job: "app::resize" }.is_cancelled());
+    /// ```
     pub fn is_cancelled(&self) -> bool {
         matches!(self, Self::Cancelled { .. })
     }
 
     /// The worker died under the job.
+    ///
+    /// ```
+    /// use crossover_runtime::process_pool::CallError;
+    ///
+    /// fn log(error: &CallError) {
+    ///     if error.is_worker_died() {
+    ///         eprintln!("{error}"); // with the signal, and what it wrote last
+    ///     }
+    /// }
+    /// ```
     pub fn is_worker_died(&self) -> bool {
         matches!(self, Self::WorkerDied { .. })
     }
 
     /// No worker could be started.
+    ///
+    /// ```
+    /// use crossover_runtime::process_pool::CallError;
+    ///
+    /// assert!(CallError::Spawn(std::io::ErrorKind::OutOfMemory.into()).is_spawn());
+    /// ```
     pub fn is_spawn(&self) -> bool {
         matches!(self, Self::Spawn(_))
     }

@@ -30,6 +30,22 @@ const DROP_LIMIT: Duration = Duration::from_secs(1);
 /// Clones are handles to the same pool. Dropping the last one kills the workers, running jobs included, and reaps
 /// them; calls that are still awaited then fail with [`CallError::Cancelled`] or
 /// [`Rejected(Closed)`](super::Rejection::Closed). Use [`close`](Self::close) to finish the jobs first.
+///
+/// ```no_run
+/// use crossover_runtime::process_pool::{ProcessPool, job};
+///
+/// #[job]
+/// fn area(width: u32, height: u32) -> u64 {
+///     u64::from(width) * u64::from(height)
+/// }
+///
+/// # async fn example(pool: ProcessPool) -> Result<(), Box<dyn std::error::Error>> {
+/// let other = pool.clone(); // the same pool: it ends with its last clone
+/// let (one, two) = futures::join!(pool.call(area, (3, 4)), other.call(area, (5, 6)));
+/// assert_eq!((one?, two?), (12, 30));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct ProcessPool {
     owner: Arc<Owner>,
@@ -43,6 +59,17 @@ struct Owner {
 }
 
 /// What a shutdown came to.
+///
+/// ```no_run
+/// use crossover_runtime::process_pool::{ProcessPool};
+/// use std::time::Duration;
+///
+/// # async fn example(pool: ProcessPool) -> Result<(), Box<dyn std::error::Error>> {
+/// let report = pool.close(Duration::from_secs(5)).await;
+/// println!("{} jobs finished, {} were cut off", report.finished, report.cancelled);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CloseReport {
@@ -53,6 +80,16 @@ pub struct CloseReport {
 }
 
 /// A look at a pool's counters. They are read together, under the pool's lock.
+///
+/// ```no_run
+/// use crossover_runtime::process_pool::{ProcessPool};
+///
+/// # async fn example(pool: ProcessPool) -> Result<(), Box<dyn std::error::Error>> {
+/// let metrics = pool.metrics();
+/// println!("{} of {} workers busy, {} jobs wait", metrics.running, metrics.workers, metrics.queued);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PoolMetrics {
@@ -80,11 +117,28 @@ impl ProcessPool {
     ///
     /// # Errors
     /// As [`Builder::build`].
+    ///
+    /// # Example
+    /// ```no_run
+    /// use crossover_runtime::process_pool::{ProcessPool, worker_entry};
+    ///
+    /// fn main() -> std::io::Result<()> {
+    ///     worker_entry(); // the first line
+    ///     let pool = ProcessPool::new()?;
+    ///     println!("{:?}", pool.metrics());
+    ///     Ok(())
+    /// }
+    /// ```
     pub fn new() -> io::Result<Self> {
         Self::builder().build()
     }
 
     /// The options, to change them first.
+    ///
+    /// ```no_run
+    /// let pool = crossover_runtime::process_pool::ProcessPool::builder().workers(2).build()?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn builder() -> Builder {
         Builder::default()
     }
@@ -111,6 +165,21 @@ impl ProcessPool {
     ///
     /// # Cancel safety
     /// Dropping the future cancels a job that has not started; see [`Call::on_drop`].
+    ///
+    /// # Example
+    /// ```no_run
+    /// use crossover_runtime::process_pool::{ProcessPool, job};
+    ///
+    /// #[job]
+    /// fn area(width: u32, height: u32) -> u64 {
+    ///     u64::from(width) * u64::from(height)
+    /// }
+    ///
+    /// # async fn example(pool: ProcessPool) -> Result<(), Box<dyn std::error::Error>> {
+    /// assert_eq!(pool.call(area, (3, 4)).await?, 12);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn call<F, Args>(&self, job: F, arguments: Args) -> Call<F::Output>
     where
         F: JobFn<Args>,
@@ -138,6 +207,25 @@ impl ProcessPool {
     /// # Errors
     /// [`Rejected(Full)`](super::Rejection::Full) when the queue is full, and every other reason that is known
     /// without running the job.
+    ///
+    /// # Example
+    /// ```no_run
+    /// use crossover_runtime::process_pool::{ProcessPool, job};
+    ///
+    /// #[job]
+    /// fn area(width: u32, height: u32) -> u64 {
+    ///     u64::from(width) * u64::from(height)
+    /// }
+    ///
+    /// # async fn example(pool: ProcessPool) -> Result<(), Box<dyn std::error::Error>> {
+    /// match pool.try_call(area, (3, 4)) {
+    ///     Ok(call) => println!("{}", call.await?),
+    ///     Err(error) if error.is_full() => println!("come back later"),
+    ///     Err(error) => return Err(error.into()),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_call<F, Args>(&self, job: F, arguments: Args) -> Result<Call<F::Output>, CallError>
     where
         F: JobFn<Args>,
@@ -161,6 +249,16 @@ impl ProcessPool {
     ///
     /// # Cancel safety
     /// Dropping the future leaves the starts under way.
+    ///
+    /// # Example
+    /// ```no_run
+    /// use crossover_runtime::process_pool::{ProcessPool};
+    ///
+    /// # async fn example(pool: ProcessPool) -> Result<(), Box<dyn std::error::Error>> {
+    /// pool.warm_up().await?; // at the start of the program
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn warm_up(&self) -> Result<(), CallError> {
         poll_fn(|cx| {
             let mut waker = Some(cx.waker().clone());
@@ -177,6 +275,18 @@ impl ProcessPool {
     ///
     /// # Cancel safety
     /// Dropping the future does not stop the shutdown.
+    ///
+    /// # Example
+    /// ```no_run
+    /// use crossover_runtime::process_pool::{ProcessPool};
+    /// use std::time::Duration;
+    ///
+    /// # async fn example(pool: ProcessPool) -> Result<(), Box<dyn std::error::Error>> {
+    /// let report = pool.close(Duration::from_secs(5)).await;
+    /// assert_eq!(report.cancelled, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn close(&self, deadline: Duration) -> CloseReport {
         let until = Instant::now().checked_add(deadline);
         self.owner.shared.with(|state| state.drain_until(until));
@@ -189,11 +299,31 @@ impl ProcessPool {
     }
 
     /// The process ids of the workers that live now, ready or not.
+    ///
+    /// ```no_run
+    /// use crossover_runtime::process_pool::{ProcessPool};
+    ///
+    /// # async fn example(pool: ProcessPool) -> Result<(), Box<dyn std::error::Error>> {
+    /// for pid in pool.worker_pids() {
+    ///     println!("{pid}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn worker_pids(&self) -> Vec<u32> {
         self.owner.shared.with(|state| state.pids())
     }
 
     /// The counters, as of now.
+    ///
+    /// ```no_run
+    /// use crossover_runtime::process_pool::{ProcessPool};
+    ///
+    /// # async fn example(pool: ProcessPool) -> Result<(), Box<dyn std::error::Error>> {
+    /// println!("{} jobs wait", pool.metrics().queued);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn metrics(&self) -> PoolMetrics {
         self.owner.shared.with(|state| state.metrics())
     }

@@ -55,6 +55,13 @@ const LOWEST_FD: i32 = 10;
 /// [`CallError::Spawn`](super::CallError::Spawn), which says so.
 ///
 /// See the [module's example](super).
+///
+/// ```no_run
+/// fn main() {
+///     crossover_runtime::process_pool::worker_entry();
+///     println!("not a worker");
+/// }
+/// ```
 pub fn worker_entry() {
     if let Some(token) = started_as_worker() {
         let control = set_up(token).unwrap_or_else(|error| {

@@ -88,6 +88,15 @@ pub(crate) fn charge_one() {
 }
 
 /// May the running task make more progress in this poll? Always true outside of a task.
+///
+/// ```
+/// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+/// use crossover_runtime::{spawn, task};
+///
+/// assert!(spawn(async { task::has_budget_remaining() }).await.unwrap());
+/// # });
+/// # std::io::Result::Ok(())
+/// ```
 pub fn has_budget_remaining() -> bool {
     LEFT.try_with(Cell::get).unwrap_or(None) != Some(0)
 }
@@ -97,17 +106,55 @@ pub fn has_budget_remaining() -> bool {
 ///
 /// # Cancel safety
 /// Dropping the future loses nothing.
+///
+/// # Example
+/// ```
+/// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+/// use crossover_runtime::{spawn, task};
+///
+/// let sum = spawn(async {
+///     let mut sum = 0;
+///     for n in 0..1000_u32 {
+///         sum += n;
+///         task::consume_budget().await; // yields now and then
+///     }
+///     sum
+/// });
+/// assert_eq!(sum.await.unwrap(), 499_500);
+/// # });
+/// # std::io::Result::Ok(())
+/// ```
 pub async fn consume_budget() {
     std::future::poll_fn(|cx| poll_proceed(cx).map(Charge::made_progress)).await;
 }
 
 /// Runs a future without a poll budget: it may starve the other tasks of its worker.
+///
+/// ```
+/// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+/// use crossover_runtime::{spawn, task};
+///
+/// let answer = spawn(task::unconstrained(async { 42 }));
+/// assert_eq!(answer.await.unwrap(), 42);
+/// # });
+/// # std::io::Result::Ok(())
+/// ```
 pub fn unconstrained<F: Future>(future: F) -> Unconstrained<F> {
     Unconstrained { future }
 }
 
 pin_project_lite::pin_project! {
     /// A future without a poll budget; made by [`unconstrained`].
+    ///
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::task::{Unconstrained, unconstrained};
+    ///
+    /// let future: Unconstrained<_> = unconstrained(async { 42 });
+    /// assert_eq!(future.await, 42);
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     #[derive(Debug)]
     #[must_use = "futures do nothing unless awaited"]
     pub struct Unconstrained<F> {

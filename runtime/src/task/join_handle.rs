@@ -32,6 +32,19 @@ use std::task::{Context, Poll, Waker};
 ///
 /// # Panics
 /// Polling it again after it returned its result panics.
+///
+/// # Example
+/// ```
+/// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+/// use crossover_runtime::spawn;
+///
+/// let mut task = spawn(async { 42 });
+/// assert_eq!((&mut task).await.unwrap(), 42); // `task.await` where the handle is not needed any more
+///
+/// drop(spawn(async { println!("nobody waits for this one") }));
+/// # });
+/// # std::io::Result::Ok(())
+/// ```
 #[must_use = "a JoinHandle does nothing unless awaited; drop it on purpose to detach the task"]
 pub struct JoinHandle<T> {
     /// `None` only while it is dropped.
@@ -72,21 +85,63 @@ impl<T> JoinHandle<T> {
     /// A task that is not running is dropped soon by a worker; one that is being polled, when that poll returns
     /// Pending. A task that finishes first keeps its result. A job of the blocking pool can be aborted only
     /// before it starts. Awaiting the handle then yields an error with [`JoinError::is_cancelled`].
+    ///
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::spawn;
+    /// let task = spawn(std::future::pending::<()>());
+    /// task.abort();
+    /// assert!(task.await.unwrap_err().is_cancelled());
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn abort(&self) {
         self.task().abort();
     }
 
     /// Has the task ended? True also while its result is still to be read.
+    ///
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::spawn;
+    /// let mut task = spawn(async {});
+    /// (&mut task).await.unwrap();
+    /// assert!(task.is_finished());
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn is_finished(&self) -> bool {
         self.task().header().state.is_done()
     }
 
     /// A handle that can abort the task but not wait for it.
+    ///
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::spawn;
+    /// let task = spawn(std::future::pending::<()>());
+    /// let abort = task.abort_handle(); // for somebody else
+    /// abort.abort();
+    /// assert!(task.await.is_err());
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn abort_handle(&self) -> AbortHandle {
         AbortHandle { task: self.task().clone() }
     }
 
     /// The task's id, unique among the live tasks of the process.
+    ///
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::{spawn, task};
+    ///
+    /// let task = spawn(async { task::id() });
+    /// let id = task.id();
+    /// assert_eq!(task.await.unwrap(), id);
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn id(&self) -> Id {
         self.task().header().id
     }
@@ -172,6 +227,20 @@ impl<T> fmt::Debug for JoinHandle<T> {
 
 /// Asks a task to end, from anywhere; made by [`JoinHandle::abort_handle`] or a
 /// [`JoinSet`](crate::task::JoinSet). It keeps the task's memory, but neither its future nor its output.
+///
+/// ```
+/// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+/// use crossover_runtime::{spawn, task::AbortHandle};
+///
+/// let tasks: Vec<_> = (0..3).map(|_| spawn(std::future::pending::<()>())).collect();
+/// let aborts: Vec<AbortHandle> = tasks.iter().map(|task| task.abort_handle()).collect();
+/// aborts.iter().for_each(AbortHandle::abort);
+/// for task in tasks {
+///     assert!(task.await.unwrap_err().is_cancelled());
+/// }
+/// # });
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone)]
 pub struct AbortHandle {
     task: TaskRef,
@@ -179,16 +248,46 @@ pub struct AbortHandle {
 
 impl AbortHandle {
     /// Asks the task to end; see [`JoinHandle::abort`].
+    ///
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::spawn;
+    /// let task = spawn(std::future::pending::<()>());
+    /// task.abort_handle().abort();
+    /// assert!(task.await.unwrap_err().is_cancelled());
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn abort(&self) {
         self.task.abort();
     }
 
     /// Has the task ended?
+    ///
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::spawn;
+    /// let task = spawn(async {});
+    /// let abort = task.abort_handle();
+    /// task.await.unwrap();
+    /// assert!(abort.is_finished());
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn is_finished(&self) -> bool {
         self.task.header().state.is_done()
     }
 
     /// The task's id.
+    ///
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::spawn;
+    /// let task = spawn(async {});
+    /// assert_eq!(task.abort_handle().id(), task.id());
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn id(&self) -> Id {
         self.task.header().id
     }
@@ -204,6 +303,17 @@ impl fmt::Debug for AbortHandle {
 }
 
 /// Why a task has no output: it panicked, or it was cancelled.
+///
+/// ```
+/// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+/// use crossover_runtime::spawn;
+///
+/// let error = spawn(async { panic!("no money left") }).await.map(|()| ()).unwrap_err();
+/// assert!(error.is_panic());
+/// println!("{error}");
+/// # });
+/// # std::io::Result::Ok(())
+/// ```
 pub struct JoinError {
     id: Id,
     /// `None`: it was cancelled. In a box, because every task has room for an error in its cell.
@@ -228,11 +338,30 @@ impl JoinError {
     }
 
     /// True when the task was aborted, its runtime shut down, or it was a blocking job that never started.
+    ///
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::spawn;
+    /// let task = spawn(std::future::pending::<()>());
+    /// task.abort();
+    /// assert!(task.await.unwrap_err().is_cancelled());
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn is_cancelled(&self) -> bool {
         !self.is_panic()
     }
 
     /// True when the task panicked, in its poll or in the `Drop` of its future.
+    ///
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::spawn_blocking;
+    /// let job = spawn_blocking(|| u8::try_from(1000).unwrap());
+    /// assert!(job.await.unwrap_err().is_panic());
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn is_panic(&self) -> bool {
         matches!(self.why.as_deref(), Some(Why::Panic(_)))
     }
@@ -241,6 +370,17 @@ impl JoinError {
     ///
     /// # Panics
     /// When the task did not panic; see [`try_into_panic`](JoinError::try_into_panic).
+    ///
+    /// # Example
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::spawn_blocking;
+    /// let job = spawn_blocking(|| -> u32 { std::panic::panic_any("a payload") });
+    /// let payload = job.await.unwrap_err().into_panic();
+    /// assert_eq!(payload.downcast_ref(), Some(&"a payload"));
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn into_panic(self) -> Box<dyn Any + Send + 'static> {
         match self.try_into_panic() {
@@ -250,6 +390,19 @@ impl JoinError {
     }
 
     /// The panic's payload, or the error itself if the task did not panic.
+    ///
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::spawn;
+    /// let task = spawn(std::future::pending::<()>());
+    /// task.abort();
+    /// match task.await.unwrap_err().try_into_panic() {
+    ///     Ok(payload) => std::panic::resume_unwind(payload),
+    ///     Err(error) => assert!(error.is_cancelled()),
+    /// }
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn try_into_panic(self) -> Result<Box<dyn Any + Send + 'static>, JoinError> {
         match self.why.map(|why| *why) {
             Some(Why::Panic(payload)) => Ok(payload.into_inner().unwrap_or_else(PoisonError::into_inner)),
@@ -258,6 +411,17 @@ impl JoinError {
     }
 
     /// The id of the task that failed.
+    ///
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::spawn;
+    /// let task = spawn(std::future::pending::<()>());
+    /// let id = task.id();
+    /// task.abort();
+    /// assert_eq!(task.await.unwrap_err().id(), id);
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn id(&self) -> Id {
         self.id
     }

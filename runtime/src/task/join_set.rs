@@ -87,26 +87,79 @@ impl Wake for EntryWaker {
 
 impl<T> JoinSet<T> {
     /// An empty set.
+    ///
+    /// ```
+    /// use crossover_runtime::task::JoinSet;
+    /// let set = JoinSet::<u32>::new();
+    /// assert!(set.is_empty());
+    /// ```
     pub fn new() -> JoinSet<T> {
         JoinSet { entries: HashMap::new(), next_key: 0, ready: Arc::default() }
     }
 
     /// How many tasks have not been joined yet.
+    ///
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::task::JoinSet;
+    /// let mut set = JoinSet::new();
+    /// set.spawn(async {});
+    /// assert_eq!(set.len(), 1); // also when it has ended: it has not been joined
+    /// set.join_next().await;
+    /// assert_eq!(set.len(), 0);
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
     /// Is there nothing to join?
+    ///
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::task::JoinSet;
+    /// let mut set = JoinSet::new();
+    /// assert!(set.is_empty());
+    /// set.spawn(async {});
+    /// assert!(!set.is_empty());
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
     /// Aborts every task; they stay in the set and are joined as cancelled.
+    ///
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::task::JoinSet;
+    /// let mut set = JoinSet::new();
+    /// set.spawn(std::future::pending::<()>());
+    /// set.abort_all();
+    /// assert!(set.join_next().await.unwrap().unwrap_err().is_cancelled());
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn abort_all(&mut self) {
         self.entries.values().for_each(|entry| entry.handle.abort());
     }
 
     /// Empties the set; its tasks run on, detached.
+    ///
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::task::JoinSet;
+    /// let (sender, receiver) = crossover_runtime::sync::channel::bounded(1);
+    /// let mut set = JoinSet::new();
+    /// set.spawn(async move { sender.send("still running").await });
+    /// set.detach_all();
+    /// drop(set); // would have aborted it
+    /// assert_eq!(receiver.recv().await, Ok("still running"));
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn detach_all(&mut self) {
         self.entries.clear();
     }
@@ -117,6 +170,17 @@ impl<T: Send + 'static> JoinSet<T> {
     ///
     /// # Panics
     /// Outside of a runtime.
+    ///
+    /// # Example
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::task::JoinSet;
+    /// let mut set = JoinSet::new();
+    /// set.spawn(async { 1 });
+    /// assert_eq!(set.join_next().await.unwrap().unwrap(), 1);
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn spawn<F>(&mut self, future: F) -> AbortHandle
     where
@@ -126,6 +190,18 @@ impl<T: Send + 'static> JoinSet<T> {
     }
 
     /// Spawns a task of the set on the given runtime.
+    ///
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::task::JoinSet;
+    /// use crossover_runtime::runtime::Handle;
+    ///
+    /// let mut set = JoinSet::new();
+    /// set.spawn_on(async { 1 }, &Handle::current());
+    /// assert_eq!(set.join_all().await, [1]);
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn spawn_on<F>(&mut self, future: F, handle: &Handle) -> AbortHandle
     where
@@ -138,6 +214,19 @@ impl<T: Send + 'static> JoinSet<T> {
     ///
     /// # Panics
     /// Outside of a runtime.
+    ///
+    /// # Example
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::task::JoinSet;
+    /// let mut set = JoinSet::new();
+    /// for n in 1..=3_u64 {
+    ///     set.spawn_blocking(move || (1..=n).product::<u64>());
+    /// }
+    /// assert_eq!(set.join_all().await.into_iter().sum::<u64>(), 1 + 2 + 6);
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn spawn_blocking<F>(&mut self, job: F) -> AbortHandle
     where
@@ -147,6 +236,18 @@ impl<T: Send + 'static> JoinSet<T> {
     }
 
     /// Runs a blocking job of the set on the given runtime's blocking pool.
+    ///
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::task::JoinSet;
+    /// use crossover_runtime::runtime::Handle;
+    ///
+    /// let mut set = JoinSet::new();
+    /// set.spawn_blocking_on(|| 1, &Handle::current());
+    /// assert_eq!(set.join_all().await, [1]);
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn spawn_blocking_on<F>(&mut self, job: F, handle: &Handle) -> AbortHandle
     where
@@ -173,6 +274,18 @@ impl<T: 'static> JoinSet<T> {
     ///
     /// # Cancel safety
     /// Giving up the wait loses no result.
+    ///
+    /// # Example
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::task::JoinSet;
+    /// let mut set: JoinSet<u32> = (0..3).map(|n| async move { n }).collect();
+    /// while let Some(result) = set.join_next().await {
+    ///     println!("{:?}", result);
+    /// }
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     pub async fn join_next(&mut self) -> Option<Result<T, JoinError>> {
         poll_fn(|cx| self.poll_join_next(cx)).await
     }
@@ -181,16 +294,47 @@ impl<T: 'static> JoinSet<T> {
     ///
     /// # Cancel safety
     /// Giving up the wait loses no result.
+    ///
+    /// # Example
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::task::JoinSet;
+    /// let mut set = JoinSet::new();
+    /// let id = set.spawn(async { 1 }).id();
+    /// assert_eq!(set.join_next_with_id().await.unwrap().unwrap(), (id, 1));
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     pub async fn join_next_with_id(&mut self) -> Option<Result<(Id, T), JoinError>> {
         poll_fn(|cx| self.poll_join_next_with_id(cx)).await
     }
 
     /// The next result that is there already; `None` when no task has ended or the set is empty.
+    ///
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::task::JoinSet;
+    /// let mut set = JoinSet::new();
+    /// set.spawn(std::future::pending::<()>());
+    /// assert!(set.try_join_next().is_none());
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn try_join_next(&mut self) -> Option<Result<T, JoinError>> {
         self.try_join_next_with_id().map(|joined| joined.map(|(_, output)| output))
     }
 
     /// As [`try_join_next`](JoinSet::try_join_next), with the task's id.
+    ///
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::task::JoinSet;
+    /// let mut set = JoinSet::new();
+    /// set.spawn(std::future::pending::<()>());
+    /// assert!(set.try_join_next_with_id().is_none());
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn try_join_next_with_id(&mut self) -> Option<Result<(Id, T), JoinError>> {
         match self.poll_woken() {
             Poll::Ready(joined) => joined,
@@ -201,11 +345,33 @@ impl<T: 'static> JoinSet<T> {
     /// Polls for the next task to end; Ready with `None` when the set is empty.
     ///
     /// After Pending the current task is woken when a task of the set ends.
+    ///
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::task::JoinSet;
+    /// let mut set = JoinSet::new();
+    /// set.spawn(async { 1 });
+    /// let next = std::future::poll_fn(|cx| set.poll_join_next(cx)).await;
+    /// assert_eq!(next.unwrap().unwrap(), 1);
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn poll_join_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, JoinError>>> {
         self.poll_join_next_with_id(cx).map(|joined| joined.map(|joined| joined.map(|(_, output)| output)))
     }
 
     /// As [`poll_join_next`](JoinSet::poll_join_next), with the task's id.
+    ///
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::task::JoinSet;
+    /// let mut set = JoinSet::new();
+    /// let id = set.spawn(async { 1 }).id();
+    /// let next = std::future::poll_fn(|cx| set.poll_join_next_with_id(cx)).await;
+    /// assert_eq!(next.unwrap().unwrap(), (id, 1));
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn poll_join_next_with_id(
         &mut self,
         cx: &mut Context<'_>,
@@ -240,6 +406,18 @@ impl<T: 'static> JoinSet<T> {
     ///
     /// # Panics
     /// When a task panicked, with its payload, or was cancelled. The others are then aborted.
+    ///
+    /// # Example
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::task::JoinSet;
+    /// let set: JoinSet<u32> = (0..3).map(|n| async move { n }).collect();
+    /// let mut outputs = set.join_all().await;
+    /// outputs.sort_unstable(); // they are in the order in which the tasks ended
+    /// assert_eq!(outputs, [0, 1, 2]);
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     pub async fn join_all(mut self) -> Vec<T> {
         let mut outputs = Vec::with_capacity(self.len());
         while let Some(result) = self.join_next().await {
@@ -253,6 +431,17 @@ impl<T: 'static> JoinSet<T> {
     }
 
     /// Aborts all tasks and waits until they have ended.
+    ///
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::task::JoinSet;
+    /// let mut set = JoinSet::new();
+    /// set.spawn(std::future::pending::<()>());
+    /// set.shutdown().await;
+    /// assert!(set.is_empty()); // and nothing of them is left
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     pub async fn shutdown(&mut self) {
         self.abort_all();
         while self.join_next().await.is_some() {}

@@ -32,6 +32,16 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A task's or blocking job's identity: unique within the process, never used again.
+///
+/// ```
+/// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+/// use crossover_runtime::spawn;
+///
+/// let (one, two) = (spawn(async {}), spawn(async {}));
+/// assert_ne!(one.id(), two.id());
+/// # });
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Id(NonZeroU64);
 
@@ -139,6 +149,17 @@ impl Drop for Current {
 ///
 /// # Panics
 /// Outside of any task, also inside the future given to `block_on`. See [`try_id`].
+///
+/// # Example
+/// ```
+/// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+/// use crossover_runtime::{spawn, task};
+///
+/// let task = spawn(async { println!("task {} here", task::id()) });
+/// task.await.unwrap();
+/// # });
+/// # std::io::Result::Ok(())
+/// ```
 #[track_caller]
 pub fn id() -> Id {
     match try_id() {
@@ -148,6 +169,16 @@ pub fn id() -> Id {
 }
 
 /// The id of the task, or blocking job, that is running on this thread; `None` outside of any.
+///
+/// ```
+/// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+/// use crossover_runtime::{spawn, task};
+///
+/// assert_eq!(task::try_id(), None); // `block_on`'s future is no task
+/// assert!(spawn(async { task::try_id() }).await.unwrap().is_some());
+/// # });
+/// # std::io::Result::Ok(())
+/// ```
 pub fn try_id() -> Option<Id> {
     let task = RUNNING.with(|running| running.task.get());
     // SAFETY: whoever entered it keeps it until it is left.

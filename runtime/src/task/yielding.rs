@@ -13,6 +13,19 @@ use std::task::{Context, Poll};
 ///
 /// # Cancel safety
 /// Dropping the future loses nothing.
+///
+/// # Example
+/// ```
+/// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+/// use crossover_runtime::task::yield_now;
+///
+/// for chunk in [1, 2, 3] {
+///     println!("computing chunk {chunk}");
+///     yield_now().await;
+/// }
+/// # });
+/// # std::io::Result::Ok(())
+/// ```
 pub async fn yield_now() {
     YieldNow { yielded: false }.await;
 }

@@ -5,6 +5,17 @@ use std::fmt;
 use std::io;
 
 /// The deadline of a [`timeout`](super::timeout()) passed before its future was ready.
+///
+/// ```
+/// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+/// use crossover_runtime::time::timeout;
+/// use std::time::Duration;
+///
+/// let error = timeout(Duration::from_millis(1), std::future::pending::<()>()).await.unwrap_err();
+/// assert_eq!(std::io::Error::from(error).kind(), std::io::ErrorKind::TimedOut);
+/// # });
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elapsed(());
 

@@ -5,51 +5,132 @@ use std::ops::{Add, AddAssign, Sub, SubAssign};
 use std::time::Duration;
 
 /// A reading of the monotonic clock; like [`std::time::Instant`], and converts from and to it.
+///
+/// ```
+/// use crossover_runtime::time::{Duration, Instant};
+///
+/// let begun = Instant::now();
+/// let later = begun + Duration::from_millis(5);
+/// assert_eq!(later - begun, Duration::from_millis(5));
+/// assert_eq!(begun - later, Duration::ZERO);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(std::time::Instant);
 
 impl Instant {
     /// The present.
+    ///
+    /// ```
+    /// use crossover_runtime::time::{Duration, Instant};
+    ///
+    /// let begun = Instant::now();
+    /// assert!(begun <= Instant::now());
+    /// # let _ = Duration::ZERO;
+    /// ```
     pub fn now() -> Instant {
         Instant(crate::sync::prim::now())
     }
 
     /// From the standard library's type.
+    ///
+    /// ```
+    /// use crossover_runtime::time::{Duration, Instant};
+    ///
+    /// let std = std::time::Instant::now();
+    /// assert_eq!(Instant::from_std(std), std.into());
+    /// # let _ = Duration::ZERO;
+    /// ```
     pub fn from_std(std: std::time::Instant) -> Instant {
         Instant(std)
     }
 
     /// To the standard library's type.
+    ///
+    /// ```
+    /// use crossover_runtime::time::{Duration, Instant};
+    ///
+    /// let now = Instant::now();
+    /// assert_eq!(Instant::from_std(now.into_std()), now);
+    /// # let _ = Duration::ZERO;
+    /// ```
     pub fn into_std(self) -> std::time::Instant {
         self.0
     }
 
     /// The time from `earlier` to `self`; zero when it is the other way round.
+    ///
+    /// ```
+    /// use crossover_runtime::time::{Duration, Instant};
+    ///
+    /// let now = Instant::now();
+    /// let later = now + Duration::from_secs(1);
+    /// assert_eq!(later.duration_since(now), Duration::from_secs(1));
+    /// assert_eq!(now.duration_since(later), Duration::ZERO);
+    /// ```
     pub fn duration_since(&self, earlier: Instant) -> Duration {
         self.0.saturating_duration_since(earlier.0)
     }
 
     /// The time from `earlier` to `self`, or `None` when it is the other way round.
+    ///
+    /// ```
+    /// use crossover_runtime::time::{Duration, Instant};
+    ///
+    /// let now = Instant::now();
+    /// let later = now + Duration::from_secs(1);
+    /// assert_eq!(later.checked_duration_since(now), Some(Duration::from_secs(1)));
+    /// assert_eq!(now.checked_duration_since(later), None);
+    /// ```
     pub fn checked_duration_since(&self, earlier: Instant) -> Option<Duration> {
         self.0.checked_duration_since(earlier.0)
     }
 
     /// The time from `earlier` to `self`; zero when it is the other way round.
+    ///
+    /// ```
+    /// use crossover_runtime::time::{Duration, Instant};
+    ///
+    /// let now = Instant::now();
+    /// assert_eq!(now.saturating_duration_since(now + Duration::from_secs(1)), Duration::ZERO);
+    /// ```
     pub fn saturating_duration_since(&self, earlier: Instant) -> Duration {
         self.0.saturating_duration_since(earlier.0)
     }
 
     /// The time since `self`; zero while it lies in the future.
+    ///
+    /// ```
+    /// use crossover_runtime::time::{Duration, Instant};
+    ///
+    /// let deadline = Instant::now() + Duration::from_secs(3600);
+    /// assert_eq!(deadline.elapsed(), Duration::ZERO);
+    /// ```
     pub fn elapsed(&self) -> Duration {
         self.0.elapsed()
     }
 
     /// `self + duration`, or `None` where the clock's range ends.
+    ///
+    /// ```
+    /// use crossover_runtime::time::{Duration, Instant};
+    ///
+    /// let now = Instant::now();
+    /// assert!(now.checked_add(Duration::from_secs(1)).is_some());
+    /// assert!(now.checked_add(Duration::MAX).is_none());
+    /// ```
     pub fn checked_add(&self, duration: Duration) -> Option<Instant> {
         self.0.checked_add(duration).map(Instant)
     }
 
     /// `self - duration`, or `None` where the clock's range ends.
+    ///
+    /// ```
+    /// use crossover_runtime::time::{Duration, Instant};
+    ///
+    /// let now = Instant::now();
+    /// assert!(now.checked_sub(Duration::ZERO).is_some());
+    /// assert!(now.checked_sub(Duration::MAX).is_none());
+    /// ```
     pub fn checked_sub(&self, duration: Duration) -> Option<Instant> {
         self.0.checked_sub(duration).map(Instant)
     }

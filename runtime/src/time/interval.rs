@@ -13,6 +13,21 @@ use crate::scheduler::budget;
 ///
 /// # Panics
 /// If `period` is zero; outside of a runtime.
+///
+/// # Example
+/// ```
+/// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+/// use crossover_runtime::time::{Duration, Instant, interval};
+///
+/// let begun = Instant::now();
+/// let mut ticks = interval(Duration::from_millis(2));
+/// for _ in 0..3 {
+///     ticks.tick().await;
+/// }
+/// assert!(begun.elapsed() >= Duration::from_millis(4)); // the first one was at once
+/// # });
+/// # std::io::Result::Ok(())
+/// ```
 #[track_caller]
 pub fn interval(period: Duration) -> Interval {
     interval_at(Instant::now(), period)
@@ -22,6 +37,18 @@ pub fn interval(period: Duration) -> Interval {
 ///
 /// # Panics
 /// If `period` is zero; outside of a runtime.
+///
+/// # Example
+/// ```
+/// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+/// use crossover_runtime::time::{Duration, Instant, interval_at};
+///
+/// let start = Instant::now() + Duration::from_millis(2);
+/// let mut ticks = interval_at(start, Duration::from_millis(2));
+/// assert_eq!(ticks.tick().await, start);
+/// # });
+/// # std::io::Result::Ok(())
+/// ```
 #[track_caller]
 pub fn interval_at(start: Instant, period: Duration) -> Interval {
     assert!(!period.is_zero(), "the period of an interval must not be zero");
@@ -32,6 +59,17 @@ pub fn interval_at(start: Instant, period: Duration) -> Interval {
 ///
 /// A tick counts as missed when it is taken more than five milliseconds late, as in tokio; less is lateness that any
 /// loaded machine has, and is made up for.
+///
+/// ```
+/// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+/// use crossover_runtime::time::{Duration, MissedTickBehavior, interval};
+///
+/// let mut ticks = interval(Duration::from_secs(1));
+/// ticks.set_missed_tick_behavior(MissedTickBehavior::Skip); // after a pause, no burst of ticks
+/// ticks.tick().await;
+/// # });
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MissedTickBehavior {
     /// All missed ticks follow at once, then the old schedule goes on. The number of ticks is right.
@@ -70,6 +108,20 @@ impl MissedTickBehavior {
 ///
 /// # Panics
 /// When polled after the shutdown of its runtime.
+///
+/// # Example
+/// ```
+/// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+/// use crossover_runtime::time::{Duration, interval};
+///
+/// let mut ticks = interval(Duration::from_millis(1));
+/// for n in 0..3 {
+///     ticks.tick().await;
+///     println!("tick {n}");
+/// }
+/// # });
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Debug)]
 pub struct Interval {
     timer: Pin<Box<Timer>>,
@@ -82,11 +134,33 @@ impl Interval {
     ///
     /// # Cancel safety
     /// A tick that was not returned is not lost: the next call returns it.
+    ///
+    /// # Example
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::time::{Duration, interval};
+    ///
+    /// let mut ticks = interval(Duration::from_millis(1));
+    /// let first = ticks.tick().await;
+    /// assert_eq!(ticks.tick().await, first + Duration::from_millis(1)); // as due, not as late as it came
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     pub async fn tick(&mut self) -> Instant {
         poll_fn(|cx| self.poll_tick(cx)).await
     }
 
     /// The next tick, for hand-written futures.
+    ///
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::time::{Duration, interval};
+    ///
+    /// let mut ticks = interval(Duration::from_millis(1));
+    /// std::future::poll_fn(|cx| ticks.poll_tick(cx)).await;
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn poll_tick(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
         let charge = ready!(budget::poll_proceed(cx));
         if ready!(self.timer.as_mut().poll(cx)).is_err() {
@@ -99,36 +173,118 @@ impl Interval {
     }
 
     /// The next tick is one period from now.
+    ///
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::time::{Duration, Instant, interval};
+    ///
+    /// let mut ticks = interval(Duration::from_millis(2));
+    /// ticks.tick().await;
+    /// let begun = Instant::now();
+    /// ticks.reset();
+    /// ticks.tick().await;
+    /// assert!(begun.elapsed() >= Duration::from_millis(2));
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn reset(&mut self) {
         self.reset_after(self.period);
     }
 
     /// The next tick is due at once.
+    ///
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::time::{Duration, interval};
+    ///
+    /// let mut ticks = interval(Duration::from_secs(3600));
+    /// ticks.tick().await;
+    /// ticks.reset_immediately();
+    /// ticks.tick().await; // does not wait for an hour
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn reset_immediately(&mut self) {
         self.reset_at(Instant::now());
     }
 
     /// The next tick is `after` from now.
+    ///
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::time::{Duration, interval};
+    ///
+    /// let mut ticks = interval(Duration::from_secs(3600));
+    /// ticks.tick().await;
+    /// ticks.reset_after(Duration::from_millis(1));
+    /// ticks.tick().await;
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn reset_after(&mut self, after: Duration) {
         self.reset_at(Instant::now().saturating_add(after));
     }
 
     /// The next tick is at `deadline`.
+    ///
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::time::{Duration, Instant, interval};
+    ///
+    /// let mut ticks = interval(Duration::from_secs(3600));
+    /// ticks.tick().await;
+    /// let soon = Instant::now() + Duration::from_millis(1);
+    /// ticks.reset_at(soon);
+    /// assert_eq!(ticks.tick().await, soon);
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn reset_at(&mut self, deadline: Instant) {
         self.timer.as_mut().reset(deadline.into_std());
     }
 
     /// What happens after missed ticks.
+    ///
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::time::{Duration, interval};
+    /// use crossover_runtime::time::MissedTickBehavior;
+    ///
+    /// let ticks = interval(Duration::from_secs(1));
+    /// assert_eq!(ticks.missed_tick_behavior(), MissedTickBehavior::Burst);
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn missed_tick_behavior(&self) -> MissedTickBehavior {
         self.missed
     }
 
     /// Sets what happens after missed ticks.
+    ///
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::time::{Duration, interval};
+    /// use crossover_runtime::time::MissedTickBehavior;
+    ///
+    /// let mut ticks = interval(Duration::from_secs(1));
+    /// ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn set_missed_tick_behavior(&mut self, behavior: MissedTickBehavior) {
         self.missed = behavior;
     }
 
     /// The time between ticks.
+    ///
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::time::{Duration, interval};
+    ///
+    /// assert_eq!(interval(Duration::from_secs(1)).period(), Duration::from_secs(1));
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn period(&self) -> Duration {
         self.period
     }

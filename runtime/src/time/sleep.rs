@@ -18,6 +18,18 @@ use crate::scheduler::budget;
 ///
 /// # Panics
 /// Outside of a runtime.
+///
+/// # Example
+/// ```
+/// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+/// use crossover_runtime::time::{Duration, Instant, sleep};
+///
+/// let begun = Instant::now();
+/// sleep(Duration::from_millis(2)).await;
+/// assert!(begun.elapsed() >= Duration::from_millis(2));
+/// # });
+/// # std::io::Result::Ok(())
+/// ```
 #[track_caller]
 pub fn sleep(duration: Duration) -> Sleep {
     sleep_until(Instant::now().saturating_add(duration))
@@ -30,6 +42,18 @@ pub fn sleep(duration: Duration) -> Sleep {
 ///
 /// # Panics
 /// Outside of a runtime.
+///
+/// # Example
+/// ```
+/// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+/// use crossover_runtime::time::{Duration, Instant, sleep_until};
+///
+/// let deadline = Instant::now() + Duration::from_millis(2);
+/// sleep_until(deadline).await;
+/// assert!(Instant::now() >= deadline);
+/// # });
+/// # std::io::Result::Ok(())
+/// ```
 #[track_caller]
 pub fn sleep_until(deadline: Instant) -> Sleep {
     Sleep { timer: super::timer(deadline) }
@@ -43,6 +67,20 @@ pin_project! {
     ///
     /// # Panics
     /// When polled after the shutdown of its runtime.
+    ///
+    /// # Example
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::time::{Duration, Instant, sleep};
+    ///
+    /// let mut nap = std::pin::pin!(sleep(Duration::from_millis(1)));
+    /// for _ in 0..3 {
+    ///     nap.as_mut().await;
+    ///     nap.as_mut().reset(Instant::now() + Duration::from_millis(1));
+    /// }
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     #[derive(Debug)]
     #[must_use = "futures do nothing unless awaited"]
     pub struct Sleep {
@@ -53,16 +91,47 @@ pin_project! {
 
 impl Sleep {
     /// The instant at which it is ready.
+    ///
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::time::{Duration, Instant, sleep};
+    ///
+    /// let nap = sleep(Duration::from_secs(60));
+    /// assert!(nap.deadline() > Instant::now());
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn deadline(&self) -> Instant {
         Instant::from_std(self.timer.deadline())
     }
 
     /// Whether the deadline has passed.
+    ///
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::time::{Duration, sleep};
+    ///
+    /// assert!(sleep(Duration::ZERO).is_elapsed());
+    /// assert!(!sleep(Duration::MAX).is_elapsed());
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn is_elapsed(&self) -> bool {
         self.deadline() <= Instant::now()
     }
 
     /// Moves the deadline. A task that is waiting is woken at the new one; a sleep that was ready waits anew.
+    ///
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::time::{Duration, Instant, sleep};
+    ///
+    /// let mut nap = std::pin::pin!(sleep(Duration::MAX));
+    /// nap.as_mut().reset(Instant::now() + Duration::from_millis(1));
+    /// nap.await;
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn reset(self: Pin<&mut Self>, deadline: Instant) {
         self.project().timer.reset(deadline.into_std());
     }

@@ -25,6 +25,23 @@ use crate::task::header::will_run_again;
 ///
 /// # Panics
 /// When it is polled outside of a runtime.
+///
+/// # Example
+/// ```
+/// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+/// use crossover_runtime::time::{Duration, timeout};
+///
+/// assert_eq!(timeout(Duration::ZERO, async { 1 }).await, Ok(1)); // what is ready wins
+/// assert!(timeout(Duration::from_millis(1), std::future::pending::<()>()).await.is_err());
+///
+/// // By reference the future outlives its limit, and can be taken up again.
+/// let mut task = crossover_runtime::spawn(crossover_runtime::time::sleep(Duration::from_millis(5)));
+/// while timeout(Duration::from_millis(1), &mut task).await.is_err() {
+///     println!("still at it");
+/// }
+/// # });
+/// # std::io::Result::Ok(())
+/// ```
 pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoFuture> {
     Timeout { future: future.into_future(), limit: Limit::After { duration } }
 }
@@ -33,12 +50,35 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
 ///
 /// # Panics
 /// When it is polled outside of a runtime.
+///
+/// # Example
+/// ```
+/// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+/// use crossover_runtime::time::{Duration, Instant, timeout_at};
+///
+/// let deadline = Instant::now() + Duration::from_millis(2); // for all steps together
+/// for step in [std::future::pending::<()>(), std::future::pending::<()>()] {
+///     assert!(timeout_at(deadline, step).await.is_err());
+/// }
+/// # });
+/// # std::io::Result::Ok(())
+/// ```
 pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::IntoFuture> {
     Timeout { future: future.into_future(), limit: Limit::At { deadline } }
 }
 
 pin_project! {
     /// The future of [`timeout`] and [`timeout_at`].
+    ///
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::time::{Duration, Timeout, timeout};
+    ///
+    /// let limited: Timeout<_> = timeout(Duration::from_secs(1), async { "in time" });
+    /// assert_eq!(limited.await, Ok("in time"));
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     #[derive(Debug)]
     #[must_use = "futures do nothing unless awaited"]
     pub struct Timeout<F> {
@@ -97,16 +137,41 @@ impl Limit {
 
 impl<F> Timeout<F> {
     /// The future that is being timed.
+    ///
+    /// ```
+    /// use crossover_runtime::time::{Duration, timeout};
+    ///
+    /// let limited = timeout(Duration::from_secs(1), std::future::ready(5));
+    /// println!("{:?}", limited.get_ref());
+    /// ```
     pub fn get_ref(&self) -> &F {
         &self.future
     }
 
     /// The future that is being timed.
+    ///
+    /// ```
+    /// use crossover_runtime::time::{Duration, timeout};
+    ///
+    /// let mut limited = timeout(Duration::from_secs(1), std::future::ready(5));
+    /// *limited.get_mut() = std::future::ready(6);
+    /// assert_eq!(limited.into_inner().into_inner(), 6);
+    /// ```
     pub fn get_mut(&mut self) -> &mut F {
         &mut self.future
     }
 
     /// Gives up the time limit.
+    ///
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::time::{Duration, timeout};
+    ///
+    /// let limited = timeout(Duration::from_millis(1), async { "takes its time" });
+    /// assert_eq!(limited.into_inner().await, "takes its time");
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn into_inner(self) -> F {
         self.future
     }
