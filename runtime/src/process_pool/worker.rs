@@ -57,8 +57,10 @@ const LOWEST_FD: i32 = 10;
 /// See the [module's example](super).
 ///
 /// ```no_run
+/// use crossover_runtime::process_pool::worker_entry;
+///
 /// fn main() {
-///     crossover_runtime::process_pool::worker_entry();
+///     worker_entry();
 ///     println!("not a worker");
 /// }
 /// ```
