@@ -93,6 +93,19 @@ pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
 ///
 /// Implemented for every `fn` item of up to six arguments whose arguments and result implement serde's traits;
 /// it is `#[job]` that makes such a function known to the workers.
+///
+/// ```no_run
+/// use crossover_runtime::process_pool::{CallError, JobFn, ProcessPool};
+///
+/// /// Calls a job for each path.
+/// async fn for_each<F>(pool: &ProcessPool, job: F, paths: Vec<String>) -> Result<Vec<F::Output>, CallError>
+/// where
+///     F: JobFn<(String,)>,
+/// {
+///     let calls = paths.into_iter().map(|path| pool.call(job, (path,)));
+///     futures::future::try_join_all(calls).await
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be called in a worker process with the arguments `{Args}`",
     label = "not a job that takes `{Args}`",

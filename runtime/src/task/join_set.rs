@@ -407,6 +407,9 @@ impl<T: 'static> JoinSet<T> {
     /// # Panics
     /// When a task panicked, with its payload, or was cancelled. The others are then aborted.
     ///
+    /// # Cancel safety
+    /// Giving up the wait drops the set: the outputs so far are lost, the other tasks aborted.
+    ///
     /// # Example
     /// ```
     /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
@@ -431,6 +434,9 @@ impl<T: 'static> JoinSet<T> {
     }
 
     /// Aborts all tasks and waits until they have ended.
+    ///
+    /// # Cancel safety
+    /// Giving up the wait leaves those that have not ended in the set, aborted.
     ///
     /// ```
     /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {

@@ -152,6 +152,8 @@ impl Interval {
 
     /// The next tick, for hand-written futures.
     ///
+    /// After Pending the task that polled last is woken when the tick is due.
+    ///
     /// ```
     /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
     /// use crossover_runtime::time::{Duration, interval};
