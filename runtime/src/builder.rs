@@ -58,11 +58,29 @@ enum Flavour {
 
 impl Builder {
     /// A runtime that runs its tasks on the thread that is in `block_on`.
+    ///
+    /// ```
+    /// use crossover_runtime::runtime::Builder;
+    ///
+    /// let runtime = Builder::new_current_thread().build()?;
+    /// let here = std::thread::current().id();
+    /// let task = runtime.spawn(async { std::thread::current().id() });
+    /// assert_eq!(runtime.block_on(task).unwrap(), here);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn new_current_thread() -> Builder {
         Builder::new(Flavour::CurrentThread)
     }
 
     /// A runtime that runs its tasks on worker threads that steal from each other.
+    ///
+    /// ```
+    /// use crossover_runtime::runtime::Builder;
+    ///
+    /// let runtime = Builder::new_multi_thread().build()?;
+    /// println!("{} workers", runtime.metrics().num_workers());
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn new_multi_thread() -> Builder {
         Builder::new(Flavour::MultiThread)
     }
@@ -88,6 +106,14 @@ impl Builder {
     }
 
     /// How many workers run tasks: 1 to 1024; the machine's cores unless set. A current-thread runtime ignores it.
+    ///
+    /// ```
+    /// use crossover_runtime::runtime::Builder;
+    ///
+    /// let runtime = Builder::new_multi_thread().worker_threads(3).build()?;
+    /// assert_eq!(runtime.metrics().num_workers(), 3);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn worker_threads(&mut self, threads: usize) -> &mut Builder {
         self.workers = Some(threads);
         self
@@ -99,6 +125,11 @@ impl Builder {
     /// Jobs that wait for jobs need a thread each: at the limit a job that waits for one in the queue waits for ever. When
     /// every thread of the pool has been in `block_on` for a second and jobs are queued, a warning says so, once per runtime;
     /// nothing is refused, as what the waits are for cannot be known. Dropping the runtime cancels the queued ones.
+    ///
+    /// ```
+    /// let runtime = crossover_runtime::runtime::Builder::new_current_thread().max_blocking_threads(4).build()?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn max_blocking_threads(&mut self, threads: usize) -> &mut Builder {
         self.blocking_threads_max = threads;
         self
@@ -106,12 +137,30 @@ impl Builder {
 
     /// How long a thread of the blocking pool waits for a job before it ends; 10 s unless set. Zero: it ends with its
     /// job. A duration beyond what the clock can express: it never ends by itself.
+    ///
+    /// ```
+    /// use crossover_runtime::runtime::Builder;
+    ///
+    /// use std::time::Duration;
+    ///
+    /// let runtime = Builder::new_current_thread().thread_keep_alive(Duration::from_secs(60)).build()?;
+    /// # drop(runtime);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn thread_keep_alive(&mut self, time: Duration) -> &mut Builder {
         self.keep_alive = time;
         self
     }
 
     /// The runtime's name, for [`Handle::name`].
+    ///
+    /// ```
+    /// use crossover_runtime::runtime::Builder;
+    ///
+    /// let runtime = Builder::new_current_thread().name("requests").build()?;
+    /// assert_eq!(runtime.handle().name(), Some("requests"));
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn name(&mut self, name: impl Into<String>) -> &mut Builder {
         self.name = Some(name.into());
         self
@@ -119,6 +168,15 @@ impl Builder {
 
     /// The name of the runtime's threads, workers and blocking ones; `crossover-rt` unless set. Linux shows its first 15
     /// bytes; NUL characters are left out.
+    ///
+    /// ```
+    /// use crossover_runtime::runtime::Builder;
+    ///
+    /// let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("requests").build()?;
+    /// let task = runtime.spawn(async { std::thread::current().name().map(str::to_owned) });
+    /// assert_eq!(runtime.block_on(task).unwrap().as_deref(), Some("requests"));
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn thread_name(&mut self, name: impl Into<String>) -> &mut Builder {
         let name = name.into();
         self.thread_name = Arc::new(move || name.clone());
@@ -127,6 +185,19 @@ impl Builder {
 
     /// As [`thread_name`](Builder::thread_name), with a function that is called for each thread. Its panic goes through
     /// [`build`](Builder::build), before anything is started; a blocking thread is nameless then.
+    ///
+    /// ```
+    /// use crossover_runtime::runtime::Builder;
+    ///
+    /// use std::sync::atomic::{AtomicUsize, Ordering};
+    ///
+    /// let threads = AtomicUsize::new(0);
+    /// let runtime = Builder::new_multi_thread()
+    ///     .thread_name_fn(move || format!("requests-{}", threads.fetch_add(1, Ordering::Relaxed)))
+    ///     .build()?;
+    /// # drop(runtime);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn thread_name_fn(&mut self, name: impl Fn() -> String + Send + Sync + 'static) -> &mut Builder {
         self.thread_name = Arc::new(name);
         self
@@ -134,18 +205,33 @@ impl Builder {
 
     /// The stack size of the runtime's threads in bytes, at most 64 GiB; std's default (2 MiB) unless set. The system
     /// rounds it up to its least.
+    ///
+    /// ```
+    /// let runtime = crossover_runtime::runtime::Builder::new_multi_thread().thread_stack_size(8 << 20).build()?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn thread_stack_size(&mut self, bytes: usize) -> &mut Builder {
         self.stack_size = Some(bytes);
         self
     }
 
     /// After how many polls a busy worker looks at sockets and timers, at least 1; 61 unless set.
+    ///
+    /// ```
+    /// let runtime = crossover_runtime::runtime::Builder::new_multi_thread().event_interval(13).build()?; // sooner, at a cost
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn event_interval(&mut self, polls: u32) -> &mut Builder {
         self.event_interval = polls;
         self
     }
 
     /// After how many polls a busy worker looks for tasks from outside before its own, at least 1; 31 unless set.
+    ///
+    /// ```
+    /// let runtime = crossover_runtime::runtime::Builder::new_multi_thread().global_queue_interval(7).build()?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn global_queue_interval(&mut self, polls: u32) -> &mut Builder {
         self.global_queue_interval = polls;
         self
@@ -153,12 +239,22 @@ impl Builder {
 
     /// Calls `f` at the start of each thread of the runtime, workers and blocking ones. Panics of hooks are reported on
     /// stderr and go no further.
+    ///
+    /// ```
+    /// let runtime = crossover_runtime::runtime::Builder::new_multi_thread()
+    ///     .on_thread_start(|| println!("started"))
+    ///     .on_thread_park(|| println!("about to sleep"))
+    ///     .on_thread_unpark(|| println!("has slept"))
+    ///     .on_thread_stop(|| println!("at its end"))
+    ///     .build()?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn on_thread_start(&mut self, f: impl Fn() + Send + Sync + 'static) -> &mut Builder {
         self.on_start = Some(Arc::new(f));
         self
     }
 
-    /// Calls `f` at the end of each thread of the runtime.
+    /// Calls `f` at the end of each thread of the runtime, as in the example of [`on_thread_start`](Builder::on_thread_start).
     pub fn on_thread_stop(&mut self, f: impl Fn() + Send + Sync + 'static) -> &mut Builder {
         self.on_stop = Some(Arc::new(f));
         self
@@ -170,7 +266,7 @@ impl Builder {
         self
     }
 
-    /// Calls `f` on a worker that has slept.
+    /// Calls `f` on a worker that has slept, as in the example of [`on_thread_start`](Builder::on_thread_start).
     pub fn on_thread_unpark(&mut self, f: impl Fn() + Send + Sync + 'static) -> &mut Builder {
         self.on_unpark = Some(Arc::new(f));
         self
@@ -180,12 +276,27 @@ impl Builder {
     /// such tasks is reported once, as a `tracing` event of level WARN with the place's file and line, and to
     /// [`on_stall`](Builder::on_stall). A thread of its own looks at the workers four times per threshold; polls themselves
     /// cost a few nanoseconds more. Off unless chosen.
+    ///
+    /// ```
+    /// let runtime = crossover_runtime::runtime::Builder::new_multi_thread().detect_stalls().build()?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn detect_stalls(&mut self) -> &mut Builder {
         self.stall_threshold.get_or_insert(STALL_THRESHOLD);
         self
     }
 
     /// As [`detect_stalls`](Builder::detect_stalls), for polls longer than `threshold`: 1 ms to an hour.
+    ///
+    /// ```
+    /// use crossover_runtime::runtime::Builder;
+    ///
+    /// use std::time::Duration;
+    ///
+    /// let runtime = Builder::new_multi_thread().stall_threshold(Duration::from_millis(50)).build()?;
+    /// # drop(runtime);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn stall_threshold(&mut self, threshold: Duration) -> &mut Builder {
         self.stall_threshold = Some(threshold);
         self
@@ -216,6 +327,11 @@ impl Builder {
     }
 
     /// Does nothing: sockets and timers are always enabled. Kept for code that comes from tokio.
+    ///
+    /// ```
+    /// let runtime = crossover_runtime::runtime::Builder::new_multi_thread().enable_all().build()?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn enable_all(&mut self) -> &mut Builder {
         self
     }
@@ -238,6 +354,18 @@ impl Builder {
     ///
     /// # Panics
     /// When the function of [`thread_name_fn`](Builder::thread_name_fn) does.
+    ///
+    /// # Example
+    /// ```
+    /// use crossover_runtime::runtime::Builder;
+    ///
+    /// let runtime = Builder::new_current_thread().build()?;
+    /// assert_eq!(runtime.block_on(async { 1 }), 1);
+    ///
+    /// let error = Builder::new_multi_thread().worker_threads(0).build().unwrap_err();
+    /// assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn build(&mut self) -> io::Result<Runtime> {
         let workers = self.check()?;
         // The naming function is the user's and may panic: it is called while there is nothing to clean up yet.

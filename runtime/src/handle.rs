@@ -30,6 +30,18 @@ const FUTURE_IN_CELL_MAX: usize = 16 << 10;
 
 /// A runtime's handle: spawns on it, enters it, waits on it. Cheap to clone, and free to outlive its runtime:
 /// what is spawned after the runtime's end is cancelled at once.
+///
+/// ```
+/// use crossover_runtime::runtime::Runtime;
+/// use std::thread;
+///
+/// let runtime = Runtime::new()?;
+/// let handle = runtime.handle().clone();
+/// let elsewhere = thread::spawn(move || handle.spawn(async { 42 }));
+/// let task = elsewhere.join().unwrap();
+/// assert_eq!(runtime.block_on(task).unwrap(), 42);
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone)]
 pub struct Handle {
     pub(crate) inner: Arc<Inner>,
@@ -45,6 +57,14 @@ pub(crate) struct Inner {
 }
 
 /// A runtime's identity: unique within the process.
+///
+/// ```
+/// use crossover_runtime::runtime::Runtime;
+///
+/// let (one, two) = (Runtime::new()?, Runtime::new()?);
+/// assert_ne!(one.handle().id(), two.handle().id());
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RuntimeId(NonZeroU64);
 
@@ -81,6 +101,17 @@ impl Handle {
     ///
     /// # Panics
     /// Outside of any runtime; see [`try_current`](Handle::try_current).
+    ///
+    /// # Example
+    /// ```
+    /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+    /// use crossover_runtime::runtime::Handle;
+    ///
+    /// let handle = Handle::current();
+    /// std::thread::spawn(move || handle.spawn(async { println!("from a thread without a runtime") }));
+    /// # });
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn current() -> Handle {
         match Handle::try_current() {
@@ -90,6 +121,12 @@ impl Handle {
     }
 
     /// The current runtime's handle, or an error outside of any runtime.
+    ///
+    /// ```
+    /// use crossover_runtime::runtime::Handle;
+    ///
+    /// assert!(Handle::try_current().unwrap_err().is_missing_context());
+    /// ```
     pub fn try_current() -> Result<Handle, TryCurrentError> {
         Handle::with_current(Handle::clone)
     }
@@ -107,11 +144,29 @@ impl Handle {
     /// Makes this runtime the thread's current one for as long as the guard lives.
     ///
     /// Do not hold the guard across an `.await`: the task may go on elsewhere.
+    ///
+    /// ```
+    /// use crossover_runtime::{runtime::Runtime, spawn};
+    ///
+    /// let runtime = Runtime::new()?;
+    /// let guard = runtime.handle().enter();
+    /// let task = spawn(async { "without block_on" }); // outside of a runtime it would panic
+    /// drop(guard);
+    /// assert_eq!(runtime.block_on(task).unwrap(), "without block_on");
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn enter(&self) -> EnterGuard<'_> {
         EnterGuard { _link: Link::enter(self.clone()), _lifetime: PhantomData }
     }
 
     /// Spawns a task on this runtime; see [`spawn`].
+    ///
+    /// ```
+    /// # let runtime = crossover_runtime::runtime::Runtime::new()?;
+    /// let task = runtime.handle().spawn(async { 6 * 7 });
+    /// assert_eq!(runtime.block_on(task).unwrap(), 42);
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
@@ -126,6 +181,13 @@ impl Handle {
     }
 
     /// Runs a job on this runtime's blocking pool; see [`spawn_blocking`].
+    ///
+    /// ```
+    /// # let runtime = crossover_runtime::runtime::Runtime::new()?;
+    /// let job = runtime.handle().spawn_blocking(|| std::fs::read_to_string("/no/such/file"));
+    /// assert!(runtime.block_on(job).unwrap().is_err());
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn spawn_blocking<F, R>(&self, job: F) -> JoinHandle<R>
     where
@@ -143,6 +205,17 @@ impl Handle {
     ///
     /// # Panics
     /// Inside of an async context (a task, or another `block_on`), and when `future` panics.
+    ///
+    /// # Example
+    /// ```
+    /// use crossover_runtime::{runtime::Runtime, spawn};
+    ///
+    /// let runtime = Runtime::new()?;
+    /// let handle = runtime.handle().clone();
+    /// let thread = std::thread::spawn(move || handle.block_on(async { spawn(async { 1 }).await.unwrap() + 1 }));
+    /// assert_eq!(thread.join().unwrap(), 2);
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let _blocking = MustNotBlock::enter();
@@ -162,16 +235,34 @@ impl Handle {
     }
 
     /// The runtime's id.
+    ///
+    /// ```
+    /// # let runtime = crossover_runtime::runtime::Runtime::new()?;
+    /// println!("runtime {}", runtime.handle().id());
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn id(&self) -> RuntimeId {
         self.inner.id
     }
 
     /// The runtime's name, if it was given one.
+    ///
+    /// ```
+    /// let runtime = crossover_runtime::runtime::Builder::new_multi_thread().name("requests").build()?;
+    /// assert_eq!(runtime.handle().name(), Some("requests"));
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn name(&self) -> Option<&str> {
         self.inner.name.as_deref()
     }
 
     /// The runtime's counters.
+    ///
+    /// ```
+    /// # let runtime = crossover_runtime::runtime::Runtime::new()?;
+    /// println!("{:?}", runtime.handle().metrics());
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn metrics(&self) -> RuntimeMetrics {
         RuntimeMetrics::new(self.clone())
     }
@@ -182,6 +273,15 @@ impl Handle {
     ///
     /// # Errors
     /// `AlreadyExists` while another recorder of this runtime lives.
+    ///
+    /// # Example
+    /// ```
+    /// # let runtime = crossover_runtime::runtime::Runtime::new()?;
+    /// let recorder = runtime.handle().record()?;
+    /// runtime.block_on(runtime.spawn(async {})).unwrap();
+    /// println!("{:?}", recorder.stop());
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn record(&self) -> io::Result<Recorder> {
         Recorder::start(self.clone(), None)
     }
@@ -190,6 +290,17 @@ impl Handle {
     ///
     /// # Errors
     /// As for `record`.
+    ///
+    /// # Example
+    /// ```
+    /// # let runtime = crossover_runtime::runtime::Runtime::new()?;
+    /// let recorder = runtime.handle().record_at_most(0)?; // only to show what is lost
+    /// for _ in 0..10 {
+    ///     runtime.block_on(runtime.spawn(async {})).unwrap();
+    /// }
+    /// assert!(recorder.stop().lost() > 0);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn record_at_most(&self, spans: usize) -> io::Result<Recorder> {
         Recorder::start(self.clone(), Some(spans))
     }
@@ -220,6 +331,20 @@ impl fmt::Debug for Handle {
 ///
 /// # Panics
 /// Outside of a runtime.
+///
+/// # Example
+/// ```
+/// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+/// use crossover_runtime::spawn;
+///
+/// let task = spawn(async { "it runs already" });
+/// assert_eq!(task.await.unwrap(), "it runs already");
+///
+/// let failed = spawn(async { panic!("oh") });
+/// assert!(failed.await.unwrap_err().is_panic());
+/// # });
+/// # std::io::Result::Ok(())
+/// ```
 #[track_caller]
 #[inline]
 pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
@@ -257,6 +382,21 @@ where
 ///
 /// # Panics
 /// Outside of a runtime.
+///
+/// # Example
+/// ```
+/// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+/// use crossover_runtime::spawn_blocking;
+/// use std::{thread, time::Duration};
+///
+/// let job = spawn_blocking(|| {
+///     thread::sleep(Duration::from_millis(1)); // in a task this would hold up its worker
+///     "done"
+/// });
+/// assert_eq!(job.await.unwrap(), "done");
+/// # });
+/// # std::io::Result::Ok(())
+/// ```
 #[track_caller]
 pub fn spawn_blocking<F, R>(job: F) -> JoinHandle<R>
 where
@@ -270,6 +410,19 @@ where
 ///
 /// # Panics
 /// When guards are not dropped in the reverse order of their making.
+///
+/// # Example
+/// ```
+/// use crossover_runtime::{runtime::Runtime, time::sleep};
+///
+/// let runtime = Runtime::new()?;
+/// let nap = {
+///     let _guard = runtime.enter();
+///     sleep(std::time::Duration::from_millis(1)) // made with a runtime, awaited anywhere
+/// };
+/// futures::executor::block_on(nap);
+/// # std::io::Result::Ok(())
+/// ```
 #[must_use = "the runtime is current only while the guard lives"]
 pub struct EnterGuard<'a> {
     _link: Link,

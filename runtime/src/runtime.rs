@@ -139,6 +139,13 @@ impl Runtime {
     ///
     /// # Errors
     /// When the driver or a thread cannot be made.
+    ///
+    /// # Example
+    /// ```
+    /// let runtime = crossover_runtime::runtime::Runtime::new()?;
+    /// assert_eq!(runtime.block_on(async { 1 + 1 }), 2);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn new() -> io::Result<Runtime> {
         Builder::new_multi_thread().enable_all().build()
     }
@@ -152,6 +159,13 @@ impl Runtime {
     }
 
     /// The runtime's handle.
+    ///
+    /// ```
+    /// # let runtime = crossover_runtime::runtime::Runtime::new()?;
+    /// let handle = runtime.handle().clone(); // for other threads
+    /// assert_eq!(handle.id(), runtime.handle().id());
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn handle(&self) -> &Handle {
         &self.handle
     }
@@ -162,12 +176,31 @@ impl Runtime {
     ///
     /// # Panics
     /// Inside of an async context (a task, or another `block_on`), and when `future` panics.
+    ///
+    /// # Example
+    /// ```
+    /// use crossover_runtime::runtime::Builder;
+    ///
+    /// let runtime = Builder::new_current_thread().build()?;
+    /// let name = String::from("world");
+    /// // The future may borrow, and need not be `Send`: it stays on this thread.
+    /// let greeting = runtime.block_on(async { format!("hello {name}") });
+    /// assert_eq!(greeting, "hello world");
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         self.handle.block_on_and_run(future)
     }
 
     /// Spawns a task on this runtime; see [`spawn`](crate::spawn).
+    ///
+    /// ```
+    /// # let runtime = crossover_runtime::runtime::Runtime::new()?;
+    /// let task = runtime.spawn(async { 42 });
+    /// assert_eq!(runtime.block_on(task).unwrap(), 42);
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
@@ -178,6 +211,13 @@ impl Runtime {
     }
 
     /// Runs a job on this runtime's blocking pool; see [`spawn_blocking`](crate::spawn_blocking).
+    ///
+    /// ```
+    /// # let runtime = crossover_runtime::runtime::Runtime::new()?;
+    /// let job = runtime.spawn_blocking(|| (1..=10_u32).product::<u32>());
+    /// assert_eq!(runtime.block_on(job).unwrap(), 3_628_800);
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn spawn_blocking<F, R>(&self, job: F) -> JoinHandle<R>
     where
@@ -188,11 +228,24 @@ impl Runtime {
     }
 
     /// Makes this runtime the thread's current one for as long as the guard lives.
+    ///
+    /// ```
+    /// # let runtime = crossover_runtime::runtime::Runtime::new()?;
+    /// let _guard = runtime.enter();
+    /// drop(crossover_runtime::spawn(async { println!("hello") }));
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn enter(&self) -> EnterGuard<'_> {
         self.handle.enter()
     }
 
     /// The runtime's counters.
+    ///
+    /// ```
+    /// # let runtime = crossover_runtime::runtime::Runtime::new()?;
+    /// assert_eq!(runtime.metrics().num_alive_tasks(), 0);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn metrics(&self) -> RuntimeMetrics {
         self.handle.metrics()
     }
@@ -203,6 +256,22 @@ impl Runtime {
     ///
     /// # Panics
     /// As dropping it does, unless `limit` is zero.
+    ///
+    /// # Example
+    /// ```
+    /// use std::{sync::mpsc, time::Duration};
+    /// # let runtime = crossover_runtime::runtime::Runtime::new()?;
+    /// let (started, has_started) = mpsc::channel();
+    /// let (end, ending) = mpsc::channel::<()>();
+    /// runtime.spawn_blocking(move || {
+    ///     started.send(()).unwrap();
+    ///     let _ = ending.recv(); // nothing can call it off
+    /// });
+    /// has_started.recv().unwrap();
+    /// assert!(runtime.shutdown_timeout(Duration::from_millis(10)) >= 1);
+    /// drop(end);
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn shutdown_timeout(mut self, limit: Duration) -> usize {
         if limit.is_zero() {
@@ -215,6 +284,16 @@ impl Runtime {
 
     /// Ends the runtime without waiting; may be called in an async context. Tasks end and blocking jobs that wait are
     /// cancelled as soon as its threads get to it; those of a current-thread runtime, in this call.
+    ///
+    /// ```
+    /// # let outer = crossover_runtime::runtime::Runtime::new()?;
+    /// outer.block_on(async {
+    ///     let inner = crossover_runtime::runtime::Runtime::new()?;
+    ///     inner.shutdown_background(); // dropping it in here would panic
+    ///     std::io::Result::Ok(())
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn shutdown_background(mut self) {
         self.end(Patience::None);
     }

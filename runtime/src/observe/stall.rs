@@ -46,6 +46,16 @@ const TICK: (Duration, Duration) = (Duration::from_micros(250), Duration::from_m
 /// [`Builder::on_stall`](crate::runtime::Builder::on_stall).
 ///
 /// Displayed as `the task spawned at src/main.rs:10:5 was polled for 52.1 ms`.
+///
+/// ```
+/// use crossover_runtime::runtime::Builder;
+///
+/// let runtime = Builder::new_multi_thread()
+///     .on_stall(|stall| eprintln!("{stall}"))
+///     .build()?;
+/// # drop(runtime);
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Stall {
@@ -58,26 +68,76 @@ pub struct Stall {
 
 impl Stall {
     /// Where the task was spawned: the place of the `spawn`, or of the `block_on`, in the source.
+    ///
+    /// ```
+    /// use crossover_runtime::runtime::Builder;
+    ///
+    /// let runtime = Builder::new_multi_thread()
+    ///     .on_stall(|stall| eprintln!("{}:{}", stall.spawned_at().file(), stall.spawned_at().line()))
+    ///     .build()?;
+    /// # drop(runtime);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn spawned_at(&self) -> &'static Location<'static> {
         self.location
     }
 
     /// The task; `None` for the future of a current-thread runtime's `block_on`.
+    ///
+    /// ```
+    /// use crossover_runtime::runtime::Builder;
+    ///
+    /// let runtime = Builder::new_multi_thread()
+    ///     .on_stall(|stall| eprintln!("{:?}", stall.task()))
+    ///     .build()?;
+    /// # drop(runtime);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn task(&self) -> Option<Id> {
         self.task
     }
 
     /// The worker that polled it, from zero.
+    ///
+    /// ```
+    /// use crossover_runtime::runtime::Builder;
+    ///
+    /// let runtime = Builder::new_multi_thread()
+    ///     .on_stall(|stall| eprintln!("worker {}", stall.worker()))
+    ///     .build()?;
+    /// # drop(runtime);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn worker(&self) -> usize {
         self.worker
     }
 
     /// How long the poll took, or has taken so far. At most a quarter of the threshold too short, never too long.
+    ///
+    /// ```
+    /// use crossover_runtime::runtime::Builder;
+    ///
+    /// let runtime = Builder::new_multi_thread()
+    ///     .on_stall(|stall| eprintln!("{:?}", stall.duration()))
+    ///     .build()?;
+    /// # drop(runtime);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn duration(&self) -> Duration {
         self.duration
     }
 
     /// Has the poll ended? One that goes on is reported after a second, and not again at its end.
+    ///
+    /// ```
+    /// use crossover_runtime::runtime::Builder;
+    ///
+    /// let runtime = Builder::new_multi_thread()
+    ///     .on_stall(|stall| eprintln!("{}", if stall.is_over() { "it was long" } else { "it goes on" }))
+    ///     .build()?;
+    /// # drop(runtime);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn is_over(&self) -> bool {
         self.over
     }
