@@ -4,7 +4,7 @@
 
 use crate::blocking;
 use crate::driver::Driver;
-use crate::handle::{Handle, Inner, Link, MustNotBlock, RuntimeId};
+use crate::handle::{Handle, Inner, Link, MayBlock, MustNotBlock, RuntimeId};
 use crate::observe::stall::{self, Detector, Stall};
 use crate::runtime::{Presence, Present, Runtime, Workers};
 use crate::scheduler::{Hook, Scheduler, Settings, current_thread, run_hook, worker};
@@ -501,12 +501,13 @@ impl Builder {
         }
         let (on_start, on_stop) = (self.on_start.clone(), self.on_stop.clone());
         builder.spawn(move || {
-            let blocking = MustNotBlock::enter();
+            let blocking = MustNotBlock::enter(MayBlock::InPlace);
+            let home = worker::Home { handle: handle.clone(), presence: present.presence() };
             let link = Link::enter(handle);
             run_hook(on_start.as_ref());
             let seat = slot.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
             if let Some(seat) = seat {
-                seat.run();
+                seat.run(home);
             }
             run_hook(on_stop.as_ref());
             drop(link);

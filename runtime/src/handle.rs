@@ -87,12 +87,21 @@ struct Context {
     current: RefCell<Option<Handle>>,
     /// How many guards are open on this thread.
     depth: Cell<usize>,
-    must_not_block: Cell<bool>,
+    may_block: Cell<MayBlock>,
+}
+
+/// May this thread block?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MayBlock {
+    Yes,
+    /// Only in `block_in_place`.
+    InPlace,
+    No,
 }
 
 thread_local! {
     static CONTEXT: Context = const {
-        Context { current: RefCell::new(None), depth: Cell::new(0), must_not_block: Cell::new(false) }
+        Context { current: RefCell::new(None), depth: Cell::new(0), may_block: Cell::new(MayBlock::Yes) }
     };
 }
 
@@ -218,7 +227,7 @@ impl Handle {
     /// ```
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        let _blocking = MustNotBlock::enter();
+        let _blocking = MustNotBlock::enter(MayBlock::InPlace);
         let _link = Link::enter(self.clone());
         scheduler::wait_for(future)
     }
@@ -226,7 +235,11 @@ impl Handle {
     /// Runs tasks on this thread if the flavour does so, until `future` is ready.
     #[track_caller]
     pub(crate) fn block_on_and_run<F: Future>(&self, future: F) -> F::Output {
-        let _blocking = MustNotBlock::enter();
+        let in_place = match &self.inner.scheduler {
+            Scheduler::CurrentThread(_) => MayBlock::No,
+            Scheduler::MultiThread(_) => MayBlock::InPlace,
+        };
+        let _blocking = MustNotBlock::enter(in_place);
         let _link = Link::enter(self.clone());
         match &self.inner.scheduler {
             Scheduler::CurrentThread(shared) => shared.block_on(future, Location::caller()),
@@ -482,9 +495,11 @@ impl MustNotBlock {
     /// # Panics
     /// When the thread is marked already.
     #[track_caller]
-    pub(crate) fn enter() -> MustNotBlock {
-        let nested = CONTEXT.try_with(|context| context.must_not_block.replace(true)).unwrap_or(false);
-        if nested {
+    pub(crate) fn enter(kind: MayBlock) -> MustNotBlock {
+        let nested = MustNotBlock::applies();
+        if !nested {
+            let _ = CONTEXT.try_with(|context| context.may_block.set(kind));
+        } else {
             panic!(
                 "Cannot start a runtime from within a runtime: `block_on` would block a thread that is running \
                  async tasks. Await the future instead, or call `block_on` from `spawn_blocking` or a plain thread."
@@ -495,12 +510,31 @@ impl MustNotBlock {
 
     /// Is this thread marked?
     pub(crate) fn applies() -> bool {
-        CONTEXT.try_with(|context| context.must_not_block.get()).unwrap_or(false)
+        MustNotBlock::kind() != MayBlock::Yes
+    }
+
+    /// How it is marked.
+    pub(crate) fn kind() -> MayBlock {
+        CONTEXT.try_with(|context| context.may_block.get()).unwrap_or(MayBlock::Yes)
+    }
+
+    /// Takes the mark away until what it returns is dropped.
+    pub(crate) fn lift() -> Lifted {
+        Lifted(CONTEXT.try_with(|context| context.may_block.replace(MayBlock::Yes)).unwrap_or(MayBlock::Yes))
+    }
+}
+
+/// The thread may block although it runs async code.
+pub(crate) struct Lifted(MayBlock);
+
+impl Drop for Lifted {
+    fn drop(&mut self) {
+        let _ = CONTEXT.try_with(|context| context.may_block.set(self.0));
     }
 }
 
 impl Drop for MustNotBlock {
     fn drop(&mut self) {
-        let _ = CONTEXT.try_with(|context| context.must_not_block.set(false));
+        let _ = CONTEXT.try_with(|context| context.may_block.set(MayBlock::Yes));
     }
 }

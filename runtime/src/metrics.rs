@@ -54,6 +54,11 @@ impl Counts {
 pub(crate) struct Counter(AtomicU64);
 
 impl Counter {
+    /// For a counter with several writers, all of which use this.
+    pub(crate) fn add_shared(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
     /// Only the one writer may call this.
     #[inline]
     pub(crate) fn add(&self, n: u64) {
@@ -297,8 +302,9 @@ impl RuntimeMetrics {
         self.worker(worker).turns.get()
     }
 
-    /// How long a worker was not parked, counted up to its last park; in a current-thread runtime, up to the end of the
-    /// last `block_on`.
+    /// How long a worker was not parked, counted up to its last park or its end; in a current-thread runtime, up to the
+    /// end of the last `block_on`. Time before a thread handed the worker to another one, in
+    /// [`block_in_place`](crate::task::block_in_place), is lost from its last park on.
     ///
     /// ```
     /// # let runtime = crossover_runtime::runtime::Builder::new_multi_thread().worker_threads(2).build()?;

@@ -82,6 +82,13 @@ impl Observers {
         result
     }
 
+    /// The worker's thread hands its seat over in the middle of a poll, which is not watched from here on.
+    pub(crate) fn hand_over(&self, worker: usize) {
+        if let Some(detector) = &self.detector {
+            detector.hand_over(worker);
+        }
+    }
+
     /// The worker is about to park.
     #[inline]
     pub(crate) fn park(&self, worker: usize) {

@@ -36,7 +36,8 @@ pub use crate::observe::trace::{Recorder, Span, Trace};
 /// # Dropping it
 /// Dropping a runtime ends it: its tasks are dropped where they last waited, its threads joined, its sockets and timers
 /// closed. It waits for tasks that are being polled until they reach an `.await`, and for blocking jobs that run
-/// until they return, however long that takes; jobs still in the queue are cancelled. Use
+/// until they return, however long that takes; jobs still in the queue are cancelled, also one for which a thread has been
+/// started that has not taken it yet (tokio runs that one). Use
 /// [`shutdown_timeout`](Runtime::shutdown_timeout) to wait for a limited time, and
 /// [`shutdown_background`](Runtime::shutdown_background) not to wait.
 ///
@@ -59,44 +60,67 @@ pub(crate) struct Workers {
     presence: Arc<Presence>,
 }
 
-/// Counts threads that have not done all of their work.
+/// Counts threads that have not done all of their work: the workers' own, and deputies of the blocking pool.
 pub(crate) struct Presence {
-    present: Mutex<usize>,
+    present: Mutex<Here>,
     gone: Condvar,
+}
+
+struct Here {
+    threads: usize,
+    /// Waited for as well, but not counted here in the end: the pool does.
+    deputies: usize,
 }
 
 impl Presence {
     pub(crate) fn new(threads: usize) -> Presence {
-        Presence { present: Mutex::new(threads), gone: Condvar::new() }
+        Presence { present: Mutex::new(Here { threads, deputies: 0 }), gone: Condvar::new() }
     }
 
     /// For each thread: when the guard is dropped, it is one thread less. A guard, so that a thread that dies of
     /// a bug cannot make the runtime's end wait for ever.
     pub(crate) fn guard(self: &Arc<Self>) -> Present {
-        Present(Arc::clone(self))
+        Present { presence: Arc::clone(self), deputy: false }
     }
 
-    /// Waits until all have left, or for `deadline`; returns how many have not.
-    fn wait(&self, deadline: Option<Instant>) -> usize {
+    /// For a thread of the pool that is to take over a worker's seat. Called by one that is present.
+    pub(crate) fn deputy(self: &Arc<Self>) -> Present {
+        self.present.lock().deputies += 1;
+        Present { presence: Arc::clone(self), deputy: true }
+    }
+
+    /// Waits until all have left, or for `deadline`; returns who has not.
+    fn wait(&self, deadline: Option<Instant>) -> Here {
         let mut present = self.present.lock();
-        while *present > 0 {
+        while present.threads + present.deputies > 0 {
             match deadline.map(|deadline| deadline.saturating_duration_since(now())) {
                 None => present = self.gone.wait(present),
                 Some(Duration::ZERO) => break,
                 Some(limit) => (present, _) = self.gone.wait_timeout(present, limit),
             }
         }
-        *present
+        Here { threads: present.threads, deputies: present.deputies }
     }
 }
 
 /// A thread's mark of being there.
-pub(crate) struct Present(Arc<Presence>);
+pub(crate) struct Present {
+    presence: Arc<Presence>,
+    deputy: bool,
+}
+
+impl Present {
+    pub(crate) fn presence(&self) -> Arc<Presence> {
+        Arc::clone(&self.presence)
+    }
+}
 
 impl Drop for Present {
     fn drop(&mut self) {
-        *self.0.present.lock() -= 1;
-        self.0.gone.notify_all();
+        let mut present = self.presence.present.lock();
+        *(if self.deputy { &mut present.deputies } else { &mut present.threads }) -= 1;
+        drop(present);
+        self.presence.gone.notify_all();
     }
 }
 
@@ -110,19 +134,19 @@ impl Workers {
     fn wait(self, deadline: Option<Instant>, release: impl FnOnce()) -> usize {
         let grace = now() + GRACE;
         let mut left = self.presence.wait(Some(deadline.map_or(grace, |deadline| deadline.min(grace))));
-        if left > 0 {
+        if left.threads + left.deputies > 0 {
             release();
             left = self.presence.wait(deadline);
         }
         // Not with a deadline: a join waits for the destructors of thread-locals, too, which are foreign code, for ever.
-        if left == 0 && deadline.is_none() {
+        if left.threads == 0 && deadline.is_none() {
             for thread in self.threads {
                 if let Err(payload) = thread.join() {
                     discard_payload(payload);
                 }
             }
         }
-        left
+        left.threads
     }
 }
 
@@ -302,7 +326,8 @@ impl Runtime {
     #[track_caller]
     fn check_may_wait(&mut self) {
         let in_async_context = MustNotBlock::applies();
-        if !in_async_context && !self.handle.inner.blocking.is_own_thread() {
+        let inner = &self.handle.inner;
+        if !in_async_context && !inner.blocking.is_own_thread() && !inner.scheduler.has_worker_here() {
             return;
         }
         self.end(Patience::None);
@@ -319,7 +344,7 @@ impl Runtime {
         }
         panic!(
             "Cannot drop a runtime in a context where blocking is not allowed: this one was dropped inside of one of its own \
-             blocking jobs, and would have to wait for itself. Drop it elsewhere, or call `shutdown_background`."
+             blocking jobs, or in `block_in_place` of one of its tasks, and would have to wait for itself. Drop it elsewhere, or call `shutdown_background`."
         );
     }
 

@@ -9,7 +9,7 @@
 
 use crate::runtime::{Builder, Handle, Runtime};
 use crate::sync::prim::{Condvar, Mutex, restart, thread};
-use crate::task::{JoinHandle, yield_now};
+use crate::task::{JoinHandle, block_in_place, yield_now};
 use crate::time::{sleep, timeout};
 use crate::{spawn, spawn_blocking};
 use shuttle::scheduler::{PctScheduler, RandomScheduler, ReplayScheduler};
@@ -204,6 +204,34 @@ scenarios! {
         drop(rt);
         check_books(&handle);
         assert_eq!(drops.get(), 3);
+    }
+
+    /// Workers give their seats to deputies and take them back, and the runtime ends in the middle of it.
+    fn workers_leave_their_seats() {
+        let rt = multi(1);
+        let handle = rt.handle().clone();
+        let gate = Gate::default();
+        let (opens, waits) = (gate.clone(), gate);
+        let first = rt.spawn(async move {
+            // The deputy's: the only worker is here.
+            let child = spawn(async move { opens.open() });
+            block_in_place(|| waits.wait());
+            child.await.unwrap();
+            block_in_place(|| ());
+            yield_now().await;
+            1
+        });
+        assert_eq!(rt.block_on(first).unwrap(), 1);
+        for _ in 0..2 {
+            drop(rt.spawn(async move {
+                block_in_place(|| thread::yield_now());
+                yield_now().await;
+                block_in_place(|| ());
+                pending::<()>().await;
+            }));
+        }
+        drop(rt);
+        check_books(&handle);
     }
 
     /// Tasks that wait, yield, are woken and are spawned, all while the runtime ends.

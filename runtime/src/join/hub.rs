@@ -40,7 +40,7 @@ use crate::sync::prim::atomic::{AtomicUsize, Ordering};
 use crate::sync::prim::deque::{Steal, Stealer, Worker as Deque};
 use crate::sync::prim::{Mutex, now, thread_local};
 use crossbeam_utils::CachePadded;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, UnsafeCell};
 use std::collections::VecDeque;
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
@@ -171,7 +171,10 @@ pub(crate) struct Context<'a> {
     shared: &'a worker::Shared,
     hub: &'a Hub,
     index: usize,
-    deque: Deque<Job>,
+    /// Changed only by [`Context::leave`] and [`Left::come_back`], with no join under way.
+    deque: UnsafeCell<Deque<Job>>,
+    /// Joins under way on this thread: jobs that were pushed and have neither come back nor been waited for.
+    joins: Cell<u32>,
     /// The job that this worker took last from another and has not ended yet: its owner may have to be woken to help.
     running: Cell<Option<NonNull<Header>>>,
     spin: RefCell<Spin>,
@@ -184,7 +187,30 @@ impl<'a> Context<'a> {
         index: usize,
         deque: Deque<Job>,
     ) -> Context<'a> {
-        Context { shared, hub, index, deque, running: Cell::new(None), spin: RefCell::new(Spin::new()) }
+        let deque = UnsafeCell::new(deque);
+        let (joins, running, spin) = (Cell::new(0), Cell::new(None), RefCell::new(Spin::new()));
+        Context { shared, hub, index, deque, joins, running, spin }
+    }
+
+    #[inline]
+    fn deque(&self) -> &Deque<Job> {
+        // SAFETY: changed on this thread only, while no call of a method here is under way.
+        unsafe { &*self.deque.get() }
+    }
+
+    /// Makes this thread no worker for a while, and gives its deque away; `None` if it is not one, or cannot: inside of a
+    /// `join`.
+    pub(crate) fn leave() -> Option<(Left, Deque<Job>)> {
+        let context = CONTEXT.with(Cell::get);
+        // SAFETY: as in `with`.
+        let ours = unsafe { context.as_ref() }?;
+        if ours.joins.get() > 0 || ours.running.get().is_some() {
+            return None;
+        }
+        CONTEXT.with(|cell| cell.set(ptr::null()));
+        // SAFETY: no join is under way, so nobody has a reference.
+        let deque = unsafe { &mut *ours.deque.get() };
+        Some((Left(context), std::mem::replace(deque, Deque::new_lifo())))
     }
 
     /// Makes this thread the worker, for as long as the guard lives.
@@ -209,8 +235,9 @@ impl<'a> Context<'a> {
     /// Offers a job to thieves. To be followed by [`Context::take_back`].
     #[inline]
     pub(super) fn push(&self, job: Job) {
-        let was_empty = self.deque.is_empty();
-        self.deque.push(job);
+        self.joins.set(self.joins.get() + 1);
+        let was_empty = self.deque().is_empty();
+        self.deque().push(job);
         if was_empty || self.shared.has_sleepers() || self.owner_sleeps() {
             self.announce();
         }
@@ -219,8 +246,9 @@ impl<'a> Context<'a> {
     /// Takes the job that was pushed last; false: it was stolen.
     #[inline]
     pub(super) fn take_back(&self, header: &Header) -> bool {
-        match self.deque.pop() {
+        match self.deque().pop() {
             Some(job) => {
+                self.joins.set(self.joins.get() - 1);
                 debug_assert!(job.is(header), "a worker's newest job is the one that it asks for");
                 true
             }
@@ -245,7 +273,7 @@ impl<'a> Context<'a> {
 
     /// Runs a job that was taken from another worker or from the hub.
     pub(crate) fn run(&self, job: Job) {
-        debug_assert!(self.deque.is_empty(), "a thief has nothing of its own left");
+        debug_assert!(self.deque().is_empty(), "a thief has nothing of its own left");
         let before = self.running.replace(job.of_worker());
         job.run(self.index, self.hub);
         self.running.set(before);
@@ -255,6 +283,7 @@ impl<'a> Context<'a> {
     pub(super) fn wait(&self, header: &Header) -> End {
         loop {
             if let Some(end) = header.end() {
+                self.joins.set(self.joins.get() - 1);
                 return end;
             }
             if let Some(job) = self.leapfrog(header) {
@@ -297,6 +326,20 @@ impl<'a> Context<'a> {
             self.spin.borrow_mut().parked(now().duration_since(start));
         }
         header.get_up();
+    }
+}
+
+/// The context of a worker whose thread is away; see [`Context::leave`].
+pub(crate) struct Left(*const Context<'static>);
+
+impl Left {
+    /// Makes the thread, on which the context still is, the worker again.
+    pub(crate) fn come_back(&self, jobs: Deque<Job>) {
+        // SAFETY: not `Send`, so this is the context's thread; whoever is away from it is inside of its frame.
+        let context = unsafe { &*self.0 };
+        // SAFETY: no join is under way on it, so nobody has a reference.
+        unsafe { *context.deque.get() = jobs };
+        CONTEXT.with(|cell| cell.set(self.0));
     }
 }
 

@@ -316,7 +316,7 @@ impl Shutdown {
     }
 
     fn site(&self) -> Site<'_> {
-        Site { metrics: None, live: Some((&self.live, 0)) }
+        Site { metrics: None, live: Some((&self.live, 0)), strays: None }
     }
 
     fn shut_down(&self) {

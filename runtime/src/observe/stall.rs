@@ -221,6 +221,10 @@ impl Detector {
             fn drop(&mut self) {
                 let &mut End(detector, worker, subject, number) = self;
                 let watched = &detector.workers[worker];
+                // After `hand_over` the number is another one, for good, and perhaps another thread's.
+                if watched.number.load(Ordering::Relaxed) != number {
+                    return;
+                }
                 watched.number.store(number + 1, Ordering::Release);
                 if watched.suspect.load(Ordering::Relaxed) == number {
                     detector.ended(worker, subject, number);
@@ -262,6 +266,16 @@ impl Detector {
                 duration,
                 over: true,
             });
+        }
+    }
+
+    /// Ends the watch over the poll that is under way: its thread is about to leave its seat.
+    pub(super) fn hand_over(&self, worker: usize) {
+        let watched = &self.workers[worker];
+        let number = watched.number.load(Ordering::Relaxed);
+        if !number.is_multiple_of(2) {
+            watched.number.store(number + 1, Ordering::Release);
+            watched.suspicion.lock().take_if(|suspicion| suspicion.number == number);
         }
     }
 

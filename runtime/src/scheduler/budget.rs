@@ -41,6 +41,11 @@ pub(crate) fn limited<R>(poll: impl FnOnce() -> R) -> R {
     with_left(Some(UNITS), poll)
 }
 
+/// Runs a closure without a budget, in the middle of a poll; that goes on with what it had.
+pub(crate) fn unlimited<R>(f: impl FnOnce() -> R) -> R {
+    with_left(None, f)
+}
+
 /// A unit that has been taken; given back on drop unless progress was made.
 #[derive(Debug)]
 #[must_use = "a charge that is dropped without made_progress() is given back"]

@@ -137,7 +137,7 @@ impl Shared {
 
     /// Where tasks run, on the thread that has the core.
     fn site(&self) -> Site<'_> {
-        Site { metrics: Some(&self.metrics), live: Some((&self.live, 0)) }
+        Site { metrics: Some(&self.metrics), live: Some((&self.live, 0)), strays: None }
     }
 
     pub(crate) fn observers(&self) -> &Observers {

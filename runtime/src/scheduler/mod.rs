@@ -140,6 +140,15 @@ impl Scheduler {
         }
     }
 
+    /// Is this thread one of its workers, or away from a worker's seat in `block_in_place`?
+    pub(crate) fn has_worker_here(&self) -> bool {
+        with_local(|local| match (self, local) {
+            (Scheduler::MultiThread(shared), Some(Local::Worker(local))) => local.is_of(shared),
+            (Scheduler::MultiThread(shared), Some(Local::Away(ours))) => Arc::ptr_eq(shared, ours),
+            _ => false,
+        })
+    }
+
     /// (searching, sleeping) workers.
     pub(crate) fn idle_counts(&self) -> (u64, u64) {
         match self {
@@ -179,6 +188,8 @@ impl fmt::Debug for Scheduler {
 pub(crate) enum Local {
     Worker(Rc<worker::Local>),
     CurrentThread(Rc<current_thread::Local>),
+    /// It is in a poll, but its worker's seat may be another thread's (`worker/hand_over.rs`).
+    Away(Arc<worker::Shared>),
 }
 
 thread_local! {
@@ -220,6 +231,7 @@ pub(crate) fn is_ending() -> bool {
     with_local(|local| match local {
         Some(Local::Worker(local)) => local.is_ending(),
         Some(Local::CurrentThread(local)) => local.is_ending(),
+        Some(Local::Away(shared)) => shared.is_shutting_down(),
         None => false,
     })
 }

@@ -11,6 +11,7 @@
 use crate::sync::prim::atomic::{AtomicPtr, Ordering};
 use crate::sync::prim::deque::{Steal, Stealer, Worker};
 use crate::task::header::{Header, Notified};
+use std::cell::UnsafeCell;
 use std::ptr;
 
 /// A worker's place for the task to run next.
@@ -58,34 +59,53 @@ impl Drop for Slot {
 
 /// A worker's own queue.
 #[derive(Debug)]
-pub(crate) struct Local(Worker<Notified>);
+pub(crate) struct Local(UnsafeCell<Worker<Notified>>);
 
 impl Local {
     pub(crate) fn new() -> Local {
-        Local(Worker::new_fifo())
+        Local(UnsafeCell::new(Worker::new_fifo()))
+    }
+
+    #[inline]
+    fn worker(&self) -> &Worker<Notified> {
+        // SAFETY: only `put_back` changes it, on this thread, and no reference outlives a call of a method here, none of
+        // which runs foreign code.
+        unsafe { &*self.0.get() }
+    }
+
+    /// Takes the queue out and leaves an empty one, which nobody can steal from.
+    pub(crate) fn take(&self) -> Local {
+        self.put_back(Local::new())
+    }
+
+    /// Puts a queue in this one's place, which is returned.
+    pub(crate) fn put_back(&self, queue: Local) -> Local {
+        // SAFETY: as in `worker`: there is no other reference.
+        let place = unsafe { &mut *self.0.get() };
+        Local(UnsafeCell::new(std::mem::replace(place, queue.0.into_inner())))
     }
 
     #[inline]
     pub(crate) fn push(&self, task: Notified) {
-        self.0.push(task);
+        self.worker().push(task);
     }
 
     #[inline]
     pub(crate) fn pop(&self) -> Option<Notified> {
-        self.0.pop()
+        self.worker().pop()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.worker().is_empty()
     }
 
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.worker().len()
     }
 
     pub(crate) fn stealer(&self) -> Stealer<Notified> {
-        self.0.stealer()
+        self.worker().stealer()
     }
 }
 
@@ -109,7 +129,7 @@ impl Stealers {
                 if victim == thief {
                     continue;
                 }
-                match self.0[victim].steal_batch_and_pop(&into.0) {
+                match self.0[victim].steal_batch_and_pop(into.worker()) {
                     Steal::Success(task) => return Some(task),
                     Steal::Retry => contended = true,
                     Steal::Empty => {}

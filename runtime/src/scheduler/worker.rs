@@ -12,6 +12,7 @@
 //! What the workers share, with the shutdown's order, is in `worker/shared.rs`; how one sleeps, in `worker/sleep.rs`. This
 //! file is a worker's loop while it is awake.
 
+pub(crate) mod hand_over;
 mod shared;
 mod sleep;
 
@@ -26,7 +27,7 @@ use crate::park::{self, Spin};
 use crate::rng::Rng;
 use crate::sync::prim::atomic::Ordering;
 use crate::sync::prim::deque::Worker as Deque;
-use crate::sync::prim::{now, thread};
+use crate::sync::prim::now;
 use crate::task::header::{Again, Notified, Site};
 use sleep::{WATCH_MAX, Watch};
 use std::cell::Cell;
@@ -34,6 +35,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub(crate) use hand_over::Home;
 pub(crate) use shared::{Local, Shared, create};
 
 /// While spinning, every how many looks at the queues the driver is looked at too (a few system calls).
@@ -47,7 +49,7 @@ const SLOT_TIME: Duration = Duration::from_micros(50);
 /// How often a worker yields before it takes more of a stream of tasks: a microsecond or two.
 const STREAM_YIELDS: u32 = 4;
 
-/// A worker before its thread starts.
+/// The right to be a worker: before its thread starts, or between two threads (`hand_over.rs`).
 pub(crate) struct Seat {
     shared: Arc<Shared>,
     index: usize,
@@ -56,11 +58,19 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
-    /// Does a worker's work on this thread until the runtime shuts down.
-    pub(crate) fn run(self) {
+    /// Does a worker's work on this thread until the runtime shuts down, or another thread has taken over.
+    pub(crate) fn run(self, home: Home) {
         let Seat { shared, index, queue, jobs } = self;
         driver::use_shard(index);
-        let local = Rc::new(Local { shared: Arc::clone(&shared), index, queue, turning: Cell::new(false) });
+        let local = Rc::new(Local {
+            shared: Arc::clone(&shared),
+            index,
+            queue,
+            turning: Cell::new(false),
+            seated: Cell::new(true),
+            stray: Cell::new(None),
+            home,
+        });
         let _guard = LocalGuard::enter(super::Local::Worker(Rc::clone(&local)));
         let joins = hub::Context::new(&shared, &shared.hub, index, jobs);
         let _entered = joins.enter();
@@ -69,7 +79,11 @@ impl Seat {
             shared: &shared,
             joins: &joins,
             slot: &shared.slots[index],
-            site: Site { metrics: Some(&shared.metrics[index]), live: Some((&shared.live, index)) },
+            site: Site {
+                metrics: Some(&shared.metrics[index]),
+                live: Some((&shared.live, index)),
+                strays: Some((&local.seated, &shared.strays)),
+            },
             metrics: &shared.metrics[index],
             rng: Rng::new(index as u64),
             spin: Spin::new(),
@@ -87,6 +101,7 @@ impl Seat {
             busy_since: now(),
         }
         .run();
+        drop(local.stray.take());
     }
 
     /// For a seat whose thread could not be started.
@@ -154,7 +169,12 @@ impl Worker<'_> {
                 break;
             }
             match found {
-                Some(Found::Task(task)) => self.poll(task),
+                Some(Found::Task(task)) => {
+                    self.poll(task);
+                    if !self.local.seated.get() {
+                        return self.end_as_stray();
+                    }
+                }
                 Some(Found::Job(job)) => self.run_job(job),
                 None => self.sleep(),
             }
@@ -234,6 +254,9 @@ impl Worker<'_> {
             self.yielded = 0;
             return;
         };
+        if !self.local.seated.get() {
+            return self.shared.requeue(task);
+        }
         // Woken while it ran, or it yielded. This worker takes it up again itself, but first what is before it.
         let waiting = self.local.queue.len();
         self.local.queue.push(task);
@@ -384,17 +407,12 @@ impl Worker<'_> {
             // `shut_down` unparks everyone after it has raised the flag.
             self.shared.parkers[self.local.index].park();
         }
+        self.metrics.busy_ns.add_time(now().duration_since(self.busy_since));
         // What this worker polled last may have been running when the list was closed, and be idle now.
         self.shared.live.close_and_cancel();
         self.drain();
-        if self.shared.present.fetch_sub(1, Ordering::AcqRel) == 1 {
-            while !self.shared.live.is_empty() || !self.shared.injector.close_if_empty() {
-                self.drain();
-                // A task that is neither here nor in a queue is in a waker's call, about to be queued.
-                thread::yield_now();
-            }
-            self.shared.close();
-        }
+        let shared = self.shared;
+        shared.depart(|| self.drain());
     }
 
     fn drain(&mut self) {

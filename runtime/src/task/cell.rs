@@ -254,9 +254,7 @@ where
         if let (Some((live, _)), Some(place)) = (site.live, task.place()) {
             live.leave(place);
         }
-        if let Some(metrics) = site.metrics {
-            (if completed { &metrics.completed } else { &metrics.cancelled }).add(1);
-        }
+        site.count_end(completed);
         if !task.state.is_joined() {
             if needs_drop::<F::Output>() || result.is_err() {
                 let _current = Current::enter(header);

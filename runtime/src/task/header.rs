@@ -73,6 +73,22 @@ pub(crate) struct Site<'a> {
     pub(crate) metrics: Option<&'a WorkerMetrics>,
     /// The list of live tasks, and the shard that this thread enters tasks in. `None`: tasks here never wait.
     pub(crate) live: Option<(&'a super::live::Live, usize)>,
+    /// Is this thread still the writer of `metrics`, and if not, where all those count that are not.
+    pub(crate) strays: Option<(&'a Cell<bool>, &'a WorkerMetrics)>,
+}
+
+impl<'a> Site<'a> {
+    /// Counts the end of a task.
+    #[inline]
+    pub(super) fn count_end(&self, completed: bool) {
+        let counter =
+            |metrics: &'a WorkerMetrics| if completed { &metrics.completed } else { &metrics.cancelled };
+        match (self.metrics, self.strays) {
+            (_, Some((seated, strays))) if !seated.get() => counter(strays).add_shared(1),
+            (Some(metrics), _) => counter(metrics).add(1),
+            (None, _) => {}
+        }
+    }
 }
 
 const NO_SHARD: u16 = u16::MAX;

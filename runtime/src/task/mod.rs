@@ -10,6 +10,7 @@
 
 pub(crate) mod cell;
 pub(crate) mod header;
+mod in_place;
 mod join_handle;
 mod join_set;
 pub(crate) mod live;
@@ -19,6 +20,7 @@ mod yielding;
 
 pub use crate::handle::{spawn, spawn_blocking};
 pub use crate::scheduler::budget::{Unconstrained, consume_budget, has_budget_remaining, unconstrained};
+pub use in_place::block_in_place;
 pub use join_handle::{AbortHandle, JoinError, JoinHandle};
 pub use join_set::JoinSet;
 pub use yielding::yield_now;
@@ -115,6 +117,19 @@ impl Current {
     #[inline]
     fn leave(self) -> bool {
         RUNNING.with(|running| running.yielded.get())
+    }
+
+    /// Marks the thread as running no task's code.
+    pub(crate) fn nobody() -> Current {
+        RUNNING.with(|running| Current {
+            before: running.task.replace(std::ptr::null()),
+            yielded_before: running.yielded.replace(false),
+        })
+    }
+
+    /// Does this thread run a task's code?
+    pub(crate) fn is_in_task() -> bool {
+        !Current::is(std::ptr::null())
     }
 
     fn is(task: *const Header) -> bool {

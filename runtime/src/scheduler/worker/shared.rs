@@ -15,7 +15,7 @@
 //!
 //! A worker that is stuck in a poll cleans up whenever that poll ends.
 
-use super::Seat;
+use super::{Home, Seat};
 use crate::driver::{self, Driver};
 use crate::join::hub::Hub;
 use crate::metrics::{Counts, WorkerMetrics};
@@ -24,7 +24,7 @@ use crate::park::Parker;
 use crate::scheduler::idle::Idle;
 use crate::scheduler::injector::{Injector, Pushed};
 use crate::scheduler::queue::{self, Slot, Stealers};
-use crate::scheduler::{self, Settings, Spawned, with_local};
+use crate::scheduler::{self, LocalGuard, Settings, Spawned, with_local};
 use crate::sync::prim::Mutex;
 use crate::sync::prim::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::task::cell::{self, Schedule};
@@ -55,9 +55,11 @@ pub(crate) struct Shared {
     /// Raised once (Release), after the last task is cancelled; read (Acquire) by workers that are about to leave,
     /// which then find all cancelled tasks in the queues.
     pub(super) all_cancelled: AtomicBool,
-    /// Workers that have not cleaned up yet. The last to leave (AcqRel) sees what the others left behind.
+    /// Seats that have not been given up, and threads that are away from theirs. The last to leave (AcqRel) sees what the others left behind.
     pub(super) present: AtomicUsize,
     pub(super) metrics: Box<[CachePadded<WorkerMetrics>]>,
+    /// Ends of tasks on threads that have lost their seats. Several write it.
+    pub(super) strays: WorkerMetrics,
 }
 
 /// A worker's side of [`Shared`], seen by `schedule` through the thread-local.
@@ -67,6 +69,11 @@ pub(crate) struct Local {
     pub(super) queue: queue::Local,
     /// The driver is being turned on this thread: tasks that it wakes are announced once, after the turn.
     pub(super) turning: Cell<bool>,
+    /// This thread has the seat; else see `hand_over.rs`.
+    pub(super) seated: Cell<bool>,
+    /// Of a stray: keeps its wake-ups away from the seat.
+    pub(super) stray: Cell<Option<LocalGuard>>,
+    pub(super) home: Home,
 }
 
 /// Sets up the shared state and a seat for each of `workers` threads.
@@ -94,6 +101,7 @@ pub(crate) fn create(
         all_cancelled: AtomicBool::new(false),
         present: AtomicUsize::new(workers),
         metrics: (0..workers).map(|_| CachePadded::default()).collect(),
+        strays: WorkerMetrics::default(),
     });
     let seat = |(index, (queue, jobs))| Seat { shared: Arc::clone(&shared), index, queue, jobs };
     let seats = queues.into_iter().zip(jobs).enumerate().map(seat).collect();
@@ -124,6 +132,10 @@ impl Schedule for Shared {
 }
 
 impl Local {
+    pub(in crate::scheduler) fn is_of(&self, shared: &Arc<Shared>) -> bool {
+        Arc::ptr_eq(&self.shared, shared)
+    }
+
     pub(in crate::scheduler) fn is_ending(&self) -> bool {
         self.shared.is_shutting_down()
     }
@@ -178,6 +190,16 @@ impl Shared {
         Spawned { handle, refused }
     }
 
+    /// Queues a task that a stray has polled and that goes on.
+    #[cold]
+    pub(super) fn requeue(&self, task: Notified) {
+        match self.injector.push(task) {
+            Ok(pushed) => self.announce(pushed),
+            // Nobody gets here: the injector closes when this thread has departed.
+            Err(refused) => drop(refused),
+        }
+    }
+
     pub(crate) fn hub(&self) -> &Hub {
         &self.hub
     }
@@ -212,7 +234,7 @@ impl Shared {
     }
 
     #[inline]
-    pub(super) fn is_shutting_down(&self) -> bool {
+    pub(in crate::scheduler) fn is_shutting_down(&self) -> bool {
         self.shutting_down.load(Ordering::Acquire)
     }
 
@@ -255,7 +277,8 @@ impl Shared {
     }
 
     pub(crate) fn counts(&self) -> Counts {
-        Counts::of(self.metrics.iter().map(|metrics| &**metrics), self.injector.spawned())
+        let workers = self.metrics.iter().map(|metrics| &**metrics);
+        Counts::of(workers.chain([&self.strays]), self.injector.spawned())
     }
 
     pub(crate) fn idle_counts(&self) -> (u64, u64) {

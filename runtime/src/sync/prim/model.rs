@@ -191,6 +191,10 @@ pub(crate) mod deque {
             self.queue.lock().is_empty()
         }
 
+        pub(crate) fn len(&self) -> usize {
+            self.queue.lock().len()
+        }
+
         pub(crate) fn stealer(&self) -> Stealer<T> {
             Stealer(Arc::clone(&self.queue))
         }
