@@ -5,13 +5,13 @@
 //! - `trace.rs`, a recording of all polls, begun and ended while the runtime runs.
 //!
 //! ```text
-//!  worker ── around(poll) ──► its Seat:  what it polls ◄── looks ── the detector's thread
-//!                                 └────  its recorded spans ── Recorder::stop ──► Trace
+//!  worker ── around(poll) ─┬► its Watched: what it polls ◄── looks ── the detector's thread
+//!                          └► its Track: recorded spans ── Recorder::stop ──► Trace
 //! ```
 //!
 //! Both are off unless asked for, and then cost a poll one load of [`Observers::mode`], a word that is never written.
 //!
-//! A [`Seat`] is a worker's: written by its thread, read by others. Lock order: every lock here is a leaf, and no foreign
+//! `Watched` and [`Track`] are a worker's: written by its thread, read by others. Lock order: every lock here is a leaf, and no foreign
 //! code runs under one.
 
 pub(crate) mod stall;
@@ -42,8 +42,8 @@ pub(crate) struct Subject {
 
 /// Who looks at the polls of a runtime.
 pub(crate) struct Observers {
-    /// Changed by the recorder only. Relaxed: whoever sees a change late records a poll too few or too many, and
-    /// what a seat holds is guarded by its own lock.
+    /// Changed by the recorder only, one at a time. Workers read it Relaxed: who sees a change late records a poll too few
+    /// or too many, and what a track holds is guarded by its own lock.
     mode: AtomicU8,
     detector: Option<Arc<Detector>>,
     tracks: Box<[CachePadded<Track>]>,
@@ -126,7 +126,7 @@ impl Observers {
 
     /// Begins to record, at most `capacity` spans of each worker; false: somebody does already.
     pub(crate) fn start_trace(&self, start: Instant, capacity: usize) -> bool {
-        if self.mode.fetch_or(TRACE, Ordering::Relaxed) & TRACE != 0 {
+        if self.mode.fetch_or(TRACE, Ordering::Acquire) & TRACE != 0 {
             return false;
         }
         self.tracks.iter().for_each(|track| track.start(start, capacity));
@@ -135,7 +135,10 @@ impl Observers {
 
     /// Ends the recording; what was recorded, worker by worker.
     pub(crate) fn stop_trace(&self) -> Vec<trace::Recorded> {
-        self.mode.fetch_and(!TRACE, Ordering::Relaxed);
-        self.tracks.iter().filter_map(|track| track.stop()).collect()
+        let recorded = self.tracks.iter().filter_map(|track| track.stop()).collect();
+        // Release, after the tracks are taken: whoever begins the next recording (Acquire in `start_trace`) has them
+        // for itself.
+        self.mode.fetch_and(!TRACE, Ordering::Release);
+        recorded
     }
 }

@@ -557,6 +557,41 @@ fn files_go_to_std_and_back() {
     assert!(file.into_std().now_or_never().is_some());
 }
 
+/// A job that has ended counts as nothing under way, and what it has read ahead goes back to the cursor.
+#[test]
+fn a_read_that_ended_unseen_is_given_back_to_std_without_waiting() {
+    let runtime = one_thread();
+    let folder = Folder::new();
+    let path = folder.file("file", "0123456789");
+    runtime.block_on(async {
+        let mut file = File::from_std(std::fs::File::open(&path).unwrap());
+        let busy = keep_pool_busy().await;
+        assert!(poll_once(pin!(file.read(&mut [0; 6]))).await.is_pending());
+        let mut file = file.try_into_std().unwrap_err();
+        drop(busy);
+        // The pool's only thread takes the jobs in their order.
+        spawn_blocking(|| ()).await.unwrap();
+        assert_eq!(file.read(&mut []).await.unwrap(), 0);
+        assert!(poll_once(pin!(file.read(&mut [0; 2]))).await.is_ready());
+        let busy = keep_pool_busy().await;
+        assert!(poll_once(pin!(file.seek(SeekFrom::End(-4)))).await.is_pending());
+        drop(busy);
+        spawn_blocking(|| ()).await.unwrap();
+        let mut rest = String::new();
+        file.try_into_std().unwrap().read_to_string(&mut rest).unwrap();
+        assert_eq!(rest, "6789");
+
+        let mut file = File::from_std(std::fs::File::open(&path).unwrap());
+        let busy = keep_pool_busy().await;
+        assert!(poll_once(pin!(file.read(&mut [0; 6]))).await.is_pending());
+        drop(busy);
+        spawn_blocking(|| ()).await.unwrap();
+        rest.clear();
+        file.try_into_std().unwrap().read_to_string(&mut rest).unwrap();
+        assert_eq!(rest, "0123456789");
+    });
+}
+
 /// What cannot seek keeps the bytes of a read that was given up, also across a write.
 #[test]
 fn a_pipe_is_read_and_written_without_a_cursor() {

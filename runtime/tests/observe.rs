@@ -245,6 +245,24 @@ fn one_recorder_at_a_time_and_a_dropped_one_makes_room() {
     drop(chrome_events(&trace));
 }
 
+/// Whoever stops takes what belongs to its own recording, also where the next one begins in the same moment.
+#[test]
+fn a_recording_that_begins_while_another_ends_is_whole() {
+    let rt = Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let mut recorded = 0;
+                while recorded < 2000 {
+                    let Ok(recorder) = rt.handle().record() else { continue };
+                    recorded += 1;
+                    assert_eq!(recorder.stop().num_workers(), 2);
+                }
+            });
+        }
+    });
+}
+
 #[test]
 fn a_recorder_may_outlive_its_runtime() {
     let rt = Builder::new_multi_thread().worker_threads(2).build().unwrap();

@@ -22,7 +22,7 @@ use std::io::{self, Seek, SeekFrom};
 use std::panic::Location;
 use std::path::Path;
 use std::sync::Arc;
-use std::task::ready;
+use std::task::{Context, Poll, Waker, ready};
 use std::time::SystemTime;
 
 /// tokio's number.
@@ -240,7 +240,7 @@ impl File {
             ready!(inner.poll_settle(cx));
             let std = ready!(lease::poll_alone(cx, &mut shared, &returned));
             give_back(&std, &inner);
-            std::task::Poll::Ready(std)
+            Poll::Ready(std)
         })
         .await
     }
@@ -250,6 +250,10 @@ impl File {
     /// # Errors
     /// The file itself, if something is under way.
     pub fn try_into_std(mut self) -> Result<std::fs::File, File> {
+        // A job that has ended, but that nobody has waited for, still has the bytes that it has read.
+        if self.inner.get_mut().poll_settle(&mut Context::from_waker(Waker::noop())).is_pending() {
+            return Err(self);
+        }
         match Arc::try_unwrap(self.std) {
             Ok(std) => {
                 give_back(&std, self.inner.get_mut());

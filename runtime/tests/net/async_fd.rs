@@ -111,6 +111,29 @@ fn a_guard_clears_what_it_was_made_for_and_no_more() {
     }
 }
 
+/// The end of the stream is announced once: a write that would block must not take it back.
+#[test]
+fn a_guard_of_both_directions_keeps_the_end_of_the_stream() {
+    for runtime in runtimes() {
+        runtime.block_on(async {
+            let (near, far) = pair();
+            let mut near = AsyncFd::new(near).expect("register");
+            rustix::net::shutdown(&far, rustix::net::Shutdown::Write).expect("shutdown");
+            assert!(near.readable().await.expect("readable").ready().is_readable());
+            let both = Interest::READABLE | Interest::WRITABLE;
+            let mut guard = near.ready(both).await.expect("ready");
+            assert!(guard.ready().is_read_closed());
+            while let Ok(written) = guard.try_io(|fd| Ok(rustix::io::write(fd, &[0; 4096])?)) {
+                written.expect("write");
+            }
+            assert_eq!(read(near.readable().await.expect("readable").get_inner()).expect("read"), 0);
+            let mut guard = near.ready_mut(both).await.expect("ready");
+            guard.try_io(|fd| Ok(rustix::io::write(fd, b"x")?)).expect_err("no room");
+            drop(near.readable_mut().await.expect("readable"));
+        });
+    }
+}
+
 #[test]
 fn a_readiness_that_came_after_the_guard_is_not_cleared_by_it() {
     for runtime in runtimes() {

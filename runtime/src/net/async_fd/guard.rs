@@ -6,7 +6,7 @@ use std::io;
 
 use super::AsyncFd;
 use crate::driver::ReadyEvent;
-use crate::io::Ready;
+use crate::io::{Interest, Ready};
 
 /// An example around `$code`, with an `AsyncFd` as `fd`.
 macro_rules! example {
@@ -21,22 +21,32 @@ macro_rules! example {
 }
 pub(super) use example;
 
-/// The readiness that a guard was made for, until it is cleared or retained.
+/// The readiness that a guard was made for.
 #[derive(Debug)]
-pub(super) struct Noted(Option<ReadyEvent>);
+pub(super) struct Noted {
+    /// `None`: cleared or retained.
+    event: Option<ReadyEvent>,
+    /// What an attempt that would block takes back.
+    disproved: Ready,
+}
 
 impl Noted {
-    pub(super) fn new(event: ReadyEvent) -> Noted {
-        Noted(Some(event))
+    /// `interest` is what was waited for. If that is one direction, an attempt that would block disproves all of it, its
+    /// end, too (a FIFO has a new writer). If it is both, which one would block cannot be told, and the end of the other
+    /// one must not be lost.
+    pub(super) fn new(event: ReadyEvent, interest: Interest) -> Noted {
+        let mask = interest.mask();
+        let disproved = if mask.is_readable() && mask.is_writable() { open() } else { Ready::ALL };
+        Noted { event: Some(event), disproved }
     }
 
     fn ready(&self) -> Ready {
-        self.0.map_or(Ready::EMPTY, |event| event.ready)
+        self.event.map_or(Ready::EMPTY, |event| event.ready)
     }
 
     /// Takes `cleared` back, unless the system has announced another readiness since.
     pub(super) fn clear<T>(&mut self, fd: &AsyncFd<T>, cleared: Ready) {
-        if let Some(event) = &mut self.0 {
+        if let Some(event) = &mut self.event {
             let mut part = *event;
             part.ready = event.ready & cleared;
             fd.inner.clear(part);
@@ -48,8 +58,8 @@ impl Noted {
     fn note<T, R>(&mut self, fd: &AsyncFd<T>, result: io::Result<R>) -> Result<io::Result<R>, TryIoError> {
         match result {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.clear(fd, Ready::ALL);
-                self.0 = None;
+                self.clear(fd, self.disproved);
+                self.event = None;
                 Err(TryIoError(()))
             }
             result => Ok(result),
@@ -75,7 +85,7 @@ guard.clear_ready();
 ")]
         pub fn clear_ready(&mut self) {
             self.noted.clear(&*self.fd, open());
-            self.noted.0 = None;
+            self.noted.event = None;
         }
 
         /// Like [`clear_ready`](Self::clear_ready), for these bits of it only.
@@ -93,7 +103,7 @@ guard.clear_ready_matching(Ready::READABLE);
         /// Leaves the readiness as it is, as dropping the guard does.
         #[doc = example!("fd.readable_mut().await?.retain_ready();")]
         pub fn retain_ready(&mut self) {
-            self.noted.0 = None;
+            self.noted.event = None;
         }
 
         /// What was ready, and has not been cleared by this guard.
@@ -118,8 +128,8 @@ pub struct AsyncFdReadyGuard<'a, T> {
 }
 
 impl<'a, T> AsyncFdReadyGuard<'a, T> {
-    pub(super) fn new(fd: &'a AsyncFd<T>, event: ReadyEvent) -> AsyncFdReadyGuard<'a, T> {
-        AsyncFdReadyGuard { fd, noted: Noted::new(event) }
+    pub(super) fn new(fd: &'a AsyncFd<T>, event: ReadyEvent, interest: Interest) -> AsyncFdReadyGuard<'a, T> {
+        AsyncFdReadyGuard { fd, noted: Noted::new(event, interest) }
     }
 
     guard!();
@@ -168,8 +178,12 @@ pub struct AsyncFdReadyMutGuard<'a, T> {
 }
 
 impl<'a, T> AsyncFdReadyMutGuard<'a, T> {
-    pub(super) fn new(fd: &'a mut AsyncFd<T>, event: ReadyEvent) -> AsyncFdReadyMutGuard<'a, T> {
-        AsyncFdReadyMutGuard { fd, noted: Noted::new(event) }
+    pub(super) fn new(
+        fd: &'a mut AsyncFd<T>,
+        event: ReadyEvent,
+        interest: Interest,
+    ) -> AsyncFdReadyMutGuard<'a, T> {
+        AsyncFdReadyMutGuard { fd, noted: Noted::new(event, interest) }
     }
 
     guard!();

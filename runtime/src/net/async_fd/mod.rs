@@ -239,7 +239,7 @@ if guard.ready().is_readable() {
 "#)]
     pub async fn ready(&self, interest: Interest) -> io::Result<AsyncFdReadyGuard<'_, T>> {
         let event = self.inner.ready(interest).await?;
-        Ok(AsyncFdReadyGuard::new(self, event))
+        Ok(AsyncFdReadyGuard::new(self, event, interest))
     }
 
     /// Like [`ready`](Self::ready), for a guard that lends the owner out mutably.
@@ -252,7 +252,7 @@ println!("{:?}", guard.get_inner_mut());
     pub async fn ready_mut(&mut self, interest: Interest) -> io::Result<AsyncFdReadyMutGuard<'_, T>> {
         // Only the registration is borrowed while it waits, so that the owner need not be `Sync`.
         let event = self.inner.registration.ready(interest).await?;
-        Ok(AsyncFdReadyMutGuard::new(self, event))
+        Ok(AsyncFdReadyMutGuard::new(self, event, interest))
     }
 
     /// Waits until it is readable. Any number of tasks may wait.
@@ -311,7 +311,7 @@ assert!(guard.ready().is_readable());
 ")]
     pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<AsyncFdReadyGuard<'_, T>>> {
         let event = ready!(self.inner.poll_ready(cx, Direction::Read))?;
-        Poll::Ready(Ok(AsyncFdReadyGuard::new(self, event)))
+        Poll::Ready(Ok(AsyncFdReadyGuard::new(self, event, Interest::READABLE)))
     }
 
     /// Like [`poll_read_ready`](Self::poll_read_ready), for a guard that lends the owner out mutably.
@@ -320,7 +320,7 @@ assert!(guard.ready().is_readable());
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<AsyncFdReadyMutGuard<'_, T>>> {
         let event = ready!(self.inner.poll_ready(cx, Direction::Read))?;
-        Poll::Ready(Ok(AsyncFdReadyMutGuard::new(self, event)))
+        Poll::Ready(Ok(AsyncFdReadyMutGuard::new(self, event, Interest::READABLE)))
     }
 
     /// Like [`writable`](Self::writable); of all callers, the latest is woken.
@@ -330,7 +330,7 @@ assert!(guard.ready().is_writable());
 ")]
     pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<AsyncFdReadyGuard<'_, T>>> {
         let event = ready!(self.inner.poll_ready(cx, Direction::Write))?;
-        Poll::Ready(Ok(AsyncFdReadyGuard::new(self, event)))
+        Poll::Ready(Ok(AsyncFdReadyGuard::new(self, event, Interest::WRITABLE)))
     }
 
     /// Like [`poll_write_ready`](Self::poll_write_ready), for a guard that lends the owner out mutably.
@@ -339,7 +339,7 @@ assert!(guard.ready().is_writable());
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<AsyncFdReadyMutGuard<'_, T>>> {
         let event = ready!(self.inner.poll_ready(cx, Direction::Write))?;
-        Poll::Ready(Ok(AsyncFdReadyMutGuard::new(self, event)))
+        Poll::Ready(Ok(AsyncFdReadyMutGuard::new(self, event, Interest::WRITABLE)))
     }
 
     /// Repeats `attempt` until it returns something else than `WouldBlock`, waiting in between. Any number of
