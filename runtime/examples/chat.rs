@@ -10,7 +10,9 @@
 
 use async_tungstenite::tungstenite::protocol::WebSocketConfig;
 use async_tungstenite::tungstenite::{Error, Message};
-use async_tungstenite::{WebSocketReceiver, WebSocketStream, accept_async_with_config, client_async};
+use async_tungstenite::{
+    WebSocketReceiver, WebSocketSender, WebSocketStream, accept_async_with_config, client_async,
+};
 use crossover_runtime::net::{TcpListener, TcpStream};
 use crossover_runtime::runtime::Runtime;
 use crossover_runtime::spawn;
@@ -246,13 +248,16 @@ async fn check() -> Result<(), Failure> {
         if said == expected { Ok(()) } else { Err(Failure::from(format!("heard {said:?}"))) }
     });
     join_all(hearing).await.into_iter().collect::<Result<(), Failure>>()?;
-    let (gone, mut sink, _) = clients.remove(0);
-    sink.close(None).await?;
+    let (gone, sink, messages) = clients.remove(0);
+    leave(sink, messages).await?;
     for (_, _, messages) in &mut clients {
         wait_for(messages, &format!("* {gone} has left")).await?;
     }
+    for (_, sink, messages) in clients {
+        leave(sink, messages).await?;
+    }
     server.abort();
-    println!("{} clients heard each other: ok", NAMES.len());
+    println!("{} clients heard each other, and left: ok", NAMES.len());
     Ok(())
 }
 
@@ -263,4 +268,14 @@ async fn wait_for(messages: &mut WebSocketReceiver<TcpStream>, wanted: &str) -> 
         }
     }
     Err(format!("the server has hung up before {wanted:?}").into())
+}
+
+/// Closes, and reads until the server has done so, too.
+async fn leave(
+    mut sink: WebSocketSender<TcpStream>,
+    mut messages: WebSocketReceiver<TcpStream>,
+) -> Result<(), Failure> {
+    sink.close(None).await?;
+    while next_text(&mut messages).await?.is_some() {}
+    Ok(())
 }
