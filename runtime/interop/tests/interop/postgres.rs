@@ -213,9 +213,13 @@ fn a_query_is_cancelled() {
 #[test]
 fn a_query_is_dropped_by_a_timeout() {
     with_server(|| async {
-        let (client, _connection) = connect().await;
-        let slow = client.batch_execute("select pg_sleep(0.2)");
-        timeout(Duration::from_millis(5), slow).await.expect_err("a fifth of a second has not passed");
+        let ((client, _connection), (other, _other)) = (connect().await, connect().await);
+        let lock = "select pg_advisory_lock(5)";
+        other.batch_execute(lock).await.expect("locked");
+        timeout(Duration::from_millis(5), client.batch_execute(lock))
+            .await
+            .expect_err("the other one has it");
+        other.batch_execute("select pg_advisory_unlock(5)").await.expect("unlocked");
         let row = client.query_one("select 1", &[]).await.expect("it had to wait, and no more");
         assert_eq!(row.get::<_, i32>(0), 1);
     });
