@@ -1,15 +1,17 @@
-//! tokio's I/O traits on our streams, and what `tokio::io` builds on them.
+//! tokio's I/O traits on our streams and files, and what `tokio::io` builds on them.
 
-use std::io::{ErrorKind, IoSlice};
+use std::io::{ErrorKind, IoSlice, SeekFrom};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crossover_runtime::fs;
 use crossover_runtime::net::unix::pipe;
 use crossover_runtime::net::{TcpListener, TcpStream, UnixStream};
 use crossover_runtime::spawn;
 use futures::future::poll_fn;
 use tokio::io::{
-    AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, BufWriter, ReadBuf, copy,
-    copy_bidirectional, split,
+    AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncSeekExt, AsyncWrite, AsyncWriteExt, BufReader, BufWriter,
+    ReadBuf, copy, copy_bidirectional, split,
 };
 
 use crate::on_both;
@@ -175,5 +177,52 @@ fn ends_are_told_apart() {
         assert_eq!(ours.write(b"x").await.expect_err("shut down").kind(), ErrorKind::BrokenPipe);
         drop(ours);
         assert_eq!(theirs.write(b"x").await.expect_err("gone").kind(), ErrorKind::BrokenPipe);
+    });
+}
+
+fn file_path() -> std::path::PathBuf {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    std::env::temp_dir().join(format!("crossover-interop-{}-{number}", std::process::id()))
+}
+
+#[test]
+fn files_are_written_sought_and_read() {
+    on_both(|| async {
+        let path = file_path();
+        let mut file = fs::File::create_new(&path).await.expect("created");
+        fs::remove_file(&path).await.expect("it lives on while it is open");
+        file.write_all(&much()).await.expect("written");
+        file.shutdown().await.expect("flushed");
+        file.rewind().await.expect("sought");
+        let mut received = Vec::new();
+        file.read_to_end(&mut received).await.expect("read");
+        assert!(received == much());
+        let end = much().len() as u64;
+        assert_eq!(file.stream_position().await.expect("told"), end);
+        assert_eq!(file.seek(SeekFrom::End(-2)).await.expect("sought"), end - 2);
+        let slices = [IoSlice::new(b"a"), IoSlice::new(b"bc")];
+        assert_eq!(file.write_vectored(&slices).await.expect("written"), 3);
+        assert_eq!(file.seek(SeekFrom::Current(-2)).await.expect("sought, after the write"), end - 1);
+        let mut memory = [b'.'; 4];
+        let mut buffer = ReadBuf::new(&mut memory);
+        poll_fn(|cx| Pin::new(&mut file).poll_read(cx, &mut buffer)).await.expect("read");
+        assert_eq!(buffer.filled(), b"bc");
+        file.seek(SeekFrom::Current(-10_000_000)).await.expect_err("before the start");
+    });
+}
+
+/// A seek is done on the spot mostly, and must charge the budget all the same.
+#[test]
+fn a_task_that_only_seeks_lets_others_run() {
+    on_both(|| async {
+        let mut file = fs::File::open("/proc/self/exe").await.expect("open");
+        let other = spawn(async {});
+        let mut seeks = 0;
+        while !other.is_finished() {
+            file.rewind().await.expect("sought");
+            seeks += 1;
+            assert!(seeks < 1_000_000, "nobody else is let in");
+        }
     });
 }

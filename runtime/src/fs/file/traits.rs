@@ -66,6 +66,8 @@ impl AsyncSeek for File {
 #[cfg(feature = "tokio-io")]
 mod tokio_io {
     use super::*;
+    use crate::scheduler::budget::poll_proceed;
+    use std::task::ready;
     use tokio::io::ReadBuf;
 
     impl tokio::io::AsyncRead for File {
@@ -119,7 +121,12 @@ mod tokio_io {
         }
 
         fn poll_complete(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
-            self.parts().0.poll_sought(cx)
+            let inner = self.parts().0;
+            // A seek on the spot is charged here, as `start_seek` cannot wait; a job charges by itself.
+            if !inner.is_busy() {
+                ready!(poll_proceed(cx)).made_progress();
+            }
+            inner.poll_sought(cx)
         }
     }
 }
