@@ -392,15 +392,16 @@ impl Builder {
             on_start: self.on_start.clone(),
             on_stop: self.on_stop.clone(),
         });
-        let (driver, handle) = Driver::new(watched)?;
-        let (scheduler, seats) = match self.flavour {
+        let (scheduler, seats, handle) = match self.flavour {
             Flavour::CurrentThread => {
+                let (driver, handle) = Driver::new()?;
                 let shared = current_thread::Shared::new(settings, driver, handle.clone());
-                (Scheduler::CurrentThread(shared), Vec::new())
+                (Scheduler::CurrentThread(shared), Vec::new(), handle)
             }
             Flavour::MultiThread => {
-                let (shared, seats) = worker::create(workers, settings, driver, handle.clone());
-                (Scheduler::MultiThread(shared), seats)
+                let (drivers, handle) = Driver::for_workers(workers)?;
+                let (shared, seats) = worker::create(workers, settings, drivers, handle.clone());
+                (Scheduler::MultiThread(shared), seats, handle)
             }
         };
         let id = RuntimeId::next();

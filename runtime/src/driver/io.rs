@@ -43,17 +43,20 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use crossbeam_utils::CachePadded;
 use slab::Slab;
 
 use super::poller::{Events, Key, SAYS_CLOSED};
+use super::queues::Home;
 use super::{Handle, Shutdown};
 use crate::io::{Interest, Ready};
-use crate::sync::prim::Mutex;
 use crate::sync::prim::atomic::{AtomicU64, Ordering};
+use crate::sync::prim::{Mutex, MutexGuard};
 
 /// Finds the source that an event belongs to.
 pub(super) struct Registry {
-    slots: Mutex<Slots>,
+    /// One for each queue, so that turns of different queues seldom meet. Slot `n` is in shard `n` modulo their number.
+    shards: Box<[CachePadded<Mutex<Slots>>]>,
 }
 
 struct Slots {
@@ -68,33 +71,48 @@ struct Slot {
 }
 
 impl Registry {
-    pub(super) fn new() -> Registry {
-        Registry { slots: Mutex::new(Slots { slab: Slab::new(), next_generation: 0, shut_down: false }) }
+    pub(super) fn new(shards: usize) -> Registry {
+        let shard = |_| {
+            CachePadded::new(Mutex::new(Slots { slab: Slab::new(), next_generation: 0, shut_down: false }))
+        };
+        Registry { shards: (0..shards).map(shard).collect() }
     }
 
-    fn insert(&self, source: Arc<Source>) -> Result<Key, Shutdown> {
-        let mut slots = self.slots.lock();
+    fn insert(&self, source: Arc<Source>, shard: usize) -> Result<Key, Shutdown> {
+        let mut slots = self.shards[shard].lock();
         if slots.shut_down {
             return Err(Shutdown);
         }
         let generation = slots.next_generation;
         slots.next_generation = generation.wrapping_add(1);
         let slot = slots.slab.insert(Slot { generation, source });
-        Ok(Key::new(slot, generation))
+        Ok(Key::new(slot * self.shards.len() + shard, generation))
     }
 
     fn remove(&self, key: Key) -> Option<Arc<Source>> {
-        let mut slots = self.slots.lock();
-        let matches = slots.slab.get(key.slot()).is_some_and(|slot| slot.generation == key.generation());
+        let (shard, slot) = self.place(key);
+        let mut slots = self.shards[shard].lock();
+        let matches = slots.slab.get(slot).is_some_and(|slot| slot.generation == key.generation());
         // The source may own the last reference to wakers: it is handed out, to be dropped without the lock.
-        matches.then(|| slots.slab.remove(key.slot()).source)
+        matches.then(|| slots.slab.remove(slot).source)
+    }
+
+    /// Shard, and slot in it.
+    fn place(&self, key: Key) -> (usize, usize) {
+        (key.slot() % self.shards.len(), key.slot() / self.shards.len())
     }
 
     /// Marks the sources of `events` as ready, and collects the wakers of those who wait for it.
     pub(super) fn dispatch(&self, events: &Events, woken: &mut Vec<Waker>) {
-        let slots = self.slots.lock();
+        let mut locked: Option<(usize, MutexGuard<'_, Slots>)> = None;
         for event in events.iter() {
-            if let Some(slot) = slots.slab.get(event.key.slot())
+            let (shard, slot) = self.place(event.key);
+            if locked.as_ref().is_none_or(|&(other, _)| other != shard) {
+                drop(locked.take());
+                locked = Some((shard, self.shards[shard].lock()));
+            }
+            if let Some((_, slots)) = &locked
+                && let Some(slot) = slots.slab.get(slot)
                 && slot.generation == event.key.generation()
             {
                 slot.source.set(event.ready, woken);
@@ -103,30 +121,26 @@ impl Registry {
     }
 
     pub(super) fn shutdown(&self, woken: &mut Vec<Waker>) {
-        let slots = {
-            let mut slots = self.slots.lock();
-            slots.shut_down = true;
-            std::mem::take(&mut slots.slab)
-        };
-        for (_, slot) in slots.iter() {
-            slot.source.shut_down(woken);
+        for shard in &self.shards {
+            let slots = {
+                let mut slots = shard.lock();
+                slots.shut_down = true;
+                std::mem::take(&mut slots.slab)
+            };
+            for (_, slot) in slots.iter() {
+                slot.source.shut_down(woken);
+            }
         }
     }
 
-    /// Whether no descriptor is registered.
-    pub(super) fn is_empty(&self) -> bool {
-        self.slots.lock().slab.is_empty()
-    }
-
-    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.slots.lock().slab.len()
+        self.shards.iter().map(|shard| shard.lock().slab.len()).sum()
     }
 }
 
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Registry").field("registered", &self.slots.lock().slab.len()).finish()
+        f.debug_struct("Registry").field("registered", &self.len()).finish()
     }
 }
 
@@ -314,6 +328,7 @@ pub(crate) struct Registration {
     handle: Handle,
     key: Key,
     source: Arc<Source>,
+    home: Home,
 }
 
 impl Registration {
@@ -321,12 +336,24 @@ impl Registration {
     /// the kernel says otherwise: a wrong guess costs one `EAGAIN`, a right one saves a turn.
     pub(crate) fn new(handle: &Handle, fd: BorrowedFd<'_>, initial: Ready) -> std::io::Result<Registration> {
         let source = Arc::new(Source::new(initial));
-        let key = handle.shared.registry.insert(source.clone())?;
-        if let Err(error) = handle.shared.poller.add(fd, key) {
+        let queue = handle.shared.queues.for_new();
+        let key = handle.shared.registry.insert(source.clone(), queue)?;
+        if let Err(error) = handle.shared.queues.get(queue).add(fd, key) {
             drop(handle.shared.registry.remove(key));
             return Err(error);
         }
-        Ok(Registration { handle: handle.clone(), key, source })
+        Ok(Registration { handle: handle.clone(), key, source, home: Home::new(queue) })
+    }
+
+    /// To be called when a task has to wait, on the thread where it waits.
+    #[inline]
+    pub(crate) fn waits_here(&self, fd: BorrowedFd<'_>) {
+        self.home.waits_here(&self.handle.shared.queues, fd, self.key);
+    }
+
+    /// Moves to the queue of the worker that runs on `cpu`, if any does.
+    pub(crate) fn follow(&self, fd: BorrowedFd<'_>, cpu: usize) {
+        self.home.follow(cpu, &self.handle.shared.queues, fd, self.key);
     }
 
     /// The driver that it is registered with.
@@ -341,8 +368,7 @@ impl Registration {
 
     /// Ends the registration; events that are already on their way will not find it.
     pub(crate) fn deregister(&self, fd: BorrowedFd<'_>) {
-        // It fails only for a descriptor that somebody else has closed, and then there is nothing to delete.
-        let _ = self.handle.shared.poller.delete(fd);
+        self.handle.shared.queues.get(self.home.last()).delete(fd);
         drop(self.handle.shared.registry.remove(self.key));
     }
 

@@ -2,24 +2,27 @@
 //! `timer.rs`.
 //!
 //! ```text
-//!  tasks ── Registration, Timer ──► Handle ──► registry, timers, poller ◄── Driver::turn ── one parked worker
+//!  tasks ── Registration, Timer ──► Handle ──► registry, timers, queues ◄── Driver::turn ── the worker of a queue
 //!                                    wakers ◄──────────────────────────────────┘
 //! ```
 //!
-//! - `Driver` is the right to turn; there is one per runtime, and whoever parks takes it. `Handle` is everybody's way
-//!   to register, to arm timers and to end a turn.
-//! - A **turn** waits for the first of: an event, a due timer, an `unpark`, its limit. It then marks sources ready and
-//!   fires timers, and only afterwards, with no lock held, calls the wakers it has collected.
+//! - A `Driver` is the right to turn one event queue; each worker has one. `Handle` is everybody's way to register, to arm
+//!   timers and to end a turn. Registry and timers are common to all.
+//! - The **clock** is the right to serve timers, and to wait for them: of the turns that wait one has it at most. It is
+//!   only tried, never waited for.
+//! - A **turn** waits for the first of: an event, a due timer (with the clock), an `unpark`, its limit. It then marks
+//!   sources ready and fires timers, and only afterwards calls the wakers it has collected.
 //! - `unpark` is **sticky**: without a turn in progress it ends the next one at once. One that comes after a turn has
 //!   stopped waiting may count for that turn; so callers look for work *after* each turn.
 //! - After `shutdown` every source and timer reports an error, and nothing new is accepted.
 //!
-//! Lock order: registry, then one source's waiters. A timer shard's lock is never held together with another.
+//! Lock order: clock, then registry, then one source's waiters. A timer shard's lock is never held together with another.
 
 mod io;
 #[cfg(all(test, runtime_loom))]
 mod models;
 mod poller;
+mod queues;
 #[cfg(test)]
 mod tests;
 mod timer;
@@ -33,12 +36,15 @@ pub(crate) use io::{Direction, ReadyEvent, Registration, Transfer};
 pub(crate) use timer::{Timer, use_shard};
 
 use crate::error::{contain, shutdown_error};
-use crate::sync::prim::now;
-use poller::{Events, Limit, Poller};
+use crate::sync::prim::atomic::{AtomicUsize, Ordering, fence};
+use crate::sync::prim::{Mutex, MutexGuard, now};
+use poller::{Events, Limit};
+use queues::Queues;
 
-/// The right to turn the driver.
+/// The right to turn one of the queues.
 pub(crate) struct Driver {
     shared: Arc<Shared>,
+    queue: usize,
     events: Events,
     woken: Vec<Waker>,
 }
@@ -50,47 +56,123 @@ pub(crate) struct Handle {
 }
 
 struct Shared {
-    poller: Poller,
+    queues: Queues,
     registry: io::Registry,
     timers: timer::Timers,
+    /// Held by whoever serves timers or waits for them; only ever tried.
+    clock: Mutex<()>,
+    /// The queue whose turn waits for timers, or did last.
+    timekeeper: AtomicUsize,
+}
+
+/// The right to serve the timers. One turn at a time has it.
+pub(crate) struct Clock<'a> {
+    _guard: MutexGuard<'a, ()>,
 }
 
 impl Driver {
-    /// Opens the event queue (three descriptors on Linux). `workers`: how many threads will arm timers most.
-    pub(crate) fn new(workers: usize) -> std::io::Result<(Driver, Handle)> {
-        let poller = Poller::new()?;
-        let shared = Arc::new_cyclic(|shared| Shared {
-            poller,
-            registry: io::Registry::new(),
-            timers: timer::Timers::new(now(), workers, Weak::clone(shared)),
-        });
-        let handle = Handle { shared: shared.clone() };
-        Ok((Driver { shared, events: Events::new(), woken: Vec::new() }, handle))
+    /// With one event queue.
+    pub(crate) fn new() -> std::io::Result<(Driver, Handle)> {
+        let (mut drivers, handle) = Driver::for_workers(1)?;
+        let driver = drivers.pop().ok_or(std::io::ErrorKind::Other)?;
+        Ok((driver, handle))
     }
 
-    /// Waits for at most `limit` (`None`: without end; zero: not at all), then serves events and due timers.
-    ///
-    /// May return early and without having done anything: look for work, then turn again.
+    /// Opens an event queue for each worker (three descriptors on Linux), and a driver to turn it.
+    pub(crate) fn for_workers(workers: usize) -> std::io::Result<(Vec<Driver>, Handle)> {
+        let queues = Queues::new(workers)?;
+        let shared = Arc::new_cyclic(|shared| Shared {
+            queues,
+            registry: io::Registry::new(workers.max(1)),
+            timers: timer::Timers::new(now(), workers, Weak::clone(shared)),
+            clock: Mutex::new(()),
+            timekeeper: AtomicUsize::new(0),
+        });
+        let handle = Handle { shared: shared.clone() };
+        let driver =
+            |queue| Driver { shared: shared.clone(), queue, events: Events::new(), woken: Vec::new() };
+        Ok(((0..shared.queues.len()).map(driver).collect(), handle))
+    }
+
+    /// As [`turn_with`](Driver::turn_with), serving the timers if nobody else does.
     pub(crate) fn turn(&mut self, limit: Option<Duration>) -> std::io::Result<()> {
-        let limit = match limit {
-            Some(Duration::ZERO) => Limit::Poll,
-            Some(limit) => now().checked_add(limit).map_or(Limit::Forever, Limit::Until),
-            None => Limit::Forever,
-        };
-        let limit = self.shared.timers.begin_wait(limit);
+        if limit == Some(Duration::ZERO) {
+            return self.poll();
+        }
+        let shared = Arc::clone(&self.shared);
+        self.turn_with(limit, shared.try_clock())
+    }
+
+    /// Serves what there is without waiting, timers too if nobody else does.
+    pub(crate) fn poll(&mut self) -> std::io::Result<()> {
+        let Driver { shared, queue, events, woken } = self;
         // Busy workers look in every few dozen polls. Without a source there is nothing to fetch, and no reason for
-        // the system calls; a notification stays where it is, for the next turn that waits.
-        let waited =
-            if limit == Limit::Poll && self.shared.registry.is_empty() { Ok(()) } else { self.wait(limit) };
-        self.shared.timers.end_wait(now, &mut self.woken);
-        wake_all(&mut self.woken);
+        // the system call; a notification stays where it is, for the next turn that waits.
+        let waited = match shared.queues.get(*queue).is_empty() {
+            true => Ok(()),
+            false => shared.wait(*queue, events, woken, Limit::Poll),
+        };
+        if let Some(clock) = shared.try_clock() {
+            shared.timers.end_wait(now, woken);
+            drop(clock);
+        }
+        wake_all(woken);
         waited
     }
 
-    fn wait(&mut self, limit: Limit) -> std::io::Result<()> {
-        let waited = self.shared.poller.wait(&mut self.events, limit);
+    /// Waits for at most `limit` (`None`: without end), then serves events, and with the `clock` due
+    /// timers, for which it then also waits.
+    ///
+    /// May return early and without having done anything: look for work, then turn again.
+    pub(crate) fn turn_with(
+        &mut self,
+        limit: Option<Duration>,
+        clock: Option<Clock<'_>>,
+    ) -> std::io::Result<()> {
+        let Driver { shared, queue, events, woken } = self;
+        let mut limit = match limit {
+            Some(limit) => now().checked_add(limit).map_or(Limit::Forever, Limit::Until),
+            None => Limit::Forever,
+        };
+        if clock.is_some() {
+            shared.timekeeper.store(*queue, Ordering::Relaxed);
+            // Pairs with the fence in `unpark`: whoever reads what `begin_wait` announces sees the store above.
+            fence(Ordering::Release);
+            limit = shared.timers.begin_wait(limit);
+        }
+        shared.queues.sleeps(*queue);
+        let waited = shared.wait(*queue, events, woken, limit);
+        if let Some(clock) = clock {
+            shared.timers.end_wait(now, woken);
+            drop(clock);
+        }
+        wake_all(woken);
+        waited
+    }
+}
+
+impl Shared {
+    fn unpark(&self) {
+        // Pairs with the fence in `turn_with`.
+        fence(Ordering::Acquire);
+        self.queues.get(self.timekeeper.load(Ordering::Relaxed)).poller.notify();
+    }
+
+    fn try_clock(&self) -> Option<Clock<'_>> {
+        self.clock.try_lock().map(|guard| Clock { _guard: guard })
+    }
+
+    fn wait(
+        &self,
+        queue: usize,
+        events: &mut Events,
+        woken: &mut Vec<Waker>,
+        limit: Limit,
+    ) -> std::io::Result<()> {
+        let waited = self.queues.get(queue).poller.wait(events, limit);
+        self.queues.turned(queue);
         // Also after an error, which may come when the events are fetched already: edges are not announced twice.
-        self.shared.registry.dispatch(&self.events, &mut self.woken);
+        self.registry.dispatch(events, woken);
         waited
     }
 }
@@ -103,9 +185,24 @@ impl Drop for Driver {
 }
 
 impl Handle {
-    /// Ends the turn in progress, or else the next one.
+    /// Ends the turn that waits for timers, or else the next one of the queue where the last such was.
     pub(crate) fn unpark(&self) {
-        self.shared.poller.notify();
+        self.shared.unpark();
+    }
+
+    /// Ends the turn of this queue that is in progress, or else the next one.
+    pub(crate) fn unpark_queue(&self, queue: usize) {
+        self.shared.queues.get(queue).poller.notify();
+    }
+
+    /// The right to serve timers, if nobody has it.
+    pub(crate) fn try_clock(&self) -> Option<Clock<'_>> {
+        self.shared.try_clock()
+    }
+
+    /// Makes this thread the one that runs tasks and turns `queue`: where descriptors go whose tasks wait here.
+    pub(crate) fn enter(&self, queue: usize) {
+        self.shared.queues.enter(queue);
     }
 
     /// Wakes every waiting task; from now on all sources and timers report an error. Idempotent.
@@ -120,7 +217,7 @@ impl Shared {
         self.registry.shutdown(&mut woken);
         self.timers.shutdown(&mut woken);
         wake_all(&mut woken);
-        self.poller.notify();
+        self.queues.iter().for_each(|queue| queue.poller.notify());
     }
 }
 

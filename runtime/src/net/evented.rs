@@ -5,10 +5,13 @@
 //! readiness alone is free.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::os::fd::AsFd;
+use std::pin::pin;
 use std::task::{Context, Poll, ready};
 
+use super::company::Company;
 use super::transfer::ReadStyle;
 use crate::driver::{self, Direction, ReadyEvent, Registration};
 use crate::io::{Interest, Ready};
@@ -21,6 +24,7 @@ pub(crate) struct Evented<T: AsFd> {
     io: Option<T>,
     pub(super) registration: Registration,
     pub(super) read_style: ReadStyle,
+    pub(super) company: Company,
 }
 
 impl<T: AsFd> Evented<T> {
@@ -42,7 +46,12 @@ impl<T: AsFd> Evented<T> {
         initial: Ready,
     ) -> Result<Evented<T>, (T, io::Error)> {
         match Registration::new(driver, io.as_fd(), initial) {
-            Ok(registration) => Ok(Evented { io: Some(io), registration, read_style: ReadStyle::default() }),
+            Ok(registration) => Ok(Evented {
+                io: Some(io),
+                registration,
+                read_style: ReadStyle::default(),
+                company: Company::default(),
+            }),
             Err(error) => Err((io, error)),
         }
     }
@@ -115,9 +124,12 @@ impl<T: AsFd> Evented<T> {
         attempt: impl FnMut() -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
         let charge = ready!(budget::poll_proceed(cx));
-        let result = ready!(self.registration.poll_io(cx, direction, attempt));
-        charge.made_progress();
-        Poll::Ready(result)
+        let polled = self.registration.poll_io(cx, direction, attempt);
+        match polled.is_ready() {
+            true => charge.made_progress(),
+            false => self.registration.waits_here(self.get().as_fd()),
+        }
+        polled
     }
 
     /// Any number of waiters. The budget is charged before, because after the attempt there is something to
@@ -128,7 +140,15 @@ impl<T: AsFd> Evented<T> {
         attempt: impl FnMut() -> io::Result<R>,
     ) -> io::Result<R> {
         budget::consume_budget().await;
-        self.registration.async_io(interest, attempt).await
+        let mut io = pin!(self.registration.async_io(interest, attempt));
+        let poll = |cx: &mut Context<'_>| {
+            let polled = io.as_mut().poll(cx);
+            if polled.is_pending() {
+                self.registration.waits_here(self.get().as_fd());
+            }
+            polled
+        };
+        poll_fn(poll).await
     }
 
     pub(super) async fn async_io_mut<R>(

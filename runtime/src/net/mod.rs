@@ -30,6 +30,7 @@ mod accept;
 mod addr;
 mod async_fd;
 mod buffer;
+mod company;
 mod evented;
 mod forms;
 mod split;

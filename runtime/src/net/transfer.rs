@@ -38,6 +38,16 @@ pub(crate) trait ByteStream: AsFd + Sized {
     /// Reads, and says how much is left to be read if that is known.
     fn read_and_ask(&self, buffer: &mut [u8]) -> io::Result<Transfer>;
 
+    /// Is this the end of a connection within this machine that moves to where the other end is?
+    fn follows(&self) -> bool {
+        false
+    }
+
+    /// The CPU from which the last data came.
+    fn incoming_cpu(&self) -> Option<usize> {
+        None
+    }
+
     /// Shuts the writing half down. A connection that is gone already is as closed as one can ask for.
     fn close_write(&self) -> io::Result<()> {
         match socket2::SockRef::from(self).shutdown(std::net::Shutdown::Write) {
@@ -49,6 +59,16 @@ pub(crate) trait ByteStream: AsFd + Sized {
 
 impl ByteStream for std::net::TcpStream {
     const STOPS_ONLY_WHEN_DRAINED: bool = true;
+
+    #[cfg(target_os = "linux")]
+    fn follows(&self) -> bool {
+        tcp::follows(self)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn incoming_cpu(&self) -> Option<usize> {
+        rustix::net::sockopt::socket_incoming_cpu(self).ok()?.try_into().ok()
+    }
 
     #[cfg(target_os = "linux")]
     fn set_answers(&self, on: bool) -> io::Result<()> {
@@ -138,13 +158,16 @@ where
         mut attempt: impl FnMut() -> io::Result<Transfer>,
     ) -> Poll<io::Result<usize>> {
         let charge = ready!(budget::poll_proceed(cx));
-        let result = if T::STOPS_ONLY_WHEN_DRAINED {
-            ready!(self.registration.poll_transfer(cx, direction, wanted, attempt))
+        let polled = if T::STOPS_ONLY_WHEN_DRAINED {
+            self.registration.poll_transfer(cx, direction, wanted, attempt)
         } else {
-            ready!(self.registration.poll_io(cx, direction, || attempt().map(|transfer| transfer.count)))
+            self.registration.poll_io(cx, direction, || attempt().map(|transfer| transfer.count))
         };
-        charge.made_progress();
-        Poll::Ready(result)
+        match polled.is_ready() {
+            true => charge.made_progress(),
+            false => self.waits_here(direction),
+        }
+        polled
     }
 
     pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {

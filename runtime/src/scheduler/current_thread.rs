@@ -427,7 +427,8 @@ impl<'a> Running<'a> {
     fn turn(&mut self, limit: Option<Duration>) {
         let Some(core) = &mut self.core else { return };
         self.shared.metrics.turns.add(1);
-        core.trouble.turn(&mut core.driver, limit);
+        let Core { trouble, driver, .. } = core;
+        trouble.turn(limit != Some(Duration::ZERO), || driver.turn(limit));
     }
 
     /// Is there something to do? (The driver aside.)

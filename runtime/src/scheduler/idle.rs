@@ -11,7 +11,7 @@
 //! | searching → running | the worker, with a task | [`Idle::stop_search`]; **the last one looks again**, see below |
 //! | running, searching → sleeping | the worker | [`Idle::fall_asleep`], then the **final check**, then it parks |
 //! | sleeping → searching | a notifier | [`Idle::notify`]: out of the list, then unparked by its token |
-//! | sleeping → running | the worker itself (a turn of the driver brought work; the final check; a stray unpark) | [`Idle::leave`] |
+//! | sleeping → running | the worker itself (its turn of the driver brought work; the final check; a stray unpark) | [`Idle::leave`] |
 //!
 //! `sleepers` and `sleeping` change together, under one lock, in these three functions and nowhere else; so
 //! `sleepers.len() == sleeping` whenever the lock is free. Whoever unparks a worker by another way (shutdown, the
@@ -40,13 +40,13 @@
 //! sees it too (2), and notifies anew. A grab that clears the mark does so under the lock that the push takes, so the
 //! push finds the shard unmarked then.
 //!
-//! So when all workers sleep, all queues were empty at the last final check; and one worker is on the driver, because
-//! whoever goes to sleep takes it if it is free.
+//! So when all workers sleep, all queues were empty at the last final check; each waits for its own events, and one of them
+//! has the clock, because whoever goes to sleep takes it if it is free.
 //!
 //! # The watch
-//! What is left is what *running* workers leave unattended: the driver, which nobody turns while the worker that gave it
-//! back is in a long poll, and the task in the slot of such a worker. To wake another worker for that at each turn of the
-//! driver would cost more than all else. Instead one of the sleepers is the **watch**: it sleeps with a limit of some
+//! What is left is what *running* workers leave unattended: the clock and their own events, while they are in a long poll,
+//! and the task in the slot of such a worker. To wake another worker for that at each turn of a driver would cost more than
+//! all else. Instead one of the sleepers is the **watch**: it sleeps with a limit of some
 //! milliseconds, and then looks (`worker.rs`). After a while in which all workers sleep it retires, and sleeps without a
 //! limit. The invariant is: *while a worker runs and another sleeps, there is a watch, or the former is about to wake
 //! one.*
@@ -65,7 +65,7 @@
 use crate::sync::prim::Mutex;
 use crate::sync::prim::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 
-/// No worker is on the driver.
+/// No worker.
 const NOBODY: usize = usize::MAX;
 /// `state` is `searching << 32 | sleeping`.
 const SEARCHING: u64 = 1 << 32;
@@ -78,9 +78,9 @@ pub(crate) struct Idle {
     /// read-modify-write, `sleeping` only under the lock of `sleepers`.
     state: AtomicU64,
     sleepers: Mutex<Vec<usize>>,
-    /// The worker on the driver: set after it took the driver, cleared before it gives it back. A hint: it is left
+    /// The sleeper that waits for timers: set after it took the clock, cleared after it gave it back. A hint: it is left
     /// there while there is another to wake.
-    on_driver: AtomicUsize,
+    timekeeper: AtomicUsize,
     /// The watch; see the module's docs for what its changes pair with.
     watch: AtomicUsize,
     workers: u64,
@@ -92,7 +92,7 @@ impl Idle {
         Idle {
             state: AtomicU64::new(0),
             sleepers: Mutex::new(Vec::with_capacity(workers)),
-            on_driver: AtomicUsize::new(NOBODY),
+            timekeeper: AtomicUsize::new(NOBODY),
             watch: AtomicUsize::new(NOBODY),
             workers: workers as u64,
         }
@@ -118,10 +118,9 @@ impl Idle {
         if !wanted(self.state.load(Ordering::Relaxed)) {
             return None;
         }
-        // The latest sleeper is the warmest; but leave the one on the driver there while there is another.
-        let driver = self.on_driver.load(Ordering::Relaxed);
-        let place =
-            sleepers.iter().rposition(|&worker| worker != driver).or(sleepers.len().checked_sub(1))?;
+        // The latest sleeper is the warmest; but leave the one with the clock there while there is another.
+        let clock = self.timekeeper.load(Ordering::Relaxed);
+        let place = sleepers.iter().rposition(|&worker| worker != clock).or(sleepers.len().checked_sub(1))?;
         let chosen = sleepers.remove(place);
         self.state.fetch_add(SEARCHING - SLEEPING, Ordering::AcqRel);
         self.check(&sleepers);
@@ -186,14 +185,14 @@ impl Idle {
         false
     }
 
-    /// The worker has taken the driver.
-    pub(crate) fn take_driver(&self, worker: usize) {
-        self.on_driver.store(worker, Ordering::Relaxed);
+    /// The worker has taken the clock.
+    pub(crate) fn take_clock(&self, worker: usize) {
+        self.timekeeper.store(worker, Ordering::Relaxed);
     }
 
-    /// The worker is about to give the driver back.
-    pub(crate) fn leave_driver(&self) {
-        self.on_driver.store(NOBODY, Ordering::Relaxed);
+    /// The worker has given the clock back.
+    pub(crate) fn leave_clock(&self) {
+        self.timekeeper.store(NOBODY, Ordering::Relaxed);
     }
 
     /// A sleeping worker becomes the watch, unless there is one. To be called after `fall_asleep`.
@@ -280,11 +279,11 @@ mod tests {
     }
 
     #[test]
-    fn the_worker_on_the_driver_is_woken_last() {
+    fn the_worker_with_the_clock_is_woken_last() {
         let idle = Idle::new(2);
         idle.fall_asleep(0, false);
         idle.fall_asleep(1, false);
-        idle.take_driver(1);
+        idle.take_clock(1);
         assert_eq!(idle.notify(), Some(0));
         assert!(idle.stop_search());
         assert_eq!(idle.notify(), Some(1));

@@ -6,9 +6,9 @@
 //!
 //! Each thread learns for itself: this is its own, and needs no lock.
 
-use crate::driver::Driver;
 use crate::sync::prim::now;
 use std::cell::Cell;
+use std::io;
 use std::time::{Duration, Instant};
 
 /// The rest after the first failure; each further one doubles it, [`DOUBLINGS`] times.
@@ -31,13 +31,12 @@ impl Trouble {
         Some(until.saturating_duration_since(now())).filter(|left| !left.is_zero())
     }
 
-    /// Turns the driver, unless it is to be left alone.
-    pub(super) fn turn(&self, driver: &mut Driver, limit: Option<Duration>) {
+    /// Calls `turn`, a turn of the driver that waits or not, unless the driver is to be left alone.
+    pub(super) fn turn(&self, waits: bool, turn: impl FnOnce() -> io::Result<()>) {
         if self.rest().is_some() {
             return;
         }
-        let waits = limit != Some(Duration::ZERO);
-        match driver.turn(limit) {
+        match turn() {
             Ok(()) if waits => {
                 self.failures.set(0);
                 self.rest_until.set(None);

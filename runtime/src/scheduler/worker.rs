@@ -4,7 +4,7 @@
 //! its share; else one from its local queue (every `global_queue_interval` polls the injector comes first, so that
 //! tasks from outside are seen even if local ones never end); else from the injector; else what the driver has for it; else
 //! stolen; else a job of somebody's `join` (those from outside also come at the injector's interval); else it spins for
-//! some microseconds; else it sleeps, on the driver if that is free. `idle.rs` says why no wake-up is lost.
+//! some microseconds; else it sleeps on its driver. `idle.rs` says why no wake-up is lost.
 //!
 //! **The slot's share.** Two tasks that wake each other would go through the slot for ever, so after [`SLOT_RUNS`] runs
 //! in a row, or sooner if those take long, its task goes behind those of the queue.
@@ -62,6 +62,7 @@ impl Seat {
     pub(crate) fn run(self, home: Home) {
         let Seat { shared, index, queue, jobs } = self;
         driver::use_shard(index);
+        shared.driver_handle.enter(index);
         let local = Rc::new(Local {
             shared: Arc::clone(&shared),
             index,
@@ -142,7 +143,7 @@ struct Worker<'a> {
     yielded: usize,
     /// Counted as searching by `idle`.
     searching: bool,
-    /// Has slept, or given the driver back, and has not looked since whether there is a watch.
+    /// Has slept, or had the clock, and has not looked since whether there is a watch.
     owes_look: bool,
     watch: Watch,
     trouble: Trouble,
@@ -371,7 +372,7 @@ impl Worker<'_> {
         Some(task)
     }
 
-    /// While busy: serves events and timers that are due, if nobody else is on the driver.
+    /// While busy: serves events, and timers that are due if nobody else has the clock.
     fn glance_at_driver(&mut self) {
         // One task is no reason to wake a sleeper: this worker is about to take it up itself.
         let leaves_some = |shared: &Shared| {
@@ -381,18 +382,15 @@ impl Worker<'_> {
             self.shared.notify();
         }
         // If all workers are awake there is no watch, and one of them may be in a long poll.
-        self.look_at_slots(now(), WATCH_MAX);
+        let _ = self.look_after_others(now(), WATCH_MAX);
     }
 
-    /// Turns the driver, without waiting, unless another worker has it; false if so.
+    /// Turns this worker's driver, without waiting, unless it is to be left alone or the watch is at it; false if so.
     fn poll_driver(&mut self) -> bool {
-        if self.trouble.rest().is_some() {
+        if self.trouble.rest().is_some() || !self.poll_own_driver() {
             return false;
         }
-        let Some(mut driver) = self.shared.driver.try_lock() else { return false };
-        self.turn(&mut driver, Some(Duration::ZERO));
-        drop(driver);
-        // Someone may have been turned away meanwhile and sleep without the driver.
+        // Someone may have gone to sleep without the clock meanwhile.
         self.owes_look = true;
         true
     }

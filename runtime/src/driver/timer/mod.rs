@@ -128,7 +128,7 @@ impl Common {
     #[cold]
     fn notify(&self) {
         if let Some(driver) = self.driver.upgrade() {
-            driver.poller.notify();
+            driver.unpark();
         }
     }
 }

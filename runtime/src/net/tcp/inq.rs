@@ -61,6 +61,13 @@ pub(in crate::net) fn read_and_ask(
     Ok((count, answered.then(|| usize::try_from(control.value).unwrap_or(usize::MAX))))
 }
 
+/// Is this the end of a connection within this machine that moves to where the other end is? The one with the smaller
+/// port, mostly the server's.
+pub(in crate::net) fn follows(stream: &TcpStream) -> bool {
+    let (Ok(local), Ok(peer)) = (stream.local_addr(), stream.peer_addr()) else { return false };
+    local.ip() == peer.ip() && local.port() < peer.port()
+}
+
 #[cfg(all(test, not(any(runtime_loom, runtime_shuttle))))]
 mod tests {
     use super::*;

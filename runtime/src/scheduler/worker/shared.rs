@@ -1,7 +1,7 @@
 //! What the workers of a runtime share, and a worker's side of it that its thread's wake-ups see.
 //!
 //! Ownership: `Shared` is everyone's; `Local` belongs to its thread, and only its queue's stealer is shared; the
-//! driver belongs to whoever holds its lock, which is only ever tried, never waited for.
+//! driver of a worker belongs to whoever holds its lock, which is only ever tried, never waited for.
 //!
 //! Shutdown, in `shut_down`:
 //! 1. `shutting_down` is raised. A worker looks at it after it has taken a task and before it polls it; so **nothing
@@ -44,7 +44,7 @@ pub(crate) struct Shared {
     pub(super) hub: Hub,
     pub(super) idle: Idle,
     pub(super) parkers: Box<[CachePadded<Parker>]>,
-    pub(super) driver: Mutex<Option<Driver>>,
+    pub(super) drivers: Box<[CachePadded<Mutex<Option<Driver>>>]>,
     pub(super) driver_handle: driver::Handle,
     pub(super) live: Live,
     pub(super) settings: Settings,
@@ -80,7 +80,7 @@ pub(crate) struct Local {
 pub(crate) fn create(
     workers: usize,
     settings: Settings,
-    driver: Driver,
+    drivers: Vec<Driver>,
     driver_handle: driver::Handle,
 ) -> (Arc<Shared>, Vec<Seat>) {
     let queues: Vec<_> = (0..workers).map(|_| queue::Local::new()).collect();
@@ -92,7 +92,7 @@ pub(crate) fn create(
         hub,
         idle: Idle::new(workers),
         parkers: (0..workers).map(|_| CachePadded::new(Parker::new())).collect(),
-        driver: Mutex::new(Some(driver)),
+        drivers: drivers.into_iter().map(|driver| CachePadded::new(Mutex::new(Some(driver)))).collect(),
         driver_handle,
         live: Live::new(workers),
         observers: Observers::new(workers, settings.detector.clone()),
@@ -226,7 +226,7 @@ impl Shared {
     }
 
     pub(super) fn unpark(&self, worker: usize) {
-        self.parkers[worker].unpark(|| self.driver_handle.unpark());
+        self.parkers[worker].unpark(|| self.driver_handle.unpark_queue(worker));
     }
 
     pub(super) fn any_work(&self) -> bool {
@@ -251,8 +251,10 @@ impl Shared {
 
     /// The last worker has gone: nothing can be queued or turned from now on.
     pub(super) fn close(&self) {
-        let driver = self.driver.lock().take();
-        drop(driver);
+        for driver in &self.drivers {
+            let driver = driver.lock().take();
+            drop(driver);
+        }
     }
 
     pub(crate) fn metrics(&self) -> &[CachePadded<WorkerMetrics>] {

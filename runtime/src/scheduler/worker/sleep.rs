@@ -1,9 +1,13 @@
 //! How a worker sleeps: its turns of the driver, its parking, and its service as the watch.
 //!
-//! **The watch** (`idle.rs`) looks every few milliseconds after what running workers leave unattended: if no other worker
-//! has turned the driver since its last look, it takes its place there; if a worker is in the same poll as then and a task
-//! in its slot, it takes that task. Work that wakes it sooner does not put the look at the slots off, and a worker that
-//! never sleeps looks there too.
+//! **Each worker sleeps in a turn of its own driver**, which serves the events of its own queue. One of the sleepers has the
+//! clock too, and wakes for timers; whoever goes to sleep takes it if it is free.
+//!
+//! **The watch** (`idle.rs`) looks every few milliseconds after what running workers leave unattended: the clock, if no other
+//! worker has turned a driver since its last look; the events of a worker that has not turned its driver since then; the task
+//! in the slot of a worker that is still in the same poll. Work that wakes it sooner does not put the look at the others off,
+//! and a worker that never sleeps looks after them too. A descriptor whose task is run by the watch a few times moves to the
+//! watch's queue (`driver/queues.rs`): so it is only the first few events that wait for a look.
 //!
 //! `scheduler/idle.rs` has the protocol, with the reasons why no wake-up is lost.
 
@@ -24,33 +28,51 @@ pub(super) struct Watch {
     interval: Duration,
     /// Looks in a row that found all workers asleep.
     quiet: u32,
-    /// When this worker last looked at the slots, as the watch or between two polls.
+    /// When this worker last looked after the others, as the watch or between two polls.
     looked: Instant,
-    /// Each worker's count of polls then.
-    polls: Box<[u64]>,
-    /// Turns of the driver by other workers, up to the last look at it. Those of the watch itself say nothing.
+    /// Each worker's counts of polls and turns then.
+    seen: Box<[(u64, u64)]>,
+    /// Turns by other workers, up to the last look of the watch. Its own say nothing.
     turns: u64,
-    /// The driver was turned between the last two looks: whoever did that will be back, so it is left to them.
-    driver_in_use: bool,
+    /// Others turned their drivers between the last two looks, and served the timers: they will be back, so the clock is
+    /// left to them.
+    clock_in_use: bool,
 }
 
 impl Watch {
     pub(super) fn new(workers: usize) -> Watch {
-        let polls = vec![u64::MAX; workers].into();
-        Watch { interval: WATCH_FIRST, quiet: 0, looked: now(), polls, turns: 0, driver_in_use: false }
+        let seen = vec![(u64::MAX, u64::MAX); workers].into();
+        Watch { interval: WATCH_FIRST, quiet: 0, looked: now(), seen, turns: 0, clock_in_use: false }
     }
 }
 
 impl Worker<'_> {
-    /// One turn. The driver's mark is cleared before the caller gives the lock back.
-    pub(super) fn turn(&self, driver: &mut Option<Driver>, limit: Option<Duration>) {
+    /// Serves what this worker's driver has, without waiting; false: the watch is at it.
+    pub(super) fn poll_own_driver(&mut self) -> bool {
+        let Some(mut driver) = self.shared.drivers[self.local.index].try_lock() else { return false };
+        self.turning(driver.as_mut(), |driver| self.trouble.turn(false, || driver.poll()));
+        true
+    }
+
+    /// Serves what the driver of another `worker` has; true: it had something. That its turn failed is that worker's
+    /// business.
+    fn poll_driver_of(&mut self, worker: usize) -> bool {
+        let before = self.shared.stealers.len_of(self.local.index);
+        let Some(mut driver) = self.shared.drivers[worker].try_lock() else { return false };
+        self.turning(driver.as_mut(), |driver| drop(driver.poll()));
+        drop(driver);
+        // As after a poll of the own one: someone may have gone to sleep without the clock meanwhile.
+        self.owes_look = true;
+        self.shared.stealers.len_of(self.local.index) > before
+    }
+
+    /// Tasks that `turn` wakes go to this worker's queue, without being announced one by one.
+    fn turning(&self, driver: Option<&mut Driver>, turn: impl FnOnce(&mut Driver)) {
         let Some(driver) = driver else { return };
-        self.shared.idle.take_driver(self.local.index);
         self.local.turning.set(true);
         self.metrics.turns.add(1);
-        self.trouble.turn(driver, limit);
+        turn(driver);
         self.local.turning.set(false);
-        self.shared.idle.leave_driver();
     }
 
     pub(super) fn sleep(&mut self) {
@@ -85,7 +107,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Sleeps, on the driver if it is free, until a token comes, a turn ends, or the watch has to look.
+    /// Sleeps on its driver until a token comes, a turn ends, or the watch has to look.
     fn park(&mut self) {
         let start = now();
         self.metrics.busy_ns.add_time(start.duration_since(self.busy_since));
@@ -94,14 +116,12 @@ impl Worker<'_> {
         let watching = self.begin_watch();
         let rest = self.trouble.rest();
         let limit = watching.then_some(self.watch.interval).into_iter().chain(rest).min();
-        let parker = &self.shared.parkers[self.local.index];
-        let left_to_others = watching && self.watch.driver_in_use || rest.is_some();
-        let driver = if left_to_others { None } else { self.shared.driver.try_lock() };
-        if let Some(mut driver) = driver {
-            parker.park_turning(|| self.turn(&mut driver, limit));
-        } else {
-            parker.park_for(limit);
+        if rest.is_some() {
+            self.shared.parkers[self.local.index].park_for(limit);
+        } else if let Some(mut driver) = self.shared.drivers[self.local.index].try_lock() {
+            self.park_on(driver.as_mut(), limit, watching && self.watch.clock_in_use);
         }
+        // Else another worker is serving this one's events, for a moment, and nobody might wake it for later ones.
         self.metrics.unparks.add(1);
         self.busy_since = now();
         self.shared.observers.unpark(self.local.index, start, self.busy_since);
@@ -110,6 +130,21 @@ impl Worker<'_> {
             self.end_watch(slept);
         }
         self.spin.parked(slept);
+    }
+
+    /// One turn that waits; for timers, too, if nobody else does and they are not left to others.
+    fn park_on(&self, driver: Option<&mut Driver>, limit: Option<Duration>, leave_clock: bool) {
+        let clock = if leave_clock { None } else { self.shared.driver_handle.try_clock() };
+        let keeps_time = clock.is_some();
+        if keeps_time {
+            self.shared.idle.take_clock(self.local.index);
+        }
+        self.shared.parkers[self.local.index].park_turning(|| {
+            self.turning(driver, |driver| self.trouble.turn(true, || driver.turn_with(limit, clock)));
+        });
+        if keeps_time {
+            self.shared.idle.leave_clock();
+        }
     }
 
     /// Becomes the watch, if there is none and one is wanted.
@@ -127,42 +162,50 @@ impl Worker<'_> {
         !idle.retire(self.local.index)
     }
 
-    /// The watch is awake: looks after what running workers have left; at the driver only if it slept for as long as it
+    /// The watch is awake: looks after what running workers have left; at the clock only if it slept for as long as it
     /// wanted.
     fn end_watch(&mut self, slept: Duration) {
         self.shared.idle.end_watch();
-        self.look_at_slots(self.busy_since, WATCH_FIRST);
-        if slept < self.watch.interval {
+        let left = self.look_after_others(self.busy_since, WATCH_FIRST);
+        if left || slept < self.watch.interval {
             self.watch.interval = WATCH_FIRST;
             self.watch.quiet = 0;
-            self.watch.driver_in_use = false;
+            self.watch.clock_in_use = false;
             return;
         }
         self.watch.interval = (self.watch.interval * 2).min(WATCH_MAX);
         let others = self.shared.metrics.iter().enumerate().filter(|&(worker, _)| worker != self.local.index);
         let turns = others.map(|(_, metrics)| metrics.turns.get()).sum();
-        // With all workers asleep nobody will be back, but one of them is on the driver: whoever goes to sleep tries it.
-        self.watch.driver_in_use = turns != self.watch.turns && !self.shared.idle.all_sleep();
+        // With all workers asleep nobody will be back; one of them has the clock, or whoever goes to sleep takes it.
+        self.watch.clock_in_use = turns != self.watch.turns && !self.shared.idle.all_sleep();
         self.watch.turns = turns;
     }
 
-    /// Takes the tasks in the slots of workers that are in the same poll as at this worker's last look, if that was so
-    /// long ago.
-    pub(super) fn look_at_slots(&mut self, now: Instant, interval: Duration) {
+    /// Takes what workers leave lying that are in the same poll as at this worker's last look, if that was so long ago: the
+    /// tasks in their slots. And serves the events of those that have not turned their driver since then. True: there was
+    /// something.
+    pub(super) fn look_after_others(&mut self, now: Instant, interval: Duration) -> bool {
         if now.duration_since(self.watch.looked) < interval {
-            return;
+            return false;
         }
         self.watch.looked = now;
-        for (worker, metrics) in self.shared.metrics.iter().enumerate() {
-            let polls = metrics.polls.get();
-            let in_same_poll = std::mem::replace(&mut self.watch.polls[worker], polls) == polls;
-            if in_same_poll
-                && worker != self.local.index
+        let mut found = false;
+        for worker in (0..self.shared.metrics.len()).filter(|&worker| worker != self.local.index) {
+            let metrics = &self.shared.metrics[worker];
+            let seen = (metrics.polls.get(), metrics.turns.get());
+            let before = std::mem::replace(&mut self.watch.seen[worker], seen);
+            if seen.0 == before.0
                 && let Some(task) = self.shared.slots[worker].take()
             {
                 self.metrics.steals.add(1);
                 self.local.queue.push(task);
+                found = true;
+            }
+            // A sleeping worker is in a turn, and its driver taken.
+            if seen.1 == before.1 {
+                found |= self.poll_driver_of(worker);
             }
         }
+        found
     }
 }
