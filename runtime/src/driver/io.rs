@@ -366,6 +366,12 @@ impl Registration {
         self.key
     }
 
+    /// The queue that it is in, while nobody moves it.
+    #[cfg(test)]
+    pub(super) fn queue(&self) -> usize {
+        self.home.last()
+    }
+
     /// Ends the registration; events that are already on their way will not find it.
     pub(crate) fn deregister(&self, fd: BorrowedFd<'_>) {
         self.handle.shared.queues.get(self.home.last()).delete(fd);

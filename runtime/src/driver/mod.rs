@@ -16,7 +16,7 @@
 //!   stopped waiting may count for that turn; so callers look for work *after* each turn.
 //! - After `shutdown` every source and timer reports an error, and nothing new is accepted.
 //!
-//! Lock order: clock, then registry, then one source's waiters. A timer shard's lock is never held together with another.
+//! Lock order: registry, then one source's waiters. A timer shard's lock is never held together with another.
 
 mod io;
 #[cfg(all(test, runtime_loom))]
@@ -36,8 +36,8 @@ pub(crate) use io::{Direction, ReadyEvent, Registration, Transfer};
 pub(crate) use timer::{Timer, use_shard};
 
 use crate::error::{contain, shutdown_error};
-use crate::sync::prim::atomic::{AtomicUsize, Ordering, fence};
-use crate::sync::prim::{Mutex, MutexGuard, now};
+use crate::sync::prim::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use crate::sync::prim::now;
 use poller::{Events, Limit};
 use queues::Queues;
 
@@ -59,15 +59,21 @@ struct Shared {
     queues: Queues,
     registry: io::Registry,
     timers: timer::Timers,
-    /// Held by whoever serves timers or waits for them; only ever tried.
-    clock: Mutex<()>,
+    /// Somebody has the clock. Taking it (Acquire) pairs with giving it back (Release, in the drop of `Clock`).
+    clock_taken: AtomicBool,
     /// The queue whose turn waits for timers, or did last.
     timekeeper: AtomicUsize,
 }
 
 /// The right to serve the timers. One turn at a time has it.
 pub(crate) struct Clock<'a> {
-    _guard: MutexGuard<'a, ()>,
+    taken: &'a AtomicBool,
+}
+
+impl Drop for Clock<'_> {
+    fn drop(&mut self) {
+        self.taken.store(false, Ordering::Release);
+    }
 }
 
 impl Driver {
@@ -85,7 +91,7 @@ impl Driver {
             queues,
             registry: io::Registry::new(workers.max(1)),
             timers: timer::Timers::new(now(), workers, Weak::clone(shared)),
-            clock: Mutex::new(()),
+            clock_taken: AtomicBool::new(false),
             timekeeper: AtomicUsize::new(0),
         });
         let handle = Handle { shared: shared.clone() };
@@ -135,10 +141,7 @@ impl Driver {
             None => Limit::Forever,
         };
         if clock.is_some() {
-            shared.timekeeper.store(*queue, Ordering::Relaxed);
-            // Pairs with the fence in `unpark`: whoever reads what `begin_wait` announces sees the store above.
-            fence(Ordering::Release);
-            limit = shared.timers.begin_wait(limit);
+            limit = shared.begin_wait(*queue, limit);
         }
         shared.queues.sleeps(*queue);
         let waited = shared.wait(*queue, events, woken, limit);
@@ -153,13 +156,28 @@ impl Driver {
 
 impl Shared {
     fn unpark(&self) {
-        // Pairs with the fence in `turn_with`.
+        self.queues.get(self.timekeeper()).poller.notify();
+    }
+
+    /// The turn of `queue`, which has the clock, is about to wait: until when, at most.
+    fn begin_wait(&self, queue: usize, limit: Limit) -> Limit {
+        self.timekeeper.store(queue, Ordering::Relaxed);
+        // Pairs with the fence in `timekeeper`: whoever reads what is announced next sees the store above.
+        fence(Ordering::Release);
+        self.timers.begin_wait(limit)
+    }
+
+    /// The queue whose turn waits for timers; to be called after its announcement was read.
+    fn timekeeper(&self) -> usize {
+        // Pairs with the fence in `begin_wait`.
         fence(Ordering::Acquire);
-        self.queues.get(self.timekeeper.load(Ordering::Relaxed)).poller.notify();
+        self.timekeeper.load(Ordering::Relaxed)
     }
 
     fn try_clock(&self) -> Option<Clock<'_>> {
-        self.clock.try_lock().map(|guard| Clock { _guard: guard })
+        let taken = &self.clock_taken;
+        let free = taken.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok();
+        free.then(|| Clock { taken })
     }
 
     fn wait(

@@ -190,9 +190,9 @@ impl Idle {
         self.timekeeper.store(worker, Ordering::Relaxed);
     }
 
-    /// The worker has given the clock back.
-    pub(crate) fn leave_clock(&self) {
-        self.timekeeper.store(NOBODY, Ordering::Relaxed);
+    /// The worker has given the clock back. Another may have it by now, and stays noted then.
+    pub(crate) fn leave_clock(&self, worker: usize) {
+        let _ = self.timekeeper.compare_exchange(worker, NOBODY, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// A sleeping worker becomes the watch, unless there is one. To be called after `fall_asleep`.

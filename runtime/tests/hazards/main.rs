@@ -2,7 +2,7 @@
 //!
 //! `w` wake-ups lost; `f` fairness; `p` panics, drops and handles, `matrix` those of P1 as a table; `s` shutdown; `tls`
 //! thread-local destructors; `pool` the blocking pool; `io` descriptors and readiness; `limits` queues, knobs and what the
-//! process shows of it all; `time` timers; `broken` what fails outside and is said in the log. Each test runs under a watchdog: a hang is a failure after ten seconds, with a dump of the counters
+//! process shows of it all; `moves` descriptors that change queues; `time` timers; `broken` what fails outside and is said in the log. Each test runs under a watchdog: a hang is a failure after ten seconds, with a dump of the counters
 //! of the runtimes that the test watches.
 
 mod broken;
@@ -10,6 +10,7 @@ mod f;
 mod io;
 mod limits;
 mod matrix;
+mod moves;
 mod p;
 mod pool;
 mod s;

@@ -1,5 +1,6 @@
 //! The driver alone: a loop of turns on the test's own thread, no scheduler. Tests carry the ID of their hazard.
 
+mod queues;
 mod short;
 mod timer;
 

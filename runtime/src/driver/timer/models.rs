@@ -144,3 +144,123 @@ fn changing_the_waker_races_firing() {
         assert_eq!(old.count() + new.count(), 1);
     });
 }
+
+/// Once for each ring, however many there are before it waits: a worker's poller.
+#[derive(Default)]
+struct Bell {
+    rung: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Bell {
+    fn ring(&self) {
+        *self.rung.lock() = true;
+        self.changed.notify_all();
+    }
+
+    fn wait(&self) {
+        let mut rung = self.rung.lock();
+        while !std::mem::take(&mut *rung) {
+            rung = self.changed.wait(rung);
+        }
+    }
+}
+
+/// Two workers that go to sleep, and the pollers on which they do.
+struct Sleepers {
+    driver: Handle,
+    bells: [Bell; 2],
+    fired: Mutex<bool>,
+}
+
+impl Sleepers {
+    /// A turn that does not wait.
+    fn poll(&self) {
+        let shared = &self.driver.shared;
+        if let Some(clock) = shared.try_clock() {
+            shared.timers.end_wait(|| shared.timers.common.base, &mut Vec::new());
+            drop(clock);
+        }
+    }
+
+    /// Sleeps until the timer has fired, as a worker does: with the clock if it is free, else for wake-ups only.
+    fn sleep(&self, worker: usize) {
+        let shared = &self.driver.shared;
+        while !*self.fired.lock() {
+            let Some(clock) = shared.try_clock() else {
+                self.bells[worker].wait();
+                continue;
+            };
+            let base = shared.timers.common.base;
+            let mut due = Vec::new();
+            match shared.begin_wait(worker, Limit::Forever) {
+                Limit::Until(end) => shared.timers.end_wait(|| end, &mut due),
+                _ => {
+                    self.bells[worker].wait();
+                    shared.timers.end_wait(|| base, &mut due);
+                }
+            }
+            drop(clock);
+            if !due.is_empty() {
+                *self.fired.lock() = true;
+                self.bells.iter().for_each(Bell::ring);
+            }
+        }
+    }
+
+    /// Arms a timer, and notifies whoever waits too long.
+    fn arm(&self) -> SendEntry {
+        let shard = self.driver.shared.timers.local().clone();
+        let entry = Box::new(Entry::new());
+        // SAFETY: the caller keeps the box until it has fired.
+        let armed = unsafe { shard.arm(&entry, MS, Waker::noop().clone()) };
+        if armed == (Armed::Pending { notify: true }) {
+            self.bells[self.driver.shared.timekeeper()].ring();
+        }
+        SendEntry(entry, shard)
+    }
+}
+
+/// A timer is armed while the clock goes from hand to hand: one worker goes to sleep, and perhaps does not get the clock
+/// because the other one, which looks at its driver before it sleeps too, has it for a moment. However that comes out, one of
+/// them waits for the timer. If none did, all would sleep for ever.
+#[test]
+fn an_armed_timer_is_always_waited_for() {
+    model(3, || {
+        let (drivers, driver) = super::super::Driver::for_workers(2).expect("event queues");
+        let sleepers = Arc::new(Sleepers { driver, bells: Default::default(), fired: Mutex::new(false) });
+        let threads = [0, 1].map(|worker| {
+            let sleepers = sleepers.clone();
+            thread::spawn(move || {
+                if worker == 1 {
+                    sleepers.poll();
+                }
+                sleepers.sleep(worker);
+            })
+        });
+        let armed = sleepers.arm();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        assert_eq!(armed.0.state(), FIRED);
+        drop(drivers);
+    });
+}
+
+/// The same with a worker that arms it and goes to sleep itself, beside one that sleeps or is about to.
+#[test]
+fn a_timer_armed_on_the_way_to_sleep_is_waited_for() {
+    model(3, || {
+        let (drivers, driver) = super::super::Driver::for_workers(2).expect("event queues");
+        let sleepers = Arc::new(Sleepers { driver, bells: Default::default(), fired: Mutex::new(false) });
+        let other = {
+            let sleepers = sleepers.clone();
+            thread::spawn(move || sleepers.sleep(0))
+        };
+        sleepers.poll();
+        let armed = sleepers.arm();
+        sleepers.poll();
+        sleepers.sleep(1);
+        other.join().unwrap();
+        assert_eq!(armed.0.state(), FIRED);
+        drop(drivers);
+    });
+}

@@ -13,6 +13,7 @@
 
 use super::Worker;
 use crate::driver::Driver;
+use crate::park;
 use crate::scheduler::{Hook, run_hook};
 use crate::sync::prim::now;
 use std::time::{Duration, Instant};
@@ -120,8 +121,11 @@ impl Worker<'_> {
             self.shared.parkers[self.local.index].park_for(limit);
         } else if let Some(mut driver) = self.shared.drivers[self.local.index].try_lock() {
             self.park_on(driver.as_mut(), limit, watching && self.watch.clock_in_use);
+        } else {
+            // Another worker is serving this one's events, for a moment, and nobody might wake it for later ones. That
+            // worker may have been interrupted on this very CPU.
+            park::yield_once();
         }
-        // Else another worker is serving this one's events, for a moment, and nobody might wake it for later ones.
         self.metrics.unparks.add(1);
         self.busy_since = now();
         self.shared.observers.unpark(self.local.index, start, self.busy_since);
@@ -143,7 +147,7 @@ impl Worker<'_> {
             self.turning(driver, |driver| self.trouble.turn(true, || driver.turn_with(limit, clock)));
         });
         if keeps_time {
-            self.shared.idle.leave_clock();
+            self.shared.idle.leave_clock(self.local.index);
         }
     }
 
@@ -199,6 +203,8 @@ impl Worker<'_> {
             {
                 self.metrics.steals.add(1);
                 self.local.queue.push(task);
+                // Nobody was told of it: before the next poll this worker looks whether it has to wake somebody.
+                self.owes_look = true;
                 found = true;
             }
             // A sleeping worker is in a turn, and its driver taken.
