@@ -28,6 +28,11 @@
 //!   events hold the end of the stream (`SAYS_CLOSED`). Elsewhere than on TCP a read may stop short at other marks
 //!   (descriptors sent along on a Unix stream, records), so there only `EAGAIN` counts.
 //!
+//! A descriptor that moves (`queues.rs`) may have events of two queues on their way, served in any order and at once. For F
+//! take the latest fetch of those served before the noting. Whatever happened after F is in an event that is fetched after F, by the
+//! queue where the descriptor was or by the one it entered since; it is served after the noting, hence moves the tick or sets the bit again.
+//! One that was fetched before F and is served late says nothing new, and costs an `EAGAIN`.
+//!
 //! **No wake-up is lost.** A task stores its waker under the waiters' lock and then reads the word once more before it
 //! sleeps; the turn sets the word before it takes that lock. One of the two sees the other.
 //!
