@@ -223,6 +223,11 @@ impl Handle {
         self.shared.queues.enter(queue);
     }
 
+    /// Ends what `enter` began.
+    pub(crate) fn leave(&self) {
+        self.shared.queues.leave();
+    }
+
     /// Wakes every waiting task; from now on all sources and timers report an error. Idempotent.
     pub(crate) fn shutdown(&self) {
         self.shared.shutdown();

@@ -115,10 +115,16 @@ impl Queues {
         HERE.with(|here| here.set((self.address(), queue)));
     }
 
+    /// This thread is no worker any more.
+    pub(super) fn leave(&self) {
+        let _ = HERE.try_with(|here| here.set((0, 0)));
+    }
+
     /// This thread's queue, if it is a worker of this driver.
     fn here(&self) -> Option<usize> {
         let (queues, queue) = HERE.try_with(Cell::get).ok()?;
-        (queues == self.address()).then_some(queue)
+        // What had this address before may have had more queues.
+        (queues == self.address() && queue < self.list.len()).then_some(queue)
     }
 
     /// For a new registration of this thread.

@@ -102,6 +102,8 @@ impl Seat {
             busy_since: now(),
         }
         .run();
+        // A deputy's thread goes on as one of the blocking pool.
+        shared.driver_handle.leave();
         drop(local.stray.take());
     }
 
