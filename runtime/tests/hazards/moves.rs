@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crossover_runtime::net::{TcpListener, TcpStream, UnixStream};
-use crossover_runtime::runtime::Runtime;
+use crossover_runtime::runtime::{Handle, Runtime};
 use crossover_runtime::spawn;
-use crossover_runtime::task::yield_now;
+use crossover_runtime::task::{block_in_place, yield_now};
 use crossover_runtime::time::{sleep, timeout};
 use futures::future::{join, join_all};
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -66,6 +66,20 @@ async fn unrest(over: Arc<AtomicBool>) {
         join_all(tasks).await;
         if round.is_multiple_of(64) {
             spawn(async { std::thread::sleep(Duration::from_millis(2)) }).await.expect("a long poll");
+            // Another thread takes the seat and the queue over; this one may wait for sockets meanwhile.
+            let away = spawn(async {
+                block_in_place(|| {
+                    Handle::current().block_on(async {
+                        let (mut a, mut b) = tcp_pair().await;
+                        a.write_all(b"x").await.expect("write");
+                        b.read_exact(&mut [0]).await.expect("read");
+                    });
+                });
+                let (mut a, mut b) = tcp_pair().await;
+                a.write_all(b"x").await.expect("write");
+                b.read_exact(&mut [0]).await.expect("read");
+            });
+            away.await.expect("one that is away from its seat");
         }
         if round.is_multiple_of(8) {
             sleep(Duration::from_micros(300)).await;

@@ -73,6 +73,8 @@ pub(crate) fn hand_over() -> Option<Away> {
     }
     let seat = Seat { shared: Arc::clone(&shared), index: local.index, queue: local.queue.take(), jobs };
     local.seated.set(false);
+    // What waits on this thread from now on says nothing of where its descriptors belong.
+    shared.driver_handle.leave();
     // Not the last, for the seat counts, too. Relaxed: `depart` orders.
     shared.present.fetch_add(1, Ordering::Relaxed);
     shared.observers.hand_over(local.index);
@@ -113,6 +115,7 @@ impl Drop for Away {
         drop(self.guard.take());
         self.local.queue.put_back(queue);
         self.context.come_back(jobs);
+        self.local.shared.driver_handle.enter(self.local.index);
         self.local.seated.set(true);
         // The seat counts still. Relaxed: nothing was done without it.
         self.local.shared.present.fetch_sub(1, Ordering::Relaxed);
