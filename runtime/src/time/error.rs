@@ -1,6 +1,5 @@
 //! What can go wrong with time.
 
-use std::error::Error;
 use std::fmt;
 use std::io;
 
@@ -31,10 +30,49 @@ impl fmt::Display for Elapsed {
     }
 }
 
-impl Error for Elapsed {}
+impl std::error::Error for Elapsed {}
 
 impl From<Elapsed> for io::Error {
     fn from(elapsed: Elapsed) -> io::Error {
         io::Error::new(io::ErrorKind::TimedOut, elapsed)
     }
 }
+
+/// What a timer itself could fail with: nothing, so there is no value of it.
+///
+/// tokio's timers may be out of capacity, given too long a delay, or shut down. Ours have no limit (see the
+/// [module](super)'s docs), and end with their runtime. The name is here for code that comes from tokio.
+///
+/// ```
+/// fn explain(error: crossover_runtime::time::error::Error) -> &'static str {
+///     if error.is_shutdown() { "shut down" } else { "something else" }
+/// }
+/// # let _ = explain;
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Error {}
+
+impl Error {
+    /// Was the timer's runtime shut down?
+    pub fn is_shutdown(&self) -> bool {
+        match *self {}
+    }
+
+    /// Were there too many timers?
+    pub fn is_at_capacity(&self) -> bool {
+        match *self {}
+    }
+
+    /// Was the deadline beyond what the timer can wait for?
+    pub fn is_invalid(&self) -> bool {
+        match *self {}
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {}
+    }
+}
+
+impl std::error::Error for Error {}
