@@ -2,38 +2,37 @@
 //!
 //! One thread serves: read frames, run a job, answer, one after the other. The protocol lives on a duplicate of
 //! the socket at descriptor 10 or above; 0 is /dev/null by then, 1 and 2 belong to the job, which may print.
-//! A second thread only watches the socket for the parent's end.
-//!
-//! No worker outlives its parent, by three independent layers: the parent-death signal (set first, then the parent
-//! is checked, so a death in between is seen), the watchdog's hang-up event, and end-of-file in the loop.
+//! A second thread only watches the socket for the parent's end (`orphan`).
+
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the loop over shared memory that rings it is not switched on yet")
+)]
+mod bell;
+mod limits;
+mod orphan;
+mod panic;
 
 use super::{
     error::CodecStage,
-    frame::{self, Decoder, Header, Hello, Kind, PROTOCOL, PanicReport, Payload},
+    frame::{self, Decoder, Header, Hello, Kind, PROTOCOL, Payload},
     job::Table,
     spawn::{TOKEN_VARIABLE, Token},
 };
 use rustix::{
     buffer::spare_capacity,
-    event::{PollFd, PollFlags},
     io::{Errno, fcntl_dupfd_cloexec},
     net::{RecvFlags, SendFlags, recv, send, sockopt::socket_peercred},
-    process::{
-        Signal, getpgrp, getpid, kill_current_process_group, kill_process, set_parent_process_death_signal,
-    },
 };
 use std::{
     any::Any,
-    backtrace::{Backtrace, BacktraceStatus},
-    cell::RefCell,
     env,
     fs::OpenOptions,
     io::{self, Write},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    panic::{self, AssertUnwindSafe},
+    panic::{AssertUnwindSafe, catch_unwind},
     process,
     sync::Arc,
-    thread,
 };
 
 /// The exit code of a worker whose `main` never called [`worker_entry`]; the parent knows it.
@@ -98,46 +97,23 @@ fn started_as_worker() -> Option<Token> {
     (u32::try_from(creator.pid.as_raw_nonzero().get()) == Ok(token.parent)).then_some(token)
 }
 
-/// Orphan protection, descriptors, watchdog. Returns the control socket.
+/// Orphan protection, limits, descriptors, watchdog. Returns the control socket.
 fn set_up(token: Token) -> io::Result<Arc<OwnedFd>> {
-    set_parent_process_death_signal(Some(Signal::KILL))?;
-    if std::os::unix::process::parent_id() != token.parent {
-        // The parent died before the line above, or this is a copy that some other process started.
-        process::exit(0);
-    }
+    orphan::follow(token.parent)?;
+    limits::no_core_dumps()?;
     let control = Arc::new(fcntl_dupfd_cloexec(io::stdin(), LOWEST_FD)?);
     let null = OpenOptions::new().read(true).open("/dev/null")?;
     nix::unistd::dup2_stdin(null)?;
     // Every exec'd copy is called "exe" otherwise. Cosmetic, so a failure is no reason to stop.
     let _ = rustix::thread::set_name(c"crossover-job");
-    let watched = Arc::clone(&control);
-    thread::Builder::new()
-        .name("crossover-watch".into())
-        .stack_size(128 * 1024)
-        .spawn(move || die_with_the_parent(&watched))?;
+    orphan::watch(&control)?;
+    limits::prefer_as_victim();
     Ok(control)
-}
-
-/// Waits for the parent's end of the socket to close, then kills this worker and what its job started.
-fn die_with_the_parent(control: &OwnedFd) {
-    let mut fds = [PollFd::new(control, PollFlags::empty())];
-    loop {
-        match rustix::event::poll(&mut fds, None) {
-            Ok(_) if fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) => break,
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(_) => break,
-        }
-    }
-    // A job may have moved the process to another group: then that group is not ours to kill.
-    if getpgrp() == getpid() {
-        let _ = kill_current_process_group(Signal::KILL);
-    }
-    let _ = kill_process(getpid(), Signal::KILL);
 }
 
 /// Says hello and serves until the parent says shut or goes away.
 fn serve(control: Arc<OwnedFd>, limit: u32) -> ! {
-    record_panics();
+    panic::install();
     let table = Table::get();
     let hello = Hello { protocol: PROTOCOL, fingerprint: table.fingerprint(), pid: process::id() };
     let header = Header { kind: Kind::Hello, flags: 0, job: 0, id: 0 };
@@ -193,10 +169,10 @@ fn run_job(table: &Table, header: Header, payload: &Payload, limit: u32) -> Vec<
             limit,
         );
     };
-    LAST_PANIC.take();
+    panic::forget();
     let answer = frame::begin(Header { kind: Kind::Done, flags: 0, job, id });
     // A job that panicked is over: no state of ours is shared with it but the payload, which is only read.
-    let result = panic::catch_unwind(AssertUnwindSafe(|| entry.run(payload.bytes(), answer)));
+    let result = catch_unwind(AssertUnwindSafe(|| entry.run(payload.bytes(), answer)));
     match result {
         Ok(Ok(mut answer)) => match frame::seal(&mut answer, limit) {
             Ok(()) => answer,
@@ -208,54 +184,15 @@ fn run_job(table: &Table, header: Header, payload: &Payload, limit: u32) -> Vec<
 }
 
 /// The answer for a panic. Without its backtrace where the limit on frames is too small for that.
-fn panic_frame(job: u16, id: u64, panic: Box<dyn Any + Send>, limit: u32) -> Vec<u8> {
-    let mut report = LAST_PANIC.take().unwrap_or_else(|| PanicReport {
-        message: message_of(&*panic),
-        location: None,
-        backtrace: None,
-    });
-    // The payload's own drop may panic too.
-    let _ = panic::catch_unwind(AssertUnwindSafe(|| drop(panic)));
+fn panic_frame(job: u16, id: u64, payload: Box<dyn Any + Send>, limit: u32) -> Vec<u8> {
+    let mut report = panic::report(payload);
     let header = Header { kind: Kind::Panic, flags: 0, job, id };
     frame::message(header, &report, limit)
         .or_else(|_| {
-            report.backtrace = None;
-            report.message.truncate(report.message.floor_char_boundary(256));
+            panic::shorten(&mut report);
             frame::message(header, &report, limit)
         })
         .unwrap_or_else(|reason| frame::codec(job, id, CodecStage::EncodeResult, &reason, limit))
-}
-
-thread_local! {
-    /// What the hook saw of this thread's last panic.
-    static LAST_PANIC: RefCell<Option<PanicReport>> = const { RefCell::new(None) };
-}
-
-/// Notes where each panic happened, then lets the previous hook print it: the text on stderr is all that is left
-/// of a panic that aborts.
-fn record_panics() {
-    let previous = panic::take_hook();
-    panic::set_hook(Box::new(move |info| {
-        let backtrace = Backtrace::capture();
-        let report = PanicReport {
-            message: message_of(info.payload()),
-            location: info.location().map(ToString::to_string),
-            backtrace: (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string()),
-        };
-        // The slot is gone only while the thread's locals are being destroyed, when no job runs.
-        let _ = LAST_PANIC.try_with(|slot| slot.replace(Some(report)));
-        previous(info);
-    }));
-}
-
-fn message_of(payload: &(dyn Any + Send)) -> String {
-    if let Some(text) = payload.downcast_ref::<&str>() {
-        (*text).to_owned()
-    } else if let Some(text) = payload.downcast_ref::<String>() {
-        text.clone()
-    } else {
-        "the panic's payload is not a string".to_owned()
-    }
 }
 
 /// Writes a whole frame to the (blocking) socket. The parent always reads, so this cannot deadlock.
