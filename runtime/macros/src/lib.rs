@@ -69,12 +69,11 @@ fn register(arguments: &TokenStream, function: &ItemFn) -> syn::Result<TokenStre
             use ::crossover_runtime::process_pool::__private as private;
             #[private::linkme::distributed_slice(private::JOBS)]
             #[linkme(crate = private::linkme)]
-            static JOB: private::Entry = private::Entry::new(
+            static JOB: private::Declared = private::Declared::new(
                 ::core::concat!(::core::module_path!(), "::", ::core::stringify!(#name)),
                 ::core::stringify!((#(#types,)*) #output),
                 (::core::file!(), ::core::line!(), ::core::column!()),
-                || private::type_of(&#name),
-                |input, output| private::run::<_, (#(#types,)*)>(#name, input, output),
+                || private::runner::<_, (#(#types,)*)>(#name),
             );
         };
     })

@@ -1,5 +1,5 @@
 //! What a call can fail with. Every variant names whose fault it was: the pool's state, the values, the
-//! job, the caller's own limits, or the worker's death.
+//! job, the caller's own limits, or the worker's death; and its text says what to do about it.
 
 use nix::sys::signal::Signal;
 use std::{fmt, io, time::Duration};
@@ -33,16 +33,20 @@ pub enum CallError {
     /// The pool did not take the call; the job did not run.
     #[error("the process pool refused the call: {0}")]
     Rejected(Rejection),
-    /// The function carries no `#[job]`, so no worker knows it; nothing ran.
-    #[error("`{function}` is not a job: put `#[crossover_runtime::process_pool::job]` on it")]
+    /// The function carries no `#[job]` and stands in no [`Registry`](super::Registry) of the pool, so no worker knows
+    /// it; nothing ran.
+    #[error(
+        "`{function}` is not a job of this pool: put `#[crossover_runtime::process_pool::job]` on the function, or name \
+         it in the `Registry` that the pool and its workers get"
+    )]
     UnknownJob {
-        /// The function's path.
+        /// The type of what was passed: a function's path, or where a closure stands.
         function: &'static str,
     },
     /// An argument or the result did not encode or decode. The worker lives.
     #[error("job `{job}`: cannot {stage}: {reason}")]
     Codec {
-        /// The job's path.
+        /// The job's name: a `#[job]` function's path, or what the registry calls it.
         job: &'static str,
         /// Which value, on which side.
         stage: CodecStage,
@@ -52,7 +56,7 @@ pub enum CallError {
     /// The job panicked. The worker lives.
     #[error("job `{job}` panicked{}: {message}", At(.location.as_deref()))]
     Panic {
-        /// The job's path.
+        /// The job's name.
         job: &'static str,
         /// The panic's message; a fixed text when the payload is not a string.
         message: String,
@@ -61,26 +65,46 @@ pub enum CallError {
         /// The backtrace in the worker, when `RUST_BACKTRACE` asks for one.
         backtrace: Option<String>,
     },
-    /// The job ran longer than [`Call::timeout`](super::Call::timeout) allows. Its worker was killed.
-    #[error("job `{job}` did not finish within {after:?} and was killed")]
+    /// The caller's patience ran out: in the queue ([`TimedOut::Queued`]: the job never ran) or while it ran
+    /// ([`TimedOut::Running`]: its worker was killed and replaced).
+    #[error("job `{job}` {}", Late(*.phase, *.after))]
     Timeout {
-        /// The job's path.
+        /// The job's name.
         job: &'static str,
-        /// The allowance, from the job's start.
+        /// The allowance that was used up: from the submission for `Queued`, from the job's start for `Running`.
         after: Duration,
+        /// Where the job was when it ended.
+        phase: TimedOut,
+    },
+    /// The worker used more memory than [`Builder::memory_limit`](super::Builder::memory_limit) allows while it ran
+    /// this job. It was killed and replaced; the job is not retried.
+    #[error(
+        "job `{job}` brought its worker to {} of memory, and {} are allowed (`Builder::memory_limit`): it was killed; \
+         give it less to do at a time, or raise the limit",
+        Bytes(*.used), Bytes(*.limit)
+    )]
+    MemoryLimit {
+        /// The job's name.
+        job: &'static str,
+        /// What a worker may use, in bytes.
+        limit: u64,
+        /// What the worker used when it was last looked at, in bytes.
+        used: u64,
     },
     /// The job was running when the pool was dropped, or when the deadline of
     /// [`close`](super::ProcessPool::close) passed. Its worker was killed.
-    #[error("job `{job}` was running when the process pool shut down, and was killed")]
+    #[error(
+        "job `{job}` was running when the process pool shut down, and was killed (`close` with a longer deadline lets it finish)"
+    )]
     Cancelled {
-        /// The job's path.
+        /// The job's name.
         job: &'static str,
     },
     /// The worker died while it ran this job. The pool goes on with a new worker; the job is not retried,
     /// because it may have had effects already.
     #[error("the worker died while it ran job `{job}`: {}{}", Death(*.signal, *.code), Tail(.stderr_tail))]
     WorkerDied {
-        /// The job's path.
+        /// The job's name.
         job: &'static str,
         /// The signal that killed the worker (9 is SIGKILL), if one did.
         signal: Option<i32>,
@@ -120,11 +144,31 @@ pub enum Rejection {
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Full => "its queue is full",
+            Self::Full => "its queue is full (await `call`, or raise `Builder::queue_limit`)",
             Self::Closed => "it is closed",
-            Self::BreakerOpen => "its workers keep dying before they are ready; it tries again after a pause",
+            Self::BreakerOpen => {
+                "its workers keep dying before they are ready; it tries again after a pause (`warm_up` tells the cause)"
+            }
         })
     }
+}
+
+/// Where a job was when its time ran out.
+///
+/// ```no_run
+/// use crossover_runtime::process_pool::{CallError, TimedOut};
+///
+/// fn may_have_had_effects(error: &CallError) -> bool {
+///     !matches!(error, CallError::Timeout { phase: TimedOut::Queued, .. })
+/// }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TimedOut {
+    /// It had not started, and never will.
+    Queued,
+    /// It ran, and was killed with its worker.
+    Running,
 }
 
 /// Which value failed to cross between the processes.
@@ -246,22 +290,47 @@ impl CallError {
         matches!(self, Self::Panic { .. })
     }
 
-    /// The job ran out of time.
+    /// The job ran out of time, queued or running: the variant's `phase` tells.
     ///
     /// ```
-    /// use crossover_runtime::process_pool::CallError;
+    /// use crossover_runtime::process_pool::{CallError, TimedOut};
     ///
     /// let after = std::time::Duration::from_secs(1);
-    /// assert!(CallError::Timeout { job: "app::resize", after }.is_timeout());
+    /// let late = CallError::Timeout { job: "app::resize", after, phase: TimedOut::Queued };
+    /// assert!(late.is_timeout());
     /// ```
     pub fn is_timeout(&self) -> bool {
         matches!(self, Self::Timeout { .. })
     }
 
+    /// The worker used too much memory under the job.
+    ///
+    /// ```
+    /// use crossover_runtime::process_pool::CallError;
+    ///
+    /// let hog = CallError::MemoryLimit { job: "app::resize", limit: 64 << 20, used: 80 << 20 };
+    /// assert!(hog.is_memory_limit());
+    /// ```
+    pub fn is_memory_limit(&self) -> bool {
+        matches!(self, Self::MemoryLimit { .. })
+    }
+
+    /// The function is no job of the pool.
+    ///
+    /// ```
+    /// use crossover_runtime::process_pool::CallError;
+    ///
+    /// let unknown = CallError::UnknownJob { function: "app::resize" };
+    /// assert!(unknown.is_unknown_job());
+    /// ```
+    pub fn is_unknown_job(&self) -> bool {
+        matches!(self, Self::UnknownJob { .. })
+    }
+
     /// The pool was shut down over the running job.
     ///
     /// ```
-    /// use crossover_runtime::process_pool::{CallError};
+    /// use crossover_runtime::process_pool::CallError;
     ///
     /// assert!(CallError::Cancelled { job: "app::resize" }.is_cancelled());
     /// ```
@@ -309,6 +378,42 @@ impl fmt::Display for Death {
             },
             (None, Some(code)) => write!(f, "it exited with code {code}"),
             (None, None) => f.write_str("its exit status is unknown (another part of the program reaped it)"),
+        }
+    }
+}
+
+/// What a timeout means to the job.
+struct Late(TimedOut, Duration);
+
+impl fmt::Display for Late {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let after = self.1;
+        match self.0 {
+            TimedOut::Queued => {
+                write!(
+                    f,
+                    "was not started within {after:?} (`queue_timeout`) and never ran: the workers are busy"
+                )
+            }
+            TimedOut::Running => {
+                write!(
+                    f,
+                    "did not finish within {after:?} of its start (`timeout`) and was killed with its worker"
+                )
+            }
+        }
+    }
+}
+
+/// A number of bytes for people.
+struct Bytes(u64);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Casts that may round: this is for reading.
+        match self.0 {
+            bytes if bytes < 1 << 20 => write!(f, "{bytes} bytes"),
+            bytes => write!(f, "{:.1} MiB", bytes as f64 / f64::from(1 << 20)),
         }
     }
 }
@@ -366,6 +471,27 @@ mod tests {
             jobs_served: 0,
         };
         assert!(unknown.to_string().ends_with("(another part of the program reaped it)"), "{unknown}");
+    }
+
+    #[test]
+    fn limits_are_named_with_what_they_were_and_where_they_are_set() {
+        let late =
+            |phase| CallError::Timeout { job: "j", after: Duration::from_millis(20), phase }.to_string();
+        assert_eq!(
+            late(TimedOut::Running),
+            "job `j` did not finish within 20ms of its start (`timeout`) and was killed with its worker"
+        );
+        assert_eq!(
+            late(TimedOut::Queued),
+            "job `j` was not started within 20ms (`queue_timeout`) and never ran: the workers are busy"
+        );
+        let hog = CallError::MemoryLimit { job: "j", limit: 64 << 20, used: (80 << 20) + (1 << 19) };
+        let text = hog.to_string();
+        assert!(
+            text.starts_with("job `j` brought its worker to 80.5 MiB of memory, and 64.0 MiB are"),
+            "{text}"
+        );
+        assert!(text.contains("Builder::memory_limit"), "{text}");
     }
 
     #[test]

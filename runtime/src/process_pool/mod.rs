@@ -49,7 +49,10 @@ mod dispatch;
 mod error;
 mod frame;
 mod job;
+mod metrics;
+mod options;
 mod pool;
+mod registry;
 mod spawn;
 mod state;
 mod worker;
@@ -57,16 +60,19 @@ mod worker;
 pub use builder::Builder;
 pub use call::{Call, OnDrop};
 pub use crossover_runtime_macros::job;
-pub use error::{CallError, CodecStage, Rejection};
+pub use error::{CallError, CodecStage, Rejection, TimedOut};
 pub use job::JobFn;
-pub use pool::{CloseReport, PoolMetrics, ProcessPool};
+pub use metrics::{CloseReport, PoolMetrics, WorkerMetrics};
+pub use options::{LineCallback, Stdio};
+pub use pool::ProcessPool;
+pub use registry::Registry;
 pub use worker::worker_entry;
 
-use builder::Options;
+use options::Options;
 
 /// What the expansion of `#[job]` names. Not an interface.
 #[doc(hidden)]
 pub mod __private {
-    pub use super::job::{Entry, JOBS, run, type_of};
+    pub use super::job::{Declared, JOBS, runner};
     pub use linkme;
 }

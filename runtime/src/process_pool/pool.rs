@@ -1,12 +1,12 @@
 //! [`ProcessPool`]: the handle. It owns the dispatcher thread through its last clone.
 
 use super::{
-    Builder, Call, CallError,
-    builder::Options,
+    Builder, Call, CallError, CloseReport, PoolMetrics,
     dispatch::{self, Shared},
     error::CodecStage,
     frame::{self, Header, Kind},
     job::{self, JobFn, Table},
+    options::Options,
     spawn::Token,
     state::State,
 };
@@ -58,59 +58,6 @@ struct Owner {
     dispatcher: Option<JoinHandle<()>>,
 }
 
-/// What a shutdown came to.
-///
-/// ```no_run
-/// use crossover_runtime::process_pool::{ProcessPool};
-/// use std::time::Duration;
-///
-/// # async fn example(pool: ProcessPool) -> Result<(), Box<dyn std::error::Error>> {
-/// let report = pool.close(Duration::from_secs(5)).await;
-/// println!("{} jobs finished, {} were cut off", report.finished, report.cancelled);
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct CloseReport {
-    /// Jobs that gave a result between the call of `close` and the end.
-    pub finished: u64,
-    /// Jobs that were cut off: queued ones that never ran, and running ones that were killed.
-    pub cancelled: u64,
-}
-
-/// A look at a pool's counters. They are read together, under the pool's lock.
-///
-/// ```no_run
-/// use crossover_runtime::process_pool::{ProcessPool};
-///
-/// # async fn example(pool: ProcessPool) -> Result<(), Box<dyn std::error::Error>> {
-/// let metrics = pool.metrics();
-/// println!("{} of {} workers busy, {} jobs wait", metrics.running, metrics.workers, metrics.queued);
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PoolMetrics {
-    /// Workers that are ready for jobs or run one.
-    pub workers: usize,
-    /// Jobs at a worker now.
-    pub running: usize,
-    /// Jobs that wait for a worker now.
-    pub queued: usize,
-    /// Jobs ever taken into the queue.
-    pub submitted: u64,
-    /// Jobs that ended with a result.
-    pub completed: u64,
-    /// Jobs that ended with an error.
-    pub failed: u64,
-    /// Worker processes ever started.
-    pub spawned: u64,
-    /// Worker processes that have ended, for whatever reason.
-    pub deaths: u64,
-}
-
 impl ProcessPool {
     /// A pool with the default options: as many workers as the process may use cores, started as calls need
     /// them.
@@ -144,13 +91,14 @@ impl ProcessPool {
     }
 
     pub(super) fn start(options: Options) -> io::Result<Self> {
+        let max_frame_bytes = options.max_frame_bytes;
         let shared = Arc::new(Shared::new(State::new(options))?);
-        let token = Token { parent: process::id(), max_frame_bytes: options.max_frame_bytes };
+        let token = Token { parent: process::id(), max_frame_bytes };
         let theirs = Arc::clone(&shared);
         let dispatcher = thread::Builder::new()
             .name("crossover-procpool".into())
             .spawn(move || dispatch::run(&theirs, token))?;
-        let owner = Owner { shared, max_frame_bytes: options.max_frame_bytes, dispatcher: Some(dispatcher) };
+        let owner = Owner { shared, max_frame_bytes, dispatcher: Some(dispatcher) };
         Ok(Self { owner: Arc::new(owner) })
     }
 

@@ -133,14 +133,15 @@ pub(super) enum Refusal {
 
 impl State {
     pub(super) fn new(options: Options) -> Self {
+        let breaker = Breaker::new(options.startup_timeout);
         Self {
-            options,
             jobs: Slab::new(),
             queue: VecDeque::new(),
             queued: 0,
             slots: (0..options.workers).map(|_| None).collect(),
+            options,
             desired: 0,
-            breaker: Breaker::new(options.startup_timeout),
+            breaker,
             stage: Stage::Open,
             next_id: 1,
             asleep: false,
@@ -425,7 +426,7 @@ impl State {
             workers: self.ready_workers(),
             running: self.slots.iter().flatten().filter(|worker| worker.in_flight.is_some()).count(),
             queued: self.queued,
-            ..self.counters
+            ..self.counters.clone()
         }
     }
 

@@ -6,12 +6,9 @@ use crate::process_pool::frame::Header;
 const WORKERS: usize = 3;
 
 fn state() -> State {
-    State::new(Options {
-        workers: WORKERS,
-        startup_timeout: Duration::from_secs(5),
-        max_frame_bytes: 1 << 20,
-        queue_limit: 8,
-    })
+    State::new(
+        crate::process_pool::Builder::default().workers(WORKERS).queue_limit(8).check().expect("options"),
+    )
 }
 
 fn submit(state: &mut State) -> JobRef {

@@ -2,7 +2,7 @@
 //! must look again.
 
 use super::{
-    super::{CallError, CloseReport, Rejection, frame},
+    super::{CallError, CloseReport, Rejection, TimedOut, frame},
     InFlight, Job, State,
 };
 use rustix::net::SendFlags;
@@ -65,7 +65,11 @@ impl State {
         if let Some(in_flight) = worker.in_flight.take_if(late) {
             worker.condemn(None);
             let Job { name, timeout, .. } = &self.jobs[in_flight.job.key];
-            let timeout = CallError::Timeout { job: name, after: timeout.unwrap_or_default() };
+            let timeout = CallError::Timeout {
+                job: name,
+                after: timeout.unwrap_or_default(),
+                phase: TimedOut::Running,
+            };
             self.finish(in_flight.job, Err(timeout));
         }
     }
