@@ -1,12 +1,16 @@
 //! The jobs that the scenarios call.
 
-use crate::support::wait_at;
+use crate::support::{enter, wait_at};
 use crossover_runtime::process_pool::job;
+use rustix::process::{Resource, Rlimit, Signal, getpid, kill_process, setrlimit};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use serde_bytes::ByteBuf;
 use std::{
     fs::{self, File},
+    io::{self, Read, Write},
+    os::unix::process::CommandExt,
     process::{self, Command},
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
@@ -126,6 +130,94 @@ pub(crate) fn exits(code: i32) {
 pub(crate) fn prints(text: String) {
     print!("{text}");
     eprint!("{text}");
+}
+
+/// Writes so many bytes to stderr, far more than its pipe holds.
+#[job]
+pub(crate) fn floods_stderr(bytes: usize) -> usize {
+    io::stderr().write_all(&vec![b'.'; bytes]).expect("stderr is read by the parent");
+    bytes
+}
+
+/// What a program does that becomes a daemon: the three standard descriptors are free afterwards.
+#[job]
+pub(crate) fn closes_stdio() -> u32 {
+    for fd in 0..3 {
+        // Fails for what an earlier call closed.
+        let _ = nix::unistd::close(fd);
+    }
+    process::id()
+}
+
+/// Reads all of stdin; how much there was.
+#[job]
+pub(crate) fn reads_stdin() -> usize {
+    io::stdin().lock().read_to_end(&mut Vec::new()).expect("stdin is at its end")
+}
+
+/// How a [`logged`] job goes on after its entry.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Then {
+    Return,
+    Abort,
+    /// Waits at a gate.
+    Wait(String),
+    /// Keeps the CPU busy for so many microseconds.
+    Work(u64),
+}
+
+/// Enters its number in a ledger, then goes on as told. One function for all of these, so that nothing but the
+/// arguments tells the pool how long a call takes.
+#[job]
+pub(crate) fn logged(ledger: String, number: u64, then: Then) -> u64 {
+    enter(&ledger, number);
+    match then {
+        Then::Return => {}
+        Then::Abort => process::abort(),
+        Then::Wait(gate) => wait_at(&gate, process::id()),
+        Then::Work(micros) => drop(busy(micros)),
+    }
+    number
+}
+
+/// Allocates, then gets what the kernel sends to the process that it picks when memory is short.
+#[job]
+pub(crate) fn killed_for_memory(bytes: usize) {
+    let mut hog = vec![1_u8; bytes];
+    std::hint::black_box(&mut hog);
+    let _ = kill_process(getpid(), Signal::KILL);
+    // SIGKILL cannot be outrun, but its delivery may take a moment.
+    loop {
+        std::hint::spin_loop();
+    }
+}
+
+/// Asks for more memory than the process may have.
+#[job]
+pub(crate) fn runs_out_of_memory(bytes: usize) -> usize {
+    let limit = Rlimit { current: Some(bytes as u64), maximum: Some(bytes as u64) };
+    setrlimit(Resource::As, limit).expect("a lower limit");
+    vec![1_u8; bytes].len()
+}
+
+/// Whether this is a copy of the test's process, memory and all, instead of a program that was started anew.
+#[job]
+pub(crate) fn is_forked_copy() -> bool {
+    PARENT.load(Ordering::Relaxed)
+}
+
+/// Set by a test in its own process. Relaxed: a forked copy would have it from before the fork.
+pub(crate) static PARENT: AtomicBool = AtomicBool::new(false);
+
+/// Starts a process that holds this worker's stdout and stderr, in a group of its own on request; its id.
+#[job]
+pub(crate) fn has_a_child(own_group: bool) -> u32 {
+    let mut command = Command::new("sleep");
+    command.arg("1000");
+    if own_group {
+        command.process_group(0);
+    }
+    command.spawn().expect("sleep").id()
 }
 
 /// Starts a process that would outlive the worker, names it at the gate, then aborts.

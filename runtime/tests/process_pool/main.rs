@@ -1,17 +1,21 @@
 //! The process pool against the failures that such pools really suffer; `p01` to `p28` are numbered as in the pool's
 //! design. No libtest: the workers are copies of this program, so `main` must be ours.
 //!
-//! Arguments: a part of the names of the tests to run; `--list` lists them. Each test has a watchdog, waits on
-//! events and never on time that passes, and its bounds are wide.
+//! Arguments: a part of the names of the tests to run; `--list` lists them. Each test says what would break it, has a
+//! watchdog, waits on events and never on time that passes, and its bounds are wide. `p13`, `p14` and `p27` need a
+//! `main` of their own: `process_pool_bad_main`.
 
+mod cancels;
 mod deaths;
 mod jobs;
 mod lifecycle;
 mod roles;
+mod runner;
 mod support;
+mod surroundings;
 mod values;
 
-use support::Scenario;
+use runner::Scenario;
 
 /// Names each function as a scenario.
 macro_rules! scenarios {
@@ -28,32 +32,49 @@ const SCENARIOS: &[Scenario] = scenarios![
     values::any_executor_will_do,
     values::a_worker_has_no_descriptors_but_its_own,
     deaths::p01_sigkill_of_a_busy_worker_fails_only_its_job,
+    deaths::p01_the_slot_of_a_killed_worker_is_back_at_once,
+    deaths::p02_a_worker_killed_for_memory_is_an_error_at_once,
+    deaths::p02_a_worker_without_memory_says_so_and_the_pool_goes_on,
     deaths::p03_kills_at_random_instants_hang_nothing,
     deaths::p04_a_job_that_its_dead_worker_never_read_runs_elsewhere,
     deaths::p04_a_job_on_the_way_to_two_workers_that_died_is_not_sent_to_a_third,
+    cancels::p04_cancels_race_completions,
+    cancels::p04_a_kill_hits_the_dropped_job_only,
     values::p05_many_submits_before_the_first_poll_complete,
     values::p06_large_payloads_cross_both_ways_at_once,
     values::p07_values_that_do_not_encode_or_decode_fail_their_call_only,
     values::p07_payloads_beyond_the_frame_limit_fail_their_call_only,
     deaths::p08_a_panic_is_reported_and_the_worker_lives,
+    deaths::p08_a_panic_carries_its_backtrace_when_asked_for,
     deaths::p08_an_abort_is_reported_with_the_tail_of_stderr,
     deaths::p08_an_exit_is_reported_with_its_code,
-    deaths::p09_busy_workers_die_with_their_parent,
-    deaths::p09_idle_workers_die_with_their_parent,
-    deaths::p09_the_watchdog_alone_kills_a_busy_worker,
-    lifecycle::p10_a_worker_survives_the_thread_that_called_first,
+    surroundings::p09_busy_workers_die_with_their_parent,
+    surroundings::p09_idle_workers_die_with_their_parent,
+    surroundings::p09_the_watchdog_alone_kills_a_busy_worker,
+    surroundings::p09_starting_workers_die_with_their_parent,
+    surroundings::p10_a_worker_survives_the_thread_that_called_first,
+    surroundings::p11_workers_start_under_threads_that_allocate,
     lifecycle::p12_every_call_resolves_when_the_pool_is_dropped_early,
-    deaths::p15_an_endless_job_ends_at_its_timeout,
-    lifecycle::p16_a_queued_job_whose_call_is_dropped_never_runs,
-    lifecycle::p16_a_running_job_whose_call_is_dropped_finishes_by_default,
-    lifecycle::p16_a_running_job_whose_call_is_dropped_is_killed_on_request,
-    lifecycle::p19_ctrl_c_reaches_the_parent_only,
-    deaths::p20_a_grandchild_neither_delays_nor_outlives_its_worker,
-    lifecycle::p21_what_a_job_prints_reaches_stdout_and_breaks_nothing,
-    deaths::p22_a_hundred_kills_leave_no_descriptor_and_no_zombie,
+    cancels::p15_an_endless_job_ends_at_its_timeout,
+    cancels::p15_a_stopped_worker_is_killed_at_the_timeout,
+    cancels::p16_a_queued_job_whose_call_is_dropped_never_runs,
+    cancels::p16_a_running_job_whose_call_is_dropped_finishes_by_default,
+    cancels::p16_a_running_job_whose_call_is_dropped_is_killed_on_request,
+    cancels::p16_calls_dropped_while_a_worker_starts_leave_nothing,
+    deaths::p17_an_abort_takes_no_other_job_with_it,
+    cancels::p18_a_long_job_blocks_no_short_ones,
+    surroundings::p19_ctrl_c_reaches_the_parent_only,
+    surroundings::p19_a_shutdown_takes_no_longer_than_its_grace,
+    surroundings::p20_a_grandchild_neither_delays_nor_outlives_its_worker,
+    surroundings::p20_grandchildren_that_hold_the_pipes_delay_no_shutdown,
+    surroundings::p21_what_a_job_prints_reaches_stdout_and_breaks_nothing,
+    surroundings::p21_a_job_may_close_its_standard_streams,
+    surroundings::p21_stdin_is_empty_and_stderr_never_full,
+    deaths::p22_kill_cycles_leave_nothing,
     deaths::p23_a_death_that_others_reaped_is_still_reported,
-    lifecycle::p25_a_replaced_program_file_does_not_matter,
+    surroundings::p25_a_replaced_program_file_does_not_matter,
     lifecycle::p28_a_full_queue_refuses_or_holds_back,
+    lifecycle::p28_submits_without_end_wait_for_room,
     lifecycle::close_finishes_what_was_taken_and_reaps_all,
     lifecycle::close_cuts_off_what_is_not_done_by_its_deadline,
     lifecycle::dropping_the_pool_kills_and_reaps_busy_workers,
@@ -65,5 +86,5 @@ const SCENARIOS: &[Scenario] = scenarios![
 fn main() {
     crossover_runtime::process_pool::worker_entry();
     roles::play_if_asked();
-    std::process::exit(support::run(SCENARIOS));
+    std::process::exit(runner::run(SCENARIOS));
 }

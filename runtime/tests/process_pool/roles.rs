@@ -2,8 +2,11 @@
 
 use crate::{
     jobs,
-    support::{Gate, kill, ok, pool, warm_pool},
+    runner::SOON,
+    support::{Gate, err, kill, ok, pool, warm_pool},
 };
+use crossover_runtime::process_pool::CallError;
+use futures::executor::block_on;
 use nix::sys::signal::{SigHandler, Signal as NixSignal, signal};
 use rustix::process::Signal;
 use std::{
@@ -29,9 +32,13 @@ pub(crate) enum Role {
     Prints,
     IgnoresChildren,
     Respawns,
+    KeepsStarting,
+    Panics,
+    Floods,
+    RunsOutOfMemory,
 }
 
-const ROLES: [(Role, fn()); 7] = [
+const ROLES: [(Role, fn()); 11] = [
     (Role::BusyPool, || busy_pool(false)),
     (Role::IdlePool, idle_pool),
     (Role::BusyPoolWithoutDeathSignal, || busy_pool(true)),
@@ -39,6 +46,10 @@ const ROLES: [(Role, fn()); 7] = [
     (Role::Prints, prints),
     (Role::IgnoresChildren, ignores_children),
     (Role::Respawns, respawns),
+    (Role::KeepsStarting, keeps_starting),
+    (Role::Panics, panics),
+    (Role::Floods, floods),
+    (Role::RunsOutOfMemory, runs_out_of_memory),
 ];
 
 /// Plays the role that the arguments name, and exits; returns when they name none.
@@ -62,13 +73,19 @@ pub(crate) struct Actor {
 
 impl Role {
     pub(crate) fn start(self) -> Actor {
-        self.start_as(&env::current_exe().expect("this program"))
+        self.start_with(&[])
+    }
+
+    /// The same with variables in the environment.
+    pub(crate) fn start_with(self, variables: &[(&str, &str)]) -> Actor {
+        self.start_as(&env::current_exe().expect("this program"), variables)
     }
 
     /// The same from another file, a copy of this program. The process leads a group of its own.
-    pub(crate) fn start_as(self, program: &Path) -> Actor {
+    pub(crate) fn start_as(self, program: &Path, variables: &[(&str, &str)]) -> Actor {
         let mut child = self
             .command(program)
+            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .process_group(0)
@@ -193,7 +210,7 @@ fn ignores_children() {
     let gate = Gate::new();
     let call = pool.call(jobs::gate, (gate.name(),));
     kill(gate.guest().pid, Signal::KILL);
-    let error = crate::support::err(call);
+    let error = err(call);
     tell(&format!("{error}, then {}", ok(pool.call(jobs::add, (1, 2)))).replace('\n', " "));
 }
 
@@ -203,4 +220,36 @@ fn respawns() {
     listen();
     // The worker was killed while idle: this needs a new one, from a program file that is gone.
     tell(&ok(pool.call(jobs::worker_pid, ())).to_string());
+}
+
+/// Starts workers without end.
+fn keeps_starting() {
+    tell("starting");
+    loop {
+        drop(warm_pool(3));
+    }
+}
+
+fn panics() {
+    let pool = pool(1);
+    match err(pool.call(jobs::panics, ("no pixels".into(),))) {
+        CallError::Panic { backtrace: Some(text), .. } => {
+            tell(&format!("backtrace: {}", text.replace('\n', " ")));
+        }
+        _ => tell("no backtrace"),
+    }
+}
+
+fn floods() {
+    const BYTES: usize = 4 << 20;
+    let pool = pool(1);
+    assert_eq!(ok(pool.call(jobs::floods_stderr, (BYTES,))), BYTES);
+    assert_eq!(ok(pool.call(jobs::reads_stdin, ())), 0);
+    block_on(pool.close(SOON));
+}
+
+fn runs_out_of_memory() {
+    let pool = pool(1);
+    let error = err(pool.call(jobs::runs_out_of_memory, (1 << 30,)));
+    tell(&format!("{error}, then {}", ok(pool.call(jobs::add, (1, 2)))).replace('\n', " "));
 }

@@ -1,6 +1,7 @@
-//! The runner, and the instruments of the scenarios: gates that hold a job where the test wants it, processes that
-//! are watched through pidfds, and counts of descriptors and zombies.
+//! The instruments of the scenarios: gates that hold a job where the test wants it, processes that are watched
+//! through pidfds, a ledger of what ran, and the footprint that a pool must not leave.
 
+use crate::runner::SOON;
 use crossover_runtime::process_pool::{Call, CallError, ProcessPool};
 use futures::executor::block_on;
 use rustix::{
@@ -10,82 +11,21 @@ use rustix::{
 };
 use serde::de::DeserializeOwned;
 use std::{
-    env, fs,
+    collections::HashMap,
+    env,
+    fs::{self, File, OpenOptions},
     io::{Read, Write},
     os::{
         fd::OwnedFd,
         linux::net::SocketAddrExt,
         unix::net::{SocketAddr, UnixListener, UnixStream},
     },
-    panic::{self, AssertUnwindSafe},
+    path::PathBuf,
     process,
-    sync::{
-        atomic::{AtomicU32, Ordering},
-        mpsc,
-    },
+    sync::atomic::{AtomicU32, Ordering},
     thread,
     time::{Duration, Instant},
 };
-
-/// One test.
-pub(crate) struct Scenario {
-    pub(crate) name: &'static str,
-    pub(crate) run: fn(),
-}
-
-/// A hang is a failure after this long. Wide: the machine may be busy with anything.
-const WATCHDOG: Duration = Duration::from_secs(120);
-
-/// How long something that must happen may take.
-pub(crate) const SOON: Duration = Duration::from_secs(30);
-
-/// Runs the scenarios that the arguments ask for; the exit code.
-pub(crate) fn run(scenarios: &[Scenario]) -> i32 {
-    let arguments: Vec<String> = env::args().skip(1).collect();
-    let filters: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
-    let chosen: Vec<&Scenario> = scenarios
-        .iter()
-        .filter(|scenario| {
-            filters.is_empty() || filters.iter().any(|filter| scenario.name.contains(filter.as_str()))
-        })
-        .collect();
-    if arguments.iter().any(|argument| argument == "--list") {
-        for scenario in chosen {
-            println!("{}: test", scenario.name);
-        }
-        return 0;
-    }
-    println!("\nrunning {} tests", chosen.len());
-    let failed = chosen.iter().filter(|scenario| !passes(scenario)).count();
-    let verdict = if failed == 0 { "ok" } else { "FAILED" };
-    println!(
-        "\ntest result: {verdict}. {} passed; {failed} failed; 0 ignored; 0 measured; {} filtered out\n",
-        chosen.len() - failed,
-        scenarios.len() - chosen.len(),
-    );
-    i32::from(failed > 0)
-}
-
-fn passes(scenario: &Scenario) -> bool {
-    let (sender, receiver) = mpsc::channel();
-    let run = scenario.run;
-    let worker = thread::Builder::new().name(scenario.name.to_owned()).spawn(move || {
-        let result = panic::catch_unwind(AssertUnwindSafe(run));
-        let _ = sender.send(result.is_ok());
-    });
-    worker.expect("a thread for the scenario");
-    let verdict = receiver.recv_timeout(WATCHDOG);
-    match verdict {
-        Ok(true) => println!("test {} ... ok", scenario.name),
-        Ok(false) => println!("test {} ... FAILED", scenario.name),
-        Err(_) => {
-            // The thread cannot be stopped; the workers die with this process.
-            println!("test {} ... FAILED (hangs for {WATCHDOG:?})", scenario.name);
-            process::exit(1);
-        }
-    }
-    verdict == Ok(true)
-}
 
 /// A pool of so many workers.
 pub(crate) fn pool(workers: usize) -> ProcessPool {
@@ -135,9 +75,7 @@ pub(crate) struct Guest {
 
 impl Gate {
     pub(crate) fn new() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        // Relaxed: only the numbers must differ.
-        let name = format!("crossover-gate-{}-{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let name = format!("crossover-gate-{}-{}", process::id(), unique());
         let address = SocketAddr::from_abstract_name(&name).expect("an abstract name");
         Self { name, listener: UnixListener::bind_addr(&address).expect("a listener") }
     }
@@ -162,7 +100,7 @@ impl Guest {
         self.stream.write_all(&[1]).expect("the guest is there");
     }
 
-    /// Waits until the job's process is gone, however it went.
+    /// Waits until the job's process is gone, however it went (or closed everything that it had open).
     pub(crate) fn wait_gone(mut self) {
         // An end-of-file or a reset: both mean gone.
         let _ = self.stream.read(&mut [0; 1]);
@@ -197,7 +135,12 @@ impl Drop for Watched {
 
 impl Watched {
     pub(crate) fn new(process: u32) -> Self {
-        Self(pidfd_open(pid(process), PidfdFlags::empty()).expect("the process lives"))
+        Self::find(process).expect("the process lives")
+    }
+
+    /// `None` when it is gone already.
+    pub(crate) fn find(process: u32) -> Option<Self> {
+        pidfd_open(pid(process), PidfdFlags::empty()).ok().map(Self)
     }
 
     /// Whether it ends within the limit.
@@ -222,16 +165,128 @@ pub(crate) fn open_fds() -> usize {
     fs::read_dir("/proc/self/fd").expect("/proc").count()
 }
 
+/// What a pool must give back: counts of this process that must be the same before and after.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Footprint {
+    descriptors: usize,
+    memfds: usize,
+    /// Shared memory that is mapped.
+    mappings: usize,
+    threads: usize,
+    children: usize,
+}
+
+impl Footprint {
+    pub(crate) fn take() -> Self {
+        let links = fs::read_dir("/proc/self/fd").expect("/proc").flatten();
+        let targets: Vec<PathBuf> = links.filter_map(|link| fs::read_link(link.path()).ok()).collect();
+        let of_memory = |text: &str| text.contains("/memfd:");
+        let maps = fs::read_to_string("/proc/self/maps").expect("/proc");
+        let me = process::id().to_string();
+        Self {
+            descriptors: open_fds(),
+            memfds: targets.iter().filter(|target| target.to_str().is_some_and(of_memory)).count(),
+            mappings: maps.lines().filter(|line| of_memory(line)).count(),
+            threads: fs::read_dir("/proc/self/task").expect("/proc").count(),
+            children: stats().filter(|(_, _, parent)| *parent == me).count(),
+        }
+    }
+
+    /// Expects the same footprint again. A thread that was joined may be listed for a moment longer, so this waits
+    /// for it; what leaked stays.
+    pub(crate) fn expect_again(&self) {
+        let until = Instant::now() + SOON;
+        while Self::take() != *self && Instant::now() < until {
+            thread::yield_now();
+        }
+        assert_eq!(Self::take(), *self);
+    }
+}
+
+/// Of every process: its id, its state, its parent.
+fn stats() -> impl Iterator<Item = (u32, String, String)> {
+    let processes = fs::read_dir("/proc").expect("/proc").flatten();
+    processes.filter_map(|entry| {
+        let id = entry.file_name().to_str()?.parse().ok()?;
+        let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+        // After the name, which is in parentheses and may hold anything: state, parent.
+        let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+        Some((id, fields.next()?.to_owned(), fields.next()?.to_owned()))
+    })
+}
+
 /// The children of this process that nobody has reaped.
 pub(crate) fn zombies() -> usize {
     let me = process::id().to_string();
-    let processes = fs::read_dir("/proc").expect("/proc").flatten();
-    processes
-        .filter_map(|entry| fs::read_to_string(entry.path().join("stat")).ok())
-        .filter(|stat| {
-            // After the name, which is in parentheses and may hold anything: state, parent.
-            let mut fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
-            fields.next() == Some("Z") && fields.next() == Some(&me)
+    stats().filter(|(_, state, parent)| state == "Z" && *parent == me).count()
+}
+
+/// The living processes with this variable in their environment.
+pub(crate) fn processes_with(variable: &str) -> Vec<u32> {
+    stats()
+        .filter(|(id, state, _)| {
+            let environment = fs::read(format!("/proc/{id}/environ")).unwrap_or_default();
+            state != "Z" && environment.split(|byte| *byte == 0).any(|entry| entry == variable.as_bytes())
         })
-        .count()
+        .map(|(id, ..)| id)
+        .collect()
+}
+
+/// A path that no other test uses.
+pub(crate) fn scratch(name: &str) -> PathBuf {
+    env::temp_dir().join(format!("crossover-{name}-{}-{}", process::id(), unique()))
+}
+
+fn unique() -> u32 {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    // Relaxed: only the numbers must differ.
+    COUNT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// A file to which jobs append their number when they start: what really ran, and how often.
+pub(crate) struct Ledger(PathBuf);
+
+impl Ledger {
+    pub(crate) fn new() -> Self {
+        let path = scratch("ledger");
+        File::create(&path).expect("the ledger");
+        Self(path)
+    }
+
+    /// What a job needs to find the ledger.
+    pub(crate) fn name(&self) -> String {
+        self.0.to_str().expect("a path in UTF-8").to_owned()
+    }
+
+    /// How often each job started.
+    pub(crate) fn starts(&self) -> HashMap<u64, u32> {
+        let mut starts = HashMap::new();
+        for entry in fs::read(&self.0).expect("the ledger").chunks(8) {
+            let job = u64::from_le_bytes(entry.try_into().expect("entries of eight bytes"));
+            *starts.entry(job).or_default() += 1;
+        }
+        starts
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// The job's side of a ledger. An append of eight bytes is atomic.
+pub(crate) fn enter(ledger: &str, job: u64) {
+    let mut file = OpenOptions::new().append(true).open(ledger).expect("the ledger");
+    file.write_all(&job.to_le_bytes()).expect("an entry");
+}
+
+/// A linear congruential generator: the instants of kills and drops need no more.
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
 }
