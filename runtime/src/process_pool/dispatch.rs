@@ -349,7 +349,7 @@ impl Dispatcher<'_> {
                     Err(format!("it answered call {}, which it does not have", header.id))
                 }
             }
-            Kind::Job | Kind::Shut => Err(format!("it sent a {:?} frame", header.kind)),
+            other => Err(format!("it sent a {other:?} frame")),
         }
     }
 

@@ -45,6 +45,8 @@
 mod breaker;
 mod builder;
 mod call;
+#[allow(dead_code, unused_imports, reason = "the pool moves over to it next")]
+pub(crate) mod channel;
 mod dispatch;
 mod error;
 mod frame;
