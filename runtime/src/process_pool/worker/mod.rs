@@ -17,6 +17,7 @@ use super::{
     error::CodecStage,
     frame::{self, Decoder, Header, Hello, Kind, PROTOCOL, Payload},
     job::Table,
+    registry::Registry,
     spawn::{TOKEN_VARIABLE, Token},
 };
 use rustix::{
@@ -64,12 +65,19 @@ const LOWEST_FD: i32 = 10;
 /// }
 /// ```
 pub fn worker_entry() {
+    enter(None);
+}
+
+/// The body of [`worker_entry`]. `registry`: the program's jobs besides its `#[job]` functions.
+///
+/// Also for tests: the test that a harness runs in a worker calls it.
+pub(super) fn enter(registry: Option<&Registry>) {
     if let Some(token) = started_as_worker() {
         let control = set_up(token).unwrap_or_else(|error| {
             eprintln!("crossover worker {}: cannot set itself up: {error}", process::id());
             process::exit(EXIT_SETUP)
         });
-        serve(control, token.max_frame_bytes)
+        serve(control, registry, token.max_frame_bytes)
     }
 }
 
@@ -112,15 +120,18 @@ fn set_up(token: Token) -> io::Result<Arc<OwnedFd>> {
 }
 
 /// Says hello and serves until the parent says shut or goes away.
-fn serve(control: Arc<OwnedFd>, limit: u32) -> ! {
+fn serve(control: Arc<OwnedFd>, registry: Option<&Registry>, limit: u32) -> ! {
     panic::install();
-    let table = Table::get();
+    let table = Table::with(registry).unwrap_or_else(|reason| {
+        eprintln!("crossover worker {}: {reason}", process::id());
+        process::exit(EXIT_SETUP)
+    });
     let hello = Hello { protocol: PROTOCOL, fingerprint: table.fingerprint(), pid: process::id() };
     let header = Header { kind: Kind::Hello, flags: 0, job: 0, id: 0 };
     let served = frame::message(header, &hello, limit)
         .map_err(io::Error::other)
         .and_then(|frame| send_all(control.as_fd(), &frame))
-        .and_then(|()| serve_jobs(control.as_fd(), table, limit));
+        .and_then(|()| serve_jobs(control.as_fd(), &table, limit));
     match served {
         Ok(()) => process::exit(0),
         Err(error) => {
