@@ -55,6 +55,7 @@ mod metrics;
 mod options;
 mod pool;
 mod registry;
+#[allow(dead_code, reason = "the pool moves over to lanes next")]
 mod spawn;
 mod state;
 mod worker;

@@ -7,27 +7,47 @@
 //! The worker's end of the socket pair goes in as its stdin, the one descriptor that every spawn can pass;
 //! all others are close-on-exec. Its process group is its own, so Ctrl-C reaches the parent only.
 //!
+//! Before it exists, everything it will read lies ready: its lane's descriptors in the socket, what it may do in the
+//! lane (the [`Setup`] frame). So a worker never waits while it sets itself up.
+//!
+//! In a test program the harness owns `main`. There the worker is started as the run of one test, which
+//! [`worker_entry`](super::worker_entry) never returns from; the lines that the harness prints before it are lost in
+//! /dev/null, and the real stdout goes over the socket.
+//!
 //! Every spawn must come from one thread that outlives the workers: the parent-death signal that a worker
 //! asks for follows the *thread* that spawned it.
 
+use super::{
+    channel::{
+        self, ParentEnd,
+        pass::{Wait, send_descriptors},
+    },
+    frame::{Header, Kind, PROTOCOL},
+    options::{Options, Stdio},
+};
 use rustix::{
     event::{PollFd, PollFlags},
     fs::{OFlags, fcntl_getfl, fcntl_setfl},
     io::Errno,
     net::{AddressFamily, SocketFlags, SocketType, socketpair},
+    pipe::{PipeFlags, pipe_with},
     process::{
         Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, pidfd_send_signal,
         waitid,
     },
 };
+use serde::{Deserialize, Serialize};
 use std::{
-    fmt, io,
+    fmt,
+    fs::OpenOptions,
+    io,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::process::CommandExt,
     },
-    process::{Command, Stdio},
+    process::{self, Command},
     str::FromStr,
+    sync::Arc,
 };
 
 /// The environment variable that carries the [`Token`].
@@ -67,8 +87,10 @@ pub(super) struct Process {
     pid: Pid,
     /// Becomes readable when the process has ended.
     pidfd: OwnedFd,
-    /// Non-blocking. Frames in both directions.
-    socket: OwnedFd,
+    /// Non-blocking. Descriptors in both directions, and the hang-up.
+    socket: Arc<OwnedFd>,
+    /// Non-blocking. What the worker writes to its stdout, if that is piped.
+    stdout: Option<OwnedFd>,
     /// Non-blocking. What the worker writes to its stderr.
     stderr: OwnedFd,
 }
@@ -80,27 +102,154 @@ pub(super) struct Exit {
     pub(super) code: Option<i32>,
 }
 
+/// The tag of the message that passes the real stdout to a worker.
+pub(super) const STDOUT_TAG: &[u8] = b"stdout";
+
+/// Where the jobs' stdout goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Output {
+    /// To the parent's stdout.
+    Inherit,
+    /// Nowhere.
+    Null,
+    /// Into a pipe: [`Process::stdout`].
+    Piped,
+}
+
+/// What all workers of a pool have in common.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    /// Of the pool's table: the worker must have the same.
+    pub(super) fingerprint: u64,
+    /// The longest payload, in bytes, that either side accepts.
+    pub(super) max_frame_bytes: u32,
+    /// How many bytes of memory a worker should have at most.
+    pub(super) memory_limit: Option<u64>,
+    pub(super) stdout: Output,
+    /// An `Init` frame will follow the `Setup` frame.
+    pub(super) init: bool,
+    /// What the worker's command line says to the harness of a test program; empty in any other.
+    pub(super) harness: Vec<String>,
+}
+
+impl Settings {
+    pub(super) fn of(options: &Options) -> Self {
+        Self {
+            fingerprint: options.table.fingerprint(),
+            max_frame_bytes: options.max_frame_bytes,
+            memory_limit: options.memory_limit,
+            stdout: match options.stdout {
+                Stdio::Inherit => Output::Inherit,
+                Stdio::Null => Output::Null,
+                Stdio::Lines(_) => Output::Piped,
+            },
+            init: options.initializer.is_some(),
+            harness: Vec::new(),
+        }
+    }
+}
+
+/// The first frame of a lane, from the parent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Setup {
+    /// [`PROTOCOL`]. The first field in every version.
+    pub(super) protocol: u32,
+    pub(super) fingerprint: u64,
+    pub(super) max_frame_bytes: u32,
+    pub(super) memory_limit: Option<u64>,
+    /// Somebody may read what the jobs print.
+    pub(super) flush_stdout: bool,
+    /// The real stdout is in the socket, after the lane's descriptors.
+    pub(super) pass_stdout: bool,
+    pub(super) init: bool,
+}
+
+impl Setup {
+    fn new(settings: &Settings) -> Self {
+        Self {
+            protocol: PROTOCOL,
+            fingerprint: settings.fingerprint,
+            max_frame_bytes: settings.max_frame_bytes,
+            memory_limit: settings.memory_limit,
+            flush_stdout: settings.stdout != Output::Null,
+            pass_stdout: !settings.harness.is_empty() && settings.stdout != Output::Null,
+            init: settings.init,
+        }
+    }
+
+    /// The frame's payload.
+    fn to_bytes(&self) -> io::Result<Vec<u8>> {
+        postcard::to_extend(self, Vec::new()).map_err(io::Error::other)
+    }
+
+    /// What the parent says, if it is of this version.
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        postcard::from_bytes(bytes).ok().filter(|setup: &Self| setup.protocol == PROTOCOL)
+    }
+}
+
+/// Starts a worker with a lane. It has not said hello yet.
+///
+/// # Errors
+/// The lane, the spawn or the pidfd fails; no process is left behind.
+pub(super) fn launch(settings: &Settings) -> io::Result<(Process, ParentEnd)> {
+    let setup = Setup::new(settings);
+    let (mut lane, handed) = channel::create()?;
+    let header = Header { kind: Kind::Setup, flags: 0, job: 0, id: 0 };
+    lane.push(header, &[&setup.to_bytes()?]).map_err(io::Error::other)?;
+
+    let (socket, theirs) =
+        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    handed.send(socket.as_fd())?;
+    let (stdout, printed) = match settings.stdout {
+        Output::Inherit => (io::stdout().as_fd().try_clone_to_owned()?, None),
+        Output::Null => (OpenOptions::new().write(true).open("/dev/null")?.into(), None),
+        Output::Piped => {
+            let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
+            set_nonblocking(read.as_fd())?;
+            (write, Some(read))
+        }
+    };
+    let token = Token { parent: process::id(), max_frame_bytes: settings.max_frame_bytes };
+    let mut command = worker_command(token);
+    command.args(&settings.harness);
+    if setup.pass_stdout {
+        send_descriptors(socket.as_fd(), STDOUT_TAG, &[stdout.as_fd()], Wait::Yes)?;
+        command.stdout(process::Stdio::null());
+    } else {
+        command.stdout(stdout);
+    }
+    Ok((start(command, socket, theirs, printed)?, lane))
+}
+
+fn worker_command(token: Token) -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("crossover-worker").env(TOKEN_VARIABLE, token.to_string());
+    command
+}
+
 /// Starts a worker. It has not said hello yet.
 ///
 /// # Errors
 /// The socket pair, the spawn or the pidfd fails; no process is left behind.
 pub(super) fn spawn(token: Token) -> io::Result<Process> {
-    let mut command = Command::new("/proc/self/exe");
-    command.arg0("crossover-worker").env(TOKEN_VARIABLE, token.to_string());
-    start(command)
+    let (socket, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    start(worker_command(token), socket, theirs, None)
 }
 
-/// Starts `command` with one end of a socket pair as its stdin.
-fn start(mut command: Command) -> io::Result<Process> {
-    let (socket, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+/// Starts `command` with `theirs`, the other end of `socket`, as its stdin. `stdout` is what can be read of its stdout.
+fn start(
+    mut command: Command,
+    socket: OwnedFd,
+    theirs: OwnedFd,
+    stdout: Option<OwnedFd>,
+) -> io::Result<Process> {
     set_nonblocking(socket.as_fd())?;
     let mut child =
-        command.stdin(Stdio::from(theirs)).stderr(Stdio::piped()).process_group(0).spawn().map_err(
-            |error| {
-                let program = command.get_program().display();
-                io::Error::new(error.kind(), format!("exec of {program}: {error}"))
-            },
-        )?;
+        command.stdin(theirs).stderr(process::Stdio::piped()).process_group(0).spawn().map_err(|error| {
+            let program = command.get_program().display();
+            io::Error::new(error.kind(), format!("exec of {program}: {error}"))
+        })?;
     let pid = Pid::from_child(&child);
     let pidfd = match watch(pid) {
         Ok(pidfd) => pidfd,
@@ -116,7 +265,7 @@ fn start(mut command: Command) -> io::Result<Process> {
     };
     let stderr = child.stderr.take().map(OwnedFd::from).ok_or(io::ErrorKind::BrokenPipe.into());
     match stderr.and_then(|stderr| set_nonblocking(stderr.as_fd()).map(|()| stderr)) {
-        Ok(stderr) => Ok(Process { pid, pidfd, socket, stderr }),
+        Ok(stderr) => Ok(Process { pid, pidfd, socket: Arc::new(socket), stdout, stderr }),
         Err(error) => {
             // ESRCH, ECHILD: it has ended, or was reaped, already.
             let _ = pidfd_send_signal(&pidfd, Signal::KILL);
@@ -159,6 +308,15 @@ impl Process {
 
     pub(super) fn socket(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+
+    /// The control socket, to be shared with what passes descriptors over it.
+    pub(super) fn control(&self) -> &Arc<OwnedFd> {
+        &self.socket
+    }
+
+    pub(super) fn stdout(&self) -> Option<BorrowedFd<'_>> {
+        self.stdout.as_ref().map(AsFd::as_fd)
     }
 
     pub(super) fn stderr(&self) -> BorrowedFd<'_> {
@@ -208,7 +366,10 @@ fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
 impl Process {
     /// A process that has ended, not yet reaped, and never read its socket: what is sent to it fails.
     pub(super) fn ended() -> Self {
-        let process = start(Command::new("true")).expect("`true` starts");
+        let (socket, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+                .expect("a socket");
+        let process = start(Command::new("true"), socket, theirs, None).expect("`true` starts");
         rustix::event::poll(&mut [PollFd::new(&process.pidfd, PollFlags::IN)], None).expect("its end");
         process
     }
@@ -231,6 +392,41 @@ mod tests {
         let pid = Pid::from_child(&child);
         child.wait().expect("its end");
         assert!(watch(pid).unwrap_err().to_string().contains("somebody else"));
+    }
+
+    fn settings() -> Settings {
+        Settings {
+            fingerprint: 0x1234_5678_9abc_def0,
+            max_frame_bytes: 4096,
+            memory_limit: Some(1 << 30),
+            stdout: Output::Inherit,
+            init: true,
+            harness: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_setup_survives_its_frame_and_another_version_s_is_refused() {
+        let setup = Setup::new(&settings());
+        assert_eq!(Setup::from_bytes(&setup.to_bytes().unwrap()), Some(setup.clone()));
+        assert_eq!(Setup::from_bytes(&[]), None);
+        let other = Setup { protocol: PROTOCOL + 1, ..setup };
+        assert_eq!(Setup::from_bytes(&other.to_bytes().unwrap()), None);
+    }
+
+    #[test]
+    fn the_real_stdout_is_passed_where_a_harness_prints_and_nowhere_else() {
+        let passed = |stdout, harness: &[&str]| {
+            let harness = harness.iter().map(ToString::to_string).collect();
+            let setup = Setup::new(&Settings { stdout, harness, ..settings() });
+            assert_eq!(setup.flush_stdout, stdout != Output::Null);
+            setup.pass_stdout
+        };
+        for stdout in [Output::Inherit, Output::Piped] {
+            assert!(passed(stdout, &["test", "--exact"]));
+            assert!(!passed(stdout, &[]));
+        }
+        assert!(!passed(Output::Null, &["test"]));
     }
 
     #[test]
