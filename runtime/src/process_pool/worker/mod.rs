@@ -13,6 +13,9 @@ mod limits;
 mod orphan;
 mod panic;
 
+#[allow(unused_imports, reason = "for chunks and for jobs that run in this process, which come next")]
+pub(super) use panic::report as take_panic;
+
 use super::{
     error::CodecStage,
     frame::{self, Decoder, Header, Hello, Kind, PROTOCOL, Payload},

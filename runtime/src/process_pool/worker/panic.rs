@@ -43,7 +43,7 @@ pub(super) fn forget() {
 }
 
 /// The report on a panic that was caught on this thread, and the end of its payload.
-pub(super) fn report(payload: Box<dyn Any + Send>) -> PanicReport {
+pub(in super::super) fn report(payload: Box<dyn Any + Send>) -> PanicReport {
     let report = LAST.take().unwrap_or_else(|| PanicReport {
         message: message_of(&*payload),
         location: None,
