@@ -279,7 +279,8 @@ impl Builder {
         self
     }
 
-    /// More jobs than those with `#[job]`. The workers must get the same registry. See [`Registry`] for an example.
+    /// More jobs than those with `#[job]`. The workers must get the same registry, through
+    /// [`worker_entry_with`](super::worker_entry_with). See [`Registry`] for an example.
     ///
     /// ```no_run
     /// use crossover_runtime::process_pool::{ProcessPool, Registry};

@@ -184,7 +184,7 @@ pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
 )]
 pub trait JobFn<Args>: Copy + Send + Sync + 'static {
     /// What the function returns.
-    type Output: Serialize + DeserializeOwned + 'static;
+    type Output: Serialize + DeserializeOwned;
 
     /// Calls the function with the tuple's fields as its arguments.
     fn invoke(&self, arguments: Args) -> Self::Output;
@@ -196,8 +196,8 @@ macro_rules! job_fn {
         impl<Function, Output, $($name),*> JobFn<($($name,)*)> for Function
         where
             Function: Fn($($name),*) -> Output + Copy + Send + Sync + 'static,
-            Output: Serialize + DeserializeOwned + 'static,
-            $($name: Serialize + DeserializeOwned + 'static,)*
+            Output: Serialize + DeserializeOwned,
+            $($name: Serialize + DeserializeOwned,)*
         {
             type Output = Output;
 

@@ -51,6 +51,7 @@ mod dispatch;
 mod error;
 mod frame;
 mod job;
+mod libtest;
 mod metrics;
 mod options;
 mod pool;
@@ -68,7 +69,7 @@ pub use job::JobFn;
 pub use metrics::{CloseReport, PoolMetrics, WorkerMetrics};
 pub use options::{LineCallback, Stdio};
 pub use pool::ProcessPool;
-pub use registry::Registry;
+pub use registry::{Registry, worker_entry_with};
 pub use worker::worker_entry;
 
 use options::Options;
@@ -76,6 +77,9 @@ use options::Options;
 /// What the expansion of `#[job]` names. Not an interface.
 #[doc(hidden)]
 pub mod __private {
-    pub use super::job::{Declared, JOBS, runner};
+    pub use super::{
+        job::{Declared, JOBS, runner},
+        libtest::TESTS,
+    };
     pub use linkme;
 }

@@ -2,10 +2,13 @@
 //!
 //! `#[job]` collects functions through a section of the executable (linkme). Where that is not to be had, or where a
 //! non-capturing closure is to be a job, a registry lists them: the same list goes to the pool (through
-//! [`Builder::registry`](super::Builder::registry)) and to the workers (at the first line of `main`). Both kinds
+//! [`Builder::registry`](super::Builder::registry)) and to the workers (through [`worker_entry_with`]). Both kinds
 //! live in one [`Table`](super::job::Table).
 
-use super::job::{Entry, JobFn};
+use super::{
+    job::{Entry, JobFn},
+    worker,
+};
 use serde::de::DeserializeOwned;
 
 /// A list of jobs by name, for programs that do not use `#[job]`, or not only.
@@ -14,7 +17,7 @@ use serde::de::DeserializeOwned;
 /// its type. Such a closure is named once and used by that name; two closures with the same text are two types.
 ///
 /// ```no_run
-/// use crossover_runtime::process_pool::{ProcessPool, Registry};
+/// use crossover_runtime::process_pool::{ProcessPool, Registry, worker_entry_with};
 ///
 /// fn area(width: u32, height: u32) -> u64 {
 ///     u64::from(width) * u64::from(height)
@@ -23,7 +26,8 @@ use serde::de::DeserializeOwned;
 /// fn main() -> Result<(), Box<dyn std::error::Error>> {
 ///     let double = |x: u64| 2 * x;
 ///     let registry = Registry::new().job("area", area).job("double", double);
-/// ///
+///     worker_entry_with(&registry); // before anything else: the workers are copies of this program
+///
 ///     let pool = ProcessPool::builder().workers(1).registry(registry).build()?;
 ///     futures::executor::block_on(async {
 ///         assert_eq!(pool.call(area, (3, 4)).await?, 12);
@@ -33,7 +37,7 @@ use serde::de::DeserializeOwned;
 /// }
 /// ```
 #[derive(Clone, Debug, Default)]
-#[must_use = "a registry does nothing until a pool gets it"]
+#[must_use = "a registry does nothing until a pool and `worker_entry_with` get it"]
 pub struct Registry {
     entries: Vec<Entry>,
 }
@@ -52,7 +56,7 @@ impl Registry {
     }
 
     /// Adds a job. The name is part of errors and must be unique in the program, `#[job]` functions included (those
-    /// have their path as the name): [`Builder::build`](super::Builder::build) refuses
+    /// have their path as the name): [`Builder::build`](super::Builder::build) and [`worker_entry_with`] refuse
     /// another.
     ///
     /// A closure that captures something, or a function pointer, does not compile: only the type of the function
@@ -84,4 +88,25 @@ impl Registry {
     pub(super) fn entries(&self) -> &[Entry] {
         &self.entries
     }
+}
+
+/// As [`worker_entry`](super::worker_entry), for workers that also know the jobs of `registry`. **The first line of
+/// `main`**, but for what builds the registry.
+///
+/// A worker serves pools with this registry and pools without one. When its pool has other jobs than it can find, it
+/// says so and leaves, and the calls fail with [`CallError::Spawn`](super::CallError::Spawn).
+///
+/// See [`Registry`] for an example.
+///
+/// ```no_run
+/// use crossover_runtime::process_pool::{Registry, worker_entry_with};
+///
+/// fn main() {
+///     let registry = Registry::new().job("double", |x: u64| 2 * x);
+///     worker_entry_with(&registry);
+///     println!("not a worker");
+/// }
+/// ```
+pub fn worker_entry_with(registry: &Registry) {
+    worker::enter(Some(registry));
 }

@@ -23,6 +23,7 @@ use super::{
         pass::{Wait, send_descriptors},
     },
     frame::{Header, Kind, PROTOCOL},
+    libtest,
     options::{Options, Stdio},
 };
 use rustix::{
@@ -144,7 +145,7 @@ impl Settings {
                 Stdio::Lines(_) => Output::Piped,
             },
             init: options.initializer.is_some(),
-            harness: Vec::new(),
+            harness: libtest::arguments(),
         }
     }
 }
@@ -234,7 +235,9 @@ fn worker_command(token: Token) -> Command {
 /// The socket pair, the spawn or the pidfd fails; no process is left behind.
 pub(super) fn spawn(token: Token) -> io::Result<Process> {
     let (socket, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-    start(worker_command(token), socket, theirs, None)
+    let mut command = worker_command(token);
+    command.args(libtest::arguments());
+    start(command, socket, theirs, None)
 }
 
 /// Starts `command` with `theirs`, the other end of `socket`, as its stdin. `stdout` is what can be read of its stdout.
