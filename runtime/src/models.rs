@@ -6,6 +6,7 @@
 //! `Idle`, `Parker`, `Injector` and `Queue` are the real ones. What stands in for the rest: a counter, changed with relaxed
 //! read-modify-writes, for the local queues (loom does not know crossbeam-deque); a locked flag for the driver.
 
+mod channel;
 mod task;
 
 use crate::blocking::{Queue, Submitted, Wait};

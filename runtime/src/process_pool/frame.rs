@@ -23,6 +23,10 @@ const HAND_ON_BYTES: usize = 32 * 1024;
 /// The version of everything in this file; part of the hello.
 pub(super) const PROTOCOL: u32 = 1;
 
+/// In the flags of a `Chunk`: each item has the time limit to itself, so the worker tells when it starts one.
+#[expect(dead_code, reason = "map sets it next")]
+pub(super) const TIMED: u8 = 0x04;
+
 /// What a frame says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]

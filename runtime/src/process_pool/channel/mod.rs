@@ -56,6 +56,8 @@ mod sleep;
 mod tests;
 mod worker;
 
+#[cfg(all(test, runtime_loom))]
+pub(crate) use super::frame::{Header, Kind};
 pub(crate) use parent::ParentEnd;
 pub(crate) use payload::Payload;
 pub(crate) use worker::WorkerEnd;
@@ -165,7 +167,7 @@ fn create_with(ring_bytes: usize) -> io::Result<(ParentEnd, Handed)> {
 }
 
 /// Both ends, of rings as small as a checker needs.
-#[cfg(runtime_loom)]
+#[cfg(all(test, runtime_loom))]
 pub(crate) fn pair(ring_bytes: usize) -> (ParentEnd, WorkerEnd) {
     let (memory, bell) = (Memory::new(ring_bytes), Bell::new().expect("an eventfd"));
     (ParentEnd::new(memory.clone(), bell.clone()), WorkerEnd::new(memory, bell))

@@ -8,6 +8,9 @@
 //! | `claim.started_at` | worker | when it made its last claim |
 //! | `worker_sleeps` | both | [`AWAKE`], or what the worker sleeps for |
 //! | `parent_sleeps` | both | 1: nobody looks at the ring until the bell rings |
+//!
+//! The last two are changed by exchanges only, never by plain stores. That costs nothing where somebody goes to sleep,
+//! and each change is known to come after the one before it: loom does not order stores and the other side's exchanges.
 
 #[cfg(runtime_loom)]
 use super::model::Futex;

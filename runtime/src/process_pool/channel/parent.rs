@@ -77,7 +77,7 @@ impl ParentEnd {
         let page = self.memory.page();
         if std::mem::take(&mut self.armed) {
             // Whoever is here needs no bell. Relaxed: at worst it rings in vain.
-            page.parent_sleeps.store(0, Ordering::Relaxed);
+            page.parent_sleeps.swap(0, Ordering::Relaxed);
         }
         let frame = self.input.pop(&page.to_parent, self.memory.to_parent())?;
         let unannounced = self.input.position() - self.freed;
@@ -94,7 +94,7 @@ impl ParentEnd {
     pub(crate) fn arm(&mut self) -> bool {
         let page = self.memory.page();
         self.armed = true;
-        page.parent_sleeps.store(1, Ordering::Relaxed);
+        page.parent_sleeps.swap(1, Ordering::Relaxed);
         // Pairs with the fence in `WorkerEnd::ring_bell`: either it sees the 1, or this sees its frames.
         fence(Ordering::SeqCst);
         !self.input.has_more(&page.to_parent)
@@ -130,8 +130,8 @@ impl ParentEnd {
         }
     }
 
-    /// The first job that has not been started, by the worker's word. The answers of all jobs before the last started
-    /// one are in the ring, or have been received.
+    /// The first job that has not been started, by the worker's word, or that of [`recall`](Self::recall). The answers
+    /// of all jobs before the last started one are in the ring, or have been received.
     #[inline]
     pub(crate) fn next(&self) -> u64 {
         // Pairs with `WorkerEnd::claim`.
@@ -139,7 +139,7 @@ impl ParentEnd {
     }
 
     /// When the worker made its last claim, by its word: nanoseconds of CLOCK_MONOTONIC. Read after
-    /// [`next`](Self::next) it is the start of job `next - 1`, or of a later one.
+    /// [`next`](Self::next) it is the start of job `next - 1`, or later.
     #[inline]
     pub(crate) fn started_at(&self) -> u64 {
         self.memory.page().claim.started_at.load(Ordering::Relaxed)

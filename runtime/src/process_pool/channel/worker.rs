@@ -71,6 +71,13 @@ impl WorkerEnd {
         claim.next.compare_exchange(sequence, sequence + 1, Ordering::Release, Ordering::Relaxed).is_ok()
     }
 
+    /// The job that was claimed last begins anew, as far as time-outs go.
+    #[inline]
+    pub(crate) fn restart(&mut self, now_ns: u64) {
+        // Relaxed: only the time counts.
+        self.memory.page().claim.started_at.store(now_ns, Ordering::Relaxed);
+    }
+
     /// Sends a frame with the payload `parts`; waits while the ring is full. Rings no bell otherwise.
     ///
     /// # Errors
@@ -120,12 +127,13 @@ impl WorkerEnd {
     /// Sleeps until `over`, which the parent is to tell of by waking those that sleep for `reason`.
     fn sleep_until(&mut self, reason: u32, mut over: impl FnMut(&mut WorkerEnd) -> bool) {
         loop {
-            self.memory.page().worker_sleeps.store(reason, Ordering::Relaxed);
+            self.memory.page().worker_sleeps.swap(reason, Ordering::Relaxed);
             // Pairs with the fence in `ParentEnd::wake_from`: either it sees that this sleeps, or this sees the change.
             fence(Ordering::SeqCst);
             if over(self) {
                 // Relaxed: at worst it is woken in vain.
-                return self.memory.page().worker_sleeps.store(AWAKE, Ordering::Relaxed);
+                self.memory.page().worker_sleeps.swap(AWAKE, Ordering::Relaxed);
+                return;
             }
             self.memory.page().worker_sleeps.wait(reason);
         }
