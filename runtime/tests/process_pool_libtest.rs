@@ -1,6 +1,6 @@
 //! The pool in a program of the standard test harness: `enable_in_tests!` makes its copies workers.
 
-use crossover_runtime::process_pool::{CallError, ProcessPool, job};
+use crossover_runtime::process_pool::{CallError, Offload, ProcessPool, job};
 use futures::executor::block_on;
 use std::process;
 
@@ -19,6 +19,11 @@ fn worker_pid() -> u32 {
 #[job]
 fn aborts() {
     process::abort();
+}
+
+#[job]
+fn fails(message: String) {
+    panic!("{message}");
 }
 
 fn pool() -> ProcessPool {
@@ -42,6 +47,26 @@ fn a_dead_worker_is_replaced_by_another_copy_of_the_test_program() {
         other => panic!("{other:?}"),
     }
     assert_eq!(block_on(pool.call(add, (1, 2))).unwrap(), 3);
+}
+
+#[test]
+fn the_same_job_runs_inline_in_a_thread_and_in_a_process() {
+    let runtime = crossover_runtime::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let mut pids = Vec::new();
+        for offload in [Offload::Inline, Offload::Blocking, Offload::Processes(pool())] {
+            assert_eq!(offload.call(add, (40, 2)).await.unwrap(), 42);
+            pids.push(offload.call(worker_pid, ()).await.unwrap());
+            match offload.call(fails, ("no ink".into(),)).await.unwrap_err() {
+                CallError::Panic { job, message, .. } => {
+                    assert_eq!((job, &*message), ("process_pool_libtest::fails", "no ink"));
+                }
+                other => panic!("{other}"),
+            }
+        }
+        assert_eq!(pids[..2], [process::id(); 2]);
+        assert_ne!(pids[2], process::id());
+    });
 }
 
 mod deeper {

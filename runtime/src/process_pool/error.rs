@@ -31,7 +31,7 @@ use std::{fmt, io, time::Duration};
 #[non_exhaustive]
 pub enum CallError {
     /// The pool did not take the call; the job did not run.
-    #[error("the process pool refused the call: {0}")]
+    #[error("the call was refused: {0}")]
     Rejected(Rejection),
     /// The function carries no `#[job]` and stands in no [`Registry`](super::Registry) of the pool, so no worker knows
     /// it; nothing ran.
@@ -139,16 +139,19 @@ pub enum Rejection {
     Closed,
     /// Workers keep dying before they are ready. After a pause the pool tries again by itself.
     BreakerOpen,
+    /// [`Offload::Blocking`](super::Offload::Blocking) was asked outside of any runtime.
+    NoRuntime,
 }
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Full => "its queue is full (await `call`, or raise `Builder::queue_limit`)",
-            Self::Closed => "it is closed",
+            Self::Full => "the pool's queue is full (await `call`, or raise `Builder::queue_limit`)",
+            Self::Closed => "the pool is closed",
             Self::BreakerOpen => {
-                "its workers keep dying before they are ready; it tries again after a pause (`warm_up` tells the cause)"
+                "the pool's workers keep dying before they are ready; it tries again after a pause (`warm_up` tells the cause)"
             }
+            Self::NoRuntime => "there is no runtime on this thread, whose blocking pool could run it",
         })
     }
 }
