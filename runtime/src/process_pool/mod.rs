@@ -42,11 +42,15 @@
 //! `pool`, `call`, `builder` (doors) → `dispatch` (the thread) → `state` (the books, one lock) → `breaker`, `spawn`,
 //! `frame`, `job`, `error`; `worker` is the other process and uses the last three only.
 
+#[allow(dead_code, unused_imports, reason = "the pool moves over to it next")]
+mod blob;
 mod breaker;
 mod builder;
 mod call;
 #[allow(dead_code, unused_imports, reason = "the pool moves over to it next")]
 pub(crate) mod channel;
+#[allow(dead_code, reason = "the pool moves over to it next")]
+mod codec;
 mod dispatch;
 mod error;
 mod frame;
@@ -62,6 +66,7 @@ mod spawn;
 mod state;
 mod worker;
 
+pub use blob::Blob;
 pub use builder::Builder;
 pub use call::{Call, OnDrop};
 pub use crossover_runtime_macros::job;
