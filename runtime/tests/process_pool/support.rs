@@ -1,7 +1,7 @@
 //! The instruments of the scenarios: gates that hold a job where the test wants it, processes that are watched
 //! through pidfds, a ledger of what ran, and the footprint that a pool must not leave.
 
-use crate::runner::SOON;
+use crate::runner::{SOON, threads};
 use crossover_runtime::process_pool::{Call, CallError, ProcessPool};
 use futures::executor::block_on;
 use rustix::{
@@ -187,7 +187,7 @@ impl Footprint {
             descriptors: open_fds(),
             memfds: targets.iter().filter(|target| target.to_str().is_some_and(of_memory)).count(),
             mappings: maps.lines().filter(|line| of_memory(line)).count(),
-            threads: fs::read_dir("/proc/self/task").expect("/proc").count(),
+            threads: threads(),
             children: stats().filter(|(_, _, parent)| *parent == me).count(),
         }
     }
