@@ -68,10 +68,11 @@ use mapping::Memory;
 use model::Bell;
 #[cfg(runtime_loom)]
 use model::Memory;
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use rustix::time::{ClockId, clock_gettime};
 #[cfg(not(runtime_loom))]
 use sleep::Bell;
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Most payload bytes of a frame. What is longer has to go another way.
@@ -157,6 +158,19 @@ pub(crate) fn now() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);
     // Since boot, so neither is negative, nor too much for 64 bits within centuries.
     now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs()
+}
+
+/// Makes a bell unreadable again, for pollers that look at levels; before the last look at the ring, not after.
+///
+/// It never waits, though the worker shares the open file and may have set it to block.
+pub(crate) fn silence(bell: BorrowedFd<'_>) {
+    let mut count = [0; 8];
+    // No offset: an eventfd has none.
+    let read = preadv2(bell, &mut [IoSliceMut::new(&mut count)], u64::MAX, ReadWriteFlags::NOWAIT);
+    // Before Linux 5.8 eventfds knew no other way than to trust the flag. EAGAIN: it was silent.
+    if read == Err(Errno::OPNOTSUPP) {
+        let _ = rustix::io::read(bell, &mut count);
+    }
 }
 
 fn create_with(ring_bytes: usize) -> io::Result<(ParentEnd, Handed)> {

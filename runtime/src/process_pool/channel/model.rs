@@ -137,10 +137,6 @@ impl Bell {
         self.rung.1.notify_all();
     }
 
-    pub(super) fn silence(&self) {
-        *self.rung.0.lock() = false;
-    }
-
     /// What a poller does with the descriptor: sleeps until the bell has been rung.
     pub(super) fn await_ring(&self) {
         let mut rung = self.rung.0.lock();

@@ -145,14 +145,9 @@ impl ParentEnd {
         self.memory.page().claim.started_at.load(Ordering::Relaxed)
     }
 
-    /// Becomes readable when the worker rings: an eventfd, non-blocking.
+    /// Becomes readable when the worker rings, until it is [silenced](super::silence): an eventfd.
     pub(crate) fn bell(&self) -> BorrowedFd<'_> {
         self.bell.as_fd()
-    }
-
-    /// Makes the bell unreadable again, for pollers that look at levels. Before the last look at the ring, not after.
-    pub(crate) fn silence(&self) {
-        self.bell.silence();
     }
 
     /// What a poller does with [`bell`](Self::bell).

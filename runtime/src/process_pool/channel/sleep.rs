@@ -53,13 +53,8 @@ impl Bell {
     }
 
     pub(super) fn ring(&self) {
-        // EAGAIN: it has been rung 2^64 - 2 times already, and is ringing.
+        // EAGAIN: it has been rung 2^64 - 2 times in a row, and is ringing.
         let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
-    }
-
-    pub(super) fn silence(&self) {
-        // EAGAIN: it was silent.
-        let _ = rustix::io::read(&self.0, &mut [0; 8]);
     }
 }
 

@@ -7,6 +7,7 @@ use super::*;
 use crate::process_pool::frame::{Header, Kind};
 use proptest::prelude::*;
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::time::Timespec;
 use std::collections::VecDeque;
@@ -37,7 +38,7 @@ fn rings(parent: &ParentEnd) -> bool {
 fn listen(parent: &ParentEnd) {
     let mut fds = [PollFd::from_borrowed_fd(parent.bell(), PollFlags::IN)];
     while poll(&mut fds, None) != Ok(1) {}
-    parent.silence();
+    silence(parent.bell());
 }
 
 /// The next frame, however long it takes.
@@ -130,7 +131,7 @@ fn the_bell_rings_once_and_only_for_a_parent_that_sleeps() {
     assert!(!rings(&parent), "the worker says when");
     worker.ring_bell();
     assert!(rings(&parent));
-    parent.silence();
+    silence(parent.bell());
     worker.send(header(2), &[]).unwrap();
     worker.ring_bell();
     assert!(!rings(&parent), "it has been woken");
@@ -140,6 +141,19 @@ fn the_bell_rings_once_and_only_for_a_parent_that_sleeps() {
     worker.send(header(3), &[]).unwrap();
     worker.ring_bell();
     assert!(!rings(&parent));
+}
+
+#[test]
+fn a_bell_that_the_worker_made_blocking_holds_nobody_up() {
+    let (mut parent, mut worker) = lane(64);
+    fcntl_setfl(parent.bell(), OFlags::empty()).unwrap();
+    assert!(parent.arm());
+    worker.send(header(0), &[]).unwrap();
+    worker.ring_bell();
+    for _ in 0..2 {
+        silence(parent.bell());
+        assert!(!rings(&parent));
+    }
 }
 
 /// The worker echoes; both sides sleep and wake as they do in a pool. The rings are so small that both get full.

@@ -68,12 +68,15 @@ impl WorkerEnd {
         let claim = &self.memory.page().claim;
         claim.started_at.store(now_ns, Ordering::Relaxed);
         // Release: pairs with the Acquire loads of `ParentEnd::recall` and `next`. Nothing comes back by it.
-        claim.next.compare_exchange(sequence, sequence + 1, Ordering::Release, Ordering::Relaxed).is_ok()
+        claim
+            .next
+            .compare_exchange(sequence, sequence.wrapping_add(1), Ordering::Release, Ordering::Relaxed)
+            .is_ok()
     }
 
     /// The job that was claimed last begins anew, as far as time-outs go.
     #[inline]
-    pub(crate) fn restart(&mut self, now_ns: u64) {
+    pub(crate) fn restart(&self, now_ns: u64) {
         // Relaxed: only the time counts.
         self.memory.page().claim.started_at.store(now_ns, Ordering::Relaxed);
     }
@@ -87,9 +90,10 @@ impl WorkerEnd {
         loop {
             match self.output.push(&self.memory.page().to_parent, self.memory.to_parent(), header, parts) {
                 Err(SendError::Full) => self.wait_for_space(parts),
-                sent => {
+                Err(error) => return Err(error),
+                Ok(()) => {
                     self.unannounced = true;
-                    return sent;
+                    return Ok(());
                 }
             }
         }
