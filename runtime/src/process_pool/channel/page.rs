@@ -16,11 +16,10 @@
 use super::model::Futex;
 #[cfg(not(runtime_loom))]
 use super::sleep::Futex;
-use crate::sync::prim::atomic as checked;
 use crossbeam_utils::CachePadded;
 
 #[cfg(runtime_loom)]
-pub(super) use checked::{AtomicU32, AtomicU64, Ordering, fence};
+pub(super) use crate::sync::prim::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 // Whatever checker runs: these lie in memory that is mapped, so they must be the plain ones.
 #[cfg(not(runtime_loom))]
 pub(super) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
