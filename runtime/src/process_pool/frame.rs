@@ -109,7 +109,6 @@ pub(crate) struct Header {
 /// Bits of the mantissa in a packed duration.
 const MANTISSA_BITS: u32 = 11;
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the worker fills it in next"))]
 /// A duration in nanoseconds, in 16 bits: answers say in [`Header::job`] how long their job ran. Exact below 4096 ns,
 /// then rounded down by less than 0.05 %; 73 minutes and more are one and the same.
 pub(super) fn pack_ns(ns: u64) -> u16 {

@@ -8,7 +8,11 @@
 //! The caller hands over a function item or a closure that captures nothing; its `TypeId` is the key, because such a
 //! type is unique to the function. No name is guessed and no address is compared.
 
-use super::{error::CodecStage, registry::Registry};
+use super::{
+    codec::{self, Encoded, Encoder},
+    error::CodecStage,
+    registry::Registry,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     any::TypeId,
@@ -62,6 +66,13 @@ pub trait Run: Send + Sync {
     /// # Errors
     /// The arguments do not decode to exactly what the function takes, or the result does not encode.
     fn run(&self, input: &[u8], output: Vec<u8>) -> Result<Vec<u8>, (CodecStage, String)>;
+
+    /// Decodes the arguments, calls the function, encodes the result, in memory of which `recycled` may be a part. A
+    /// panic of the job unwinds through.
+    ///
+    /// # Errors
+    /// The arguments do not decode to exactly what the function takes, or the result does not encode.
+    fn run_message(&self, input: &Encoded, recycled: Vec<u8>) -> Result<Encoded, (CodecStage, String)>;
 }
 
 /// A function together with the tuple of its arguments.
@@ -83,6 +94,16 @@ where
         let arguments = decode(input).map_err(|reason| (CodecStage::DecodeArguments, reason))?;
         let result = self.function.invoke(arguments);
         encode(&result, output).map_err(|reason| (CodecStage::EncodeResult, reason))
+    }
+
+    fn run_message(&self, input: &Encoded, recycled: Vec<u8>) -> Result<Encoded, RunError> {
+        let arguments = codec::decode(input).map_err(|reason| (CodecStage::DecodeArguments, reason))?;
+        let result = self.function.invoke(arguments);
+        let mut output = Encoder::new(recycled);
+        output
+            .put(&result)
+            .and_then(|()| output.finish())
+            .map_err(|reason| (CodecStage::EncodeResult, reason))
     }
 }
 
@@ -136,6 +157,12 @@ impl Entry {
     /// to `output`. A panic of the job unwinds through.
     pub(super) fn run(&self, input: &[u8], output: Vec<u8>) -> Result<Vec<u8>, RunError> {
         self.run.run(input, output)
+    }
+
+    /// Runs the job on this thread: the message is the argument tuple, what comes back the result. A panic of the job
+    /// unwinds through.
+    pub(super) fn run_message(&self, input: &Encoded, recycled: Vec<u8>) -> Result<Encoded, RunError> {
+        self.run.run_message(input, recycled)
     }
 }
 
@@ -250,10 +277,6 @@ impl Table {
     ///
     /// # Errors
     /// Neither is what the pool has.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "workers choose as soon as they are told the fingerprint")
-    )]
     pub(super) fn for_worker(registry: Option<&Registry>, fingerprint: u64) -> Result<Arc<Self>, String> {
         let table = Self::with(registry)?;
         [&table, Self::get()].into_iter().find(|table| table.fingerprint == fingerprint).cloned().ok_or_else(

@@ -21,7 +21,6 @@ pub(super) fn no_core_dumps() -> io::Result<()> {
 
 /// Bounds the private writable memory of this process: the data that it has already, and `limit` bytes with some
 /// slack. An allocation beyond that is refused, and Rust's answer to a refusal is to abort.
-#[cfg_attr(not(test), expect(dead_code, reason = "the pool's option for it is not switched on yet"))]
 pub(super) fn bound_memory(limit: u64) -> io::Result<()> {
     let slack = (limit / 4).saturating_add(SLACK_BYTES);
     lower(Resource::Data, limit.saturating_add(slack))

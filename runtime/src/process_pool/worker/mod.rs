@@ -4,19 +4,24 @@
 //! the socket at descriptor 10 or above; 0 is /dev/null by then, 1 and 2 belong to the job, which may print.
 //! A second thread only watches the socket for the parent's end (`orphan`).
 
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the loop over shared memory that rings it is not switched on yet")
-)]
+mod answer;
 mod bell;
 mod limits;
 mod orphan;
 mod panic;
+mod serve;
+mod setup;
+#[cfg(all(test, not(runtime_loom)))]
+mod tests;
 
-#[allow(unused_imports, reason = "for chunks and for jobs that run in this process, which come next")]
 pub(super) use panic::report as take_panic;
 
+use self::{
+    serve::{Initialized, Server},
+    setup::Ready,
+};
 use super::{
+    blob::CacheUse,
     error::CodecStage,
     frame::{self, Decoder, Header, Hello, Kind, PROTOCOL, Payload},
     job::Table,
@@ -26,11 +31,15 @@ use super::{
 use rustix::{
     buffer::spare_capacity,
     io::{Errno, fcntl_dupfd_cloexec},
-    net::{RecvFlags, SendFlags, recv, send, sockopt::socket_peercred},
+    net::{
+        RecvFlags, SendFlags, SocketType, recv, send,
+        sockopt::{socket_peercred, socket_type},
+    },
 };
 use std::{
     any::Any,
     env,
+    error::Error,
     fs::OpenOptions,
     io::{self, Write},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
@@ -44,6 +53,12 @@ pub(super) const EXIT_NO_HOOK: i32 = 86;
 
 /// The exit code of a worker that could not set itself up.
 const EXIT_SETUP: i32 = 87;
+
+/// The exit code of a worker whose initializer failed. Its parent was told in a frame how.
+const EXIT_INITIALIZER: i32 = 88;
+
+/// How many bytes of segments a worker keeps for the next results.
+const CACHE_BYTES: usize = 64 * 1024 * 1024;
 
 /// The lowest descriptor that the protocol may use: clear of the three that a job may print to or replace.
 const LOWEST_FD: i32 = 10;
@@ -76,6 +91,9 @@ pub fn worker_entry() {
 /// Also for tests: the test that a harness runs in a worker calls it.
 pub(super) fn enter(registry: Option<&Registry>) {
     if let Some(token) = started_as_worker() {
+        if socket_type(io::stdin()) == Ok(SocketType::SEQPACKET) {
+            leave(work(token.parent, registry))
+        }
         let control = set_up(token).unwrap_or_else(|error| {
             eprintln!("crossover worker {}: cannot set itself up: {error}", process::id());
             process::exit(EXIT_SETUP)
@@ -106,6 +124,47 @@ fn started_as_worker() -> Option<Token> {
     let token: Token = env::var(TOKEN_VARIABLE).ok()?.parse().ok()?;
     let creator = socket_peercred(io::stdin()).ok()?;
     (u32::try_from(creator.pid.as_raw_nonzero().get()) == Ok(token.parent)).then_some(token)
+}
+
+/// Ends this process the way its work ended.
+fn leave(ended: Result<i32, Box<dyn Error>>) -> ! {
+    process::exit(ended.unwrap_or_else(|error| {
+        eprintln!("crossover worker {}: {error}", process::id());
+        EXIT_SETUP
+    }))
+}
+
+/// Becomes a worker, and works until the parent is done with it. Returns the exit code.
+fn work(parent: u32, registry: Option<&Registry>) -> Result<i32, Box<dyn Error>> {
+    let Ready { control, lane, setup } = setup::set_up(parent)?;
+    let table = Table::for_worker(registry, setup.fingerprint)?;
+    let hello = Hello { protocol: PROTOCOL, fingerprint: table.fingerprint(), pid: process::id() };
+    panic::install();
+    // What jobs have as blobs is kept for the next ones for as long as this lives.
+    let _cache = CacheUse::new(CACHE_BYTES);
+    let mut server =
+        Server::new(Arc::clone(&control), lane, table, setup.max_frame_bytes, setup.flush_stdout);
+    if setup.init {
+        protect(&control)?;
+        match server.initialize()? {
+            Initialized::Ready => {}
+            Initialized::Failed => return Ok(EXIT_INITIALIZER),
+            Initialized::Shut => return Ok(0),
+        }
+        server.say(&hello)?;
+    } else {
+        // Until a job runs there is nobody to protect against but this code. The parent can get up meanwhile.
+        server.say(&hello)?;
+        protect(&control)?;
+    }
+    server.serve()?;
+    Ok(0)
+}
+
+/// What must be in place before the first line of other people's code, besides the parent-death signal.
+fn protect(control: &Arc<OwnedFd>) -> io::Result<()> {
+    limits::prefer_as_victim();
+    orphan::watch(control)
 }
 
 /// Orphan protection, limits, descriptors, watchdog. Returns the control socket.

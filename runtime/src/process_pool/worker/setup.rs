@@ -1,0 +1,86 @@
+//! From a fresh process to one that can serve: orphan protection, descriptors, the lane, limits.
+//!
+//! The control socket comes in as stdin. It moves to a descriptor of [`LOWEST_FD`] or above, as do all others that
+//! the protocol keeps, and stdin becomes /dev/null: a job may print to, close or replace descriptors 0-2, and those
+//! just above them.
+//!
+//! The parent has put everything into the socket and the lane before it started this process, so nothing here waits:
+//! first the descriptors, then the `Setup` frame, which says what the parent is and what it allows.
+
+use super::{
+    super::{
+        channel::{
+            Handed, WorkerEnd,
+            pass::{Wait, receive_descriptors},
+        },
+        frame::Kind,
+        spawn::{STDOUT_TAG, Setup},
+    },
+    limits, orphan,
+};
+use rustix::io::fcntl_dupfd_cloexec;
+use std::{
+    fs::OpenOptions,
+    io::{self, Write},
+    os::fd::{AsFd, OwnedFd},
+    sync::Arc,
+};
+
+/// The lowest descriptor that the protocol may use: clear of the three that a job may print to or replace.
+const LOWEST_FD: i32 = 10;
+
+/// What a worker has before it knows its jobs.
+pub(super) struct Ready {
+    /// For descriptors, and for the hang-up that means the parent's end.
+    pub(super) control: Arc<OwnedFd>,
+    pub(super) lane: WorkerEnd,
+    pub(super) setup: Setup,
+}
+
+/// Makes a worker of this process, whose parent is said to be `parent`.
+///
+/// # Errors
+/// The system refuses something, or what the parent sent is not what this version of the program understands.
+pub(super) fn set_up(parent: u32) -> io::Result<Ready> {
+    orphan::follow(parent)?;
+    let control = Arc::new(fcntl_dupfd_cloexec(io::stdin(), LOWEST_FD)?);
+    let null = OpenOptions::new().read(true).open("/dev/null")?;
+    nix::unistd::dup2_stdin(null)?;
+    let handed = Handed::receive(control.as_fd())?;
+    let bell = fcntl_dupfd_cloexec(&handed.bell, LOWEST_FD)?;
+    let mut lane = WorkerEnd::attach(Handed { bell, ..handed })?;
+    let setup = first_frame(&mut lane)?;
+    if setup.pass_stdout {
+        replace_stdout(&control)?;
+    }
+    limits::no_core_dumps()?;
+    if let Some(limit) = setup.memory_limit {
+        limits::bound_memory(limit)?;
+    }
+    // Every exec'd copy is called "exe" otherwise. Cosmetic, so a failure is no reason to stop.
+    let _ = rustix::thread::set_name(c"crossover-job");
+    Ok(Ready { control, lane, setup })
+}
+
+/// The `Setup` frame, which was in the lane before this process was started.
+fn first_frame(lane: &mut WorkerEnd) -> io::Result<Setup> {
+    let (header, payload) =
+        lane.receive().map_err(io::Error::other)?.ok_or_else(|| io::Error::other("the lane is empty"))?;
+    if header.kind != Kind::Setup {
+        return Err(io::Error::other(format!("the parent sent a {:?} frame first", header.kind)));
+    }
+    Setup::from_bytes(&payload)
+        .ok_or_else(|| io::Error::other("the parent runs another version of this program"))
+}
+
+/// Takes the real stdout in the place of /dev/null, which a test harness has printed its own lines to.
+fn replace_stdout(control: &OwnedFd) -> io::Result<()> {
+    let passed = receive_descriptors(control.as_fd(), Wait::No)?
+        .filter(|passed| passed.tag() == STDOUT_TAG)
+        .and_then(|passed| passed.descriptors.into_iter().next())
+        .ok_or_else(|| io::Error::other("the parent passed no stdout"))?;
+    // What the harness has left in the buffer goes where its lines went.
+    io::stdout().flush()?;
+    nix::unistd::dup2_stdout(passed)?;
+    Ok(())
+}
