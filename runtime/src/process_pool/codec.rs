@@ -169,20 +169,26 @@ impl Encoder {
     ///
     /// # Errors
     /// The body is too long for a frame and there is no memory to share; the reason as text.
-    pub fn finish(mut self) -> Result<Encoded, String> {
+    pub fn finish(self) -> Result<Encoded, String> {
+        self.finish_and_recycle().0
+    }
+
+    /// As [`finish`](Self::finish); also gives back the buffer, if the message does not need it.
+    pub(super) fn finish_and_recycle(mut self) -> (Result<Encoded, String>, Vec<u8>) {
         let len = self.body.len();
         let total = len.saturating_add(self.elsewhere);
         if len + head_bytes(self.segments.len(), false) <= INLINE_MAX {
             let body = Body::Here { bytes: self.body.into(), start: 0 };
-            return Ok(Encoded { body, segments: self.segments, total });
+            return (Ok(Encoded { body, segments: self.segments, total }), Vec::new());
         }
-        match Shared::new(len, |to| to.copy_from_slice(&self.body)) {
-            Ok(shared) => self.segments.push(shared),
-            Err(error) => {
-                return Err(format!("{len} bytes need shared memory, but there is none: {error}"));
+        let encoded = match Shared::new(len, |to| to.copy_from_slice(&self.body)) {
+            Ok(shared) => {
+                self.segments.push(shared);
+                Ok(Encoded { body: Body::Segment { len }, segments: self.segments, total })
             }
-        }
-        Ok(Encoded { body: Body::Segment { len }, segments: self.segments, total })
+            Err(error) => Err(format!("{len} bytes need shared memory, but there is none: {error}")),
+        };
+        (encoded, self.body)
     }
 }
 

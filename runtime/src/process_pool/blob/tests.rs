@@ -1,12 +1,15 @@
 //! Blobs by themselves, and two links that talk over a socket pair within this process.
 
+mod alone;
+mod hostile;
+
 use super::*;
 use crate::process_pool::{
     codec::{Encoded, decode, encode},
     frame::Kind,
 };
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-use std::sync::Arc;
+use std::{sync::Arc, thread};
 
 fn bytes(len: usize) -> Vec<u8> {
     (0..len).map(|place| (place * 31 + place / 255) as u8).collect()
@@ -197,4 +200,106 @@ fn what_was_not_sent_or_not_wanted_is_not_used() {
     assert_eq!(pair.worker.mapped(), 0);
     // Later it can be read all the same: its descriptor is under way.
     assert_eq!(decode::<Blob>(&send(&mut pair.parent, &mut pair.worker, &message)).unwrap(), bytes(LEAST));
+}
+
+#[test]
+fn a_lease_may_end_on_any_thread() {
+    let mut pair = Pair::new();
+    let blobs: Vec<Blob> = (0..8).map(|n| Blob::from(bytes(LEAST + n))).collect();
+    let arrived: Vec<Blob> = decode(&pair.down(&blobs)).unwrap();
+    assert_eq!(pair.parent.outstanding(), 8);
+    let threads: Vec<_> = arrived.into_iter().map(|blob| thread::spawn(move || blob.len())).collect();
+    let lens: Vec<usize> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+    assert_eq!(lens, (0..8).map(|n| LEAST + n).collect::<Vec<_>>());
+    assert_eq!(pass_notes(&mut pair.worker, &mut pair.parent).len(), 8);
+    assert_eq!(pair.parent.outstanding(), 0);
+    // And after the link is gone.
+    let last: Blob = decode(&pair.down(&blobs[0])).unwrap();
+    drop(pair);
+    thread::spawn(move || assert_eq!(last, bytes(LEAST))).join().unwrap();
+}
+
+#[test]
+fn a_full_socket_is_no_error_and_is_emptied_by_a_nudge() {
+    let mut pair = Pair::new();
+    let messages: Vec<Encoded> =
+        (0..400).map(|n| encode(&Blob::from(vec![n as u8; LEAST])).unwrap()).collect();
+    let mut frames = Vec::new();
+    let full = messages.iter().position(|message| match pair.parent.wrap(message) {
+        Ok(wire) => {
+            frames.push((wire.flags, wire.parts(message).concat()));
+            false
+        }
+        Err(WrapError::WouldBlock) => true,
+        Err(error) => panic!("{error}"),
+    });
+    let full = full.expect("the socket has no room for 400 messages");
+    assert_eq!(pair.parent.outstanding(), full, "no use has begun");
+    assert!(matches!(pair.parent.wrap(&messages[full]), Err(WrapError::WouldBlock)));
+    // One note, however often it is tried.
+    assert_eq!(pass_notes(&mut pair.parent, &mut pair.worker).len(), 1);
+    assert_eq!(pair.worker.mapped(), full);
+    frames.push(frame(&mut pair.parent, &messages[full]));
+    for (n, (flags, payload)) in frames.into_iter().enumerate() {
+        let blob: Blob = decode(&pair.worker.unwrap(flags, payload).unwrap()).unwrap();
+        assert_eq!(blob, [n as u8; LEAST]);
+    }
+}
+
+#[test]
+fn a_fill_that_panics_leaves_the_rest_in_order() {
+    let caught = std::panic::catch_unwind(|| Blob::with_len(LEAST, |_| panic!("in the middle")));
+    assert!(caught.is_err());
+    assert_eq!(Blob::from(bytes(LEAST)), bytes(LEAST));
+}
+
+/// Not a test: `cargo test --release -p crossover-runtime --lib -- --ignored --nocapture blob_figures`.
+#[test]
+#[ignore = "a measurement"]
+fn blob_figures() {
+    use std::{hint::black_box, time::Instant};
+    fn median(rounds: usize, mut body: impl FnMut()) -> f64 {
+        let mut times: Vec<f64> = (0..rounds)
+            .map(|_| {
+                let start = Instant::now();
+                body();
+                start.elapsed().as_secs_f64() * 1e6
+            })
+            .collect();
+        times.sort_by(f64::total_cmp);
+        times[rounds / 2]
+    }
+    for (size, rounds) in [(64 << 10, 2001), (256 << 10, 1001), (16 << 20, 61)] {
+        let data = bytes(size);
+        let mut target = vec![0; size];
+        let copy = median(rounds, || target.copy_from_slice(black_box(&data)));
+        let fresh = median(rounds.min(61), || drop(black_box(Blob::from(&*data))));
+        let _cached = CacheUse::new(256 << 20);
+        let reused = median(rounds, || drop(black_box(Blob::from(&*data))));
+        let mut pair = Pair::new();
+        let mut blob_echo = |pair: &mut Pair, reading: bool| {
+            let message = pair.down(&(Blob::from(&*data),));
+            let (argument,): (Blob,) = decode(&message).unwrap();
+            drop(message);
+            let result = encode(&argument).unwrap();
+            drop(argument);
+            let answer = send(&mut pair.worker, &mut pair.parent, &result);
+            drop(result);
+            let result: Blob = decode(&answer).unwrap();
+            if reading {
+                target.copy_from_slice(&result);
+            }
+        };
+        let in_only = median(rounds, || blob_echo(&mut pair, false));
+        let in_and_out = median(rounds, || blob_echo(&mut pair, true));
+        let vec_encode = median(rounds, || drop(black_box(encode(&data).unwrap())));
+        let message = encode(&data).unwrap();
+        let vec_decode = median(rounds, || drop(black_box(decode::<Vec<u8>>(&message).unwrap())));
+        let postcard = median(rounds.min(61), || drop(black_box(postcard::to_stdvec(&data).unwrap())));
+        println!(
+            "{size:>9} bytes, us: plain copy {copy:.1}, into a fresh segment {fresh:.1}, a reused one {reused:.1}; Blob \
+             echo {in_only:.1} (bytes read out {in_and_out:.1}); Vec<u8> encode {vec_encode:.1} decode {vec_decode:.1} \
+             (postcard encode {postcard:.1})"
+        );
+    }
 }
