@@ -20,10 +20,13 @@
 
 mod de;
 mod exact;
+mod items;
 mod ser;
 
 #[cfg(test)]
 mod tests;
+
+pub(super) use items::ItemCursor;
 
 use super::{
     blob::{Shared, head_bytes},

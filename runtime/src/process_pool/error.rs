@@ -223,6 +223,33 @@ impl fmt::Display for CodecStage {
 }
 
 impl CallError {
+    /// The same error for another item of the same chunk.
+    #[allow(dead_code, reason = "used by `Map`, which opens with the pool's move to lanes")]
+    pub(super) fn again(&self) -> Self {
+        match self {
+            Self::Rejected(rejection) => Self::Rejected(*rejection),
+            Self::UnknownJob { function } => Self::UnknownJob { function },
+            Self::Codec { job, stage, reason } => Self::Codec { job, stage: *stage, reason: reason.clone() },
+            Self::Panic { job, message, location, backtrace } => Self::Panic {
+                job,
+                message: message.clone(),
+                location: location.clone(),
+                backtrace: backtrace.clone(),
+            },
+            Self::Timeout { job, after, phase } => Self::Timeout { job, after: *after, phase: *phase },
+            Self::MemoryLimit { job, limit, used } => Self::MemoryLimit { job, limit: *limit, used: *used },
+            Self::Cancelled { job } => Self::Cancelled { job },
+            Self::WorkerDied { job, signal, code, stderr_tail, jobs_served } => Self::WorkerDied {
+                job,
+                signal: *signal,
+                code: *code,
+                stderr_tail: stderr_tail.clone(),
+                jobs_served: *jobs_served,
+            },
+            Self::Spawn(error) => Self::Spawn(io::Error::new(error.kind(), error.to_string())),
+        }
+    }
+
     /// The pool refused the call for a reason of its own state.
     ///
     /// ```

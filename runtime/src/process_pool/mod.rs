@@ -56,6 +56,8 @@ mod error;
 mod frame;
 mod job;
 mod libtest;
+#[allow(dead_code, unused_imports, reason = "opens with the pool's move to lanes")]
+mod map;
 mod metrics;
 mod offload;
 mod options;

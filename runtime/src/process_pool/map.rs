@@ -1,0 +1,3 @@
+//! [`Map`]: one job for many items, in chunks.
+
+pub(super) mod chunk;
