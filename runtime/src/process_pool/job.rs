@@ -310,10 +310,6 @@ impl Table {
     ///
     /// # Errors
     /// Neither is what the pool has.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "workers choose as soon as they are told the fingerprint")
-    )]
     pub(super) fn for_worker(registry: Option<&Registry>, fingerprint: u64) -> Result<Arc<Self>, String> {
         let table = Self::with(registry)?;
         [&table, Self::get()].into_iter().find(|table| table.fingerprint == fingerprint).cloned().ok_or_else(
