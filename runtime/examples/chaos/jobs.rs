@@ -109,7 +109,6 @@ pub(crate) fn close_stdio(id: u64) -> Answer<()> {
 
 /// A process that holds the worker's stdout and stderr for longer than the run.
 #[job]
-#[allow(clippy::zombie_processes, reason = "that nobody waits for it is the point")]
 pub(crate) fn grandchild(id: u64) -> Answer<()> {
     enter(id);
     Command::new("sleep").arg("1000").env(MARK, parent_id().to_string()).spawn().expect("sleep");

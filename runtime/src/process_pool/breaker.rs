@@ -1,11 +1,11 @@
 //! When to start the next worker: at once, after a back-off, or not for a while (the breaker is open).
 //!
 //! Two things slow the pool down. A death that achieved nothing doubles a delay (10 ms to 5 s), until a worker
-//! serves a job again or none died for a while. [`DEATHS`] deaths before hello, within the window, open the breaker:
-//! no worker is started for [`PAUSE`]; then one probe is, and its hello closes the breaker while its death opens it
+//! serves a job again or none died for a while. So many deaths before hello as `Builder::breaker` says (five), within its
+//! window (ten seconds), open the breaker: no worker is started for [`PAUSE`]; then one probe is, and its hello closes the breaker while its death opens it
 //! again.
 //!
-//! So do [`DEATHS`] workers in a row that said hello and were dead before a waiting job could be sent to them: such
+//! So do as many workers in a row that said hello and were dead before a waiting job could be sent to them: such
 //! a job goes to the next worker each time, and would do so for ever.
 
 use super::spawn::Exit;
@@ -15,12 +15,6 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-
-/// So many deaths before hello within the window open the breaker.
-const DEATHS: usize = 5;
-
-/// The window; longer when the start-up timeout is, so that wedged starts add up too.
-const WINDOW: Duration = Duration::from_secs(10);
 
 /// How long an open breaker stays open.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -78,6 +72,8 @@ impl Cause {
 /// See the module's description. Touched under the pool's lock only.
 #[derive(Debug)]
 pub(super) struct Breaker {
+    /// So many deaths before hello within the window open it.
+    most_deaths: usize,
     window: Duration,
     /// Deaths before hello, oldest first.
     deaths: VecDeque<Instant>,
@@ -93,10 +89,12 @@ pub(super) struct Breaker {
 }
 
 impl Breaker {
-    pub(super) fn new(startup_timeout: Duration) -> Self {
-        let window = WINDOW.max(startup_timeout.saturating_mul(DEATHS as u32 + 1));
+    /// A start-up timeout that is longer than the window stretches it, so that wedged starts add up too.
+    pub(super) fn new(most_deaths: usize, window: Duration, startup_timeout: Duration) -> Self {
+        let starts = u32::try_from(most_deaths).unwrap_or(u32::MAX).saturating_add(1);
         Self {
-            window,
+            most_deaths,
+            window: window.max(startup_timeout.saturating_mul(starts)),
             deaths: VecDeque::new(),
             fruitless: 0,
             last_fruitless: None,
@@ -114,6 +112,11 @@ impl Breaker {
     /// The instant before which no worker may be started, if it lies ahead.
     pub(super) fn next_start(&self, now: Instant) -> Option<Instant> {
         self.not_before.filter(|until| now < *until)
+    }
+
+    /// It has tripped and no worker has said hello since. Cheaper to ask than [`refuses`](Self::refuses).
+    pub(super) fn is_open(&self) -> bool {
+        self.open.is_some()
     }
 
     /// Why calls are refused now: the breaker is open and its pause not over.
@@ -147,7 +150,7 @@ impl Breaker {
         while self.deaths.front().is_some_and(|first| now.duration_since(*first) > self.window) {
             self.deaths.pop_front();
         }
-        if self.deaths.len() < DEATHS && self.open.is_none() && !cause.hopeless {
+        if self.deaths.len() < self.most_deaths && self.open.is_none() && !cause.hopeless {
             self.back_off(now);
             return false;
         }
@@ -159,7 +162,7 @@ impl Breaker {
     /// breaker.
     pub(super) fn stillborn(&mut self, now: Instant, cause: &Cause) -> bool {
         self.stillborn += 1;
-        if self.stillborn < DEATHS {
+        if self.stillborn < self.most_deaths {
             self.back_off(now);
             return false;
         }
@@ -195,7 +198,7 @@ mod tests {
     #[test]
     fn five_early_deaths_open_it_and_a_hello_closes_it() {
         let mut now = Instant::now();
-        let mut breaker = Breaker::new(Duration::from_secs(1));
+        let mut breaker = Breaker::new(5, Duration::from_secs(10), Duration::from_secs(1));
         for _ in 0..4 {
             assert!(!breaker.early_death(now, &cause()));
             now = breaker.next_start(now).expect("a back-off");
@@ -216,10 +219,10 @@ mod tests {
     #[test]
     fn old_deaths_are_forgotten() {
         let mut now = Instant::now();
-        let mut breaker = Breaker::new(Duration::from_secs(1));
+        let mut breaker = Breaker::new(5, Duration::from_secs(10), Duration::from_secs(1));
         for _ in 0..20 {
             assert!(!breaker.early_death(now, &cause()));
-            now += WINDOW / 2;
+            now += Duration::from_secs(5);
         }
     }
 
@@ -227,14 +230,14 @@ mod tests {
     fn a_missing_hook_opens_it_at_once() {
         let exit = Exit { signal: None, code: Some(super::super::worker::EXIT_NO_HOOK) };
         let missing = Cause::early_death(exit, "");
-        assert!(Breaker::new(Duration::from_secs(1)).early_death(Instant::now(), &missing));
+        assert!(Breaker::new(5, Duration::from_secs(10), Duration::from_secs(1)).early_death(Instant::now(), &missing));
         assert!(missing.to_error().to_string().contains("worker_entry"));
     }
 
     #[test]
     fn the_back_off_doubles_to_its_limit_and_progress_ends_it() {
         let now = Instant::now();
-        let mut breaker = Breaker::new(Duration::from_secs(1));
+        let mut breaker = Breaker::new(5, Duration::from_secs(10), Duration::from_secs(1));
         let mut delays = Vec::new();
         for _ in 0..40 {
             breaker.idle_death(now);

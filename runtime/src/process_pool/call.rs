@@ -1,13 +1,13 @@
-//! [`Call`]: a submitted job as its caller holds it.
+//! [`Call`]: a submitted job as its caller holds it. [`RawCall`] is the same before the result is decoded.
 
 use super::{
-    CallError,
-    dispatch::Shared,
+    CallError, Rejection,
+    codec::{self, Encoded},
     error::CodecStage,
-    frame::Payload,
-    job,
-    state::{JobRef, Refusal},
+    keeper::Shared,
+    state::{JobRef, Refusal, Request, Terms},
 };
+use crate::handle::Handle;
 use serde::de::DeserializeOwned;
 use std::{
     fmt,
@@ -45,6 +45,33 @@ pub enum OnDrop {
     Kill,
 }
 
+/// What happens to a job whose worker dies while it runs it. (A job that had not started is always given to another
+/// worker.)
+///
+/// ```no_run
+/// use crossover_runtime::process_pool::{ProcessPool, Retry, job};
+///
+/// #[job]
+/// fn area(width: u32, height: u32) -> u64 {
+///     u64::from(width) * u64::from(height)
+/// }
+///
+/// # async fn example(pool: ProcessPool) -> Result<(), Box<dyn std::error::Error>> {
+/// let area = pool.call(area, (3, 4)).retry(Retry::OnDeath).await?; // it may run twice
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Retry {
+    /// The call fails with [`CallError::WorkerDied`]: the job may have had effects already.
+    #[default]
+    Never,
+    /// The job is run once more, from its start. If that kills a worker too, the call fails; it is never tried a
+    /// third time. Panics, timeouts and memory limits are not retried.
+    OnDeath,
+}
+
 /// A call of a job: a future of its result. Made by [`ProcessPool::call`](super::ProcessPool::call).
 ///
 /// The job is submitted by `call`, not by the first poll, so several calls run at the same time without
@@ -73,56 +100,22 @@ pub enum OnDrop {
 /// ```
 #[must_use = "dropping a call cancels it: `.await` it"]
 pub struct Call<R> {
-    shared: Arc<Shared>,
-    job: &'static str,
-    stage: Stage,
-    timeout: Option<Duration>,
-    on_drop: OnDrop,
+    raw: RawCall,
     result: PhantomData<fn() -> R>,
 }
 
-enum Stage {
-    /// It will never run.
-    Failed(CallError),
-    /// The queue was full: the frame waits here until somebody awaits the call.
-    HeldBack(Vec<u8>),
-    Submitted(JobRef),
-    /// The result was handed out.
-    Over,
-}
-
 impl<R> Call<R> {
-    pub(super) fn failed(shared: Arc<Shared>, job: &'static str, error: CallError) -> Self {
-        Self::new(shared, job, Stage::Failed(error))
+    pub(super) fn new(raw: RawCall) -> Self {
+        Self { raw, result: PhantomData }
     }
 
-    pub(super) fn submit(shared: Arc<Shared>, job: &'static str, frame: Vec<u8>) -> Self {
-        let stage = match shared.with(|state| state.submit(frame, job, None, OnDrop::default(), false)) {
-            Ok(job) => Stage::Submitted(job),
-            Err(Refusal::Full(frame)) => Stage::HeldBack(frame),
-            Err(Refusal::For(error)) => Stage::Failed(error),
-        };
-        Self::new(shared, job, stage)
-    }
-
-    fn new(shared: Arc<Shared>, job: &'static str, stage: Stage) -> Self {
-        Self { shared, job, stage, timeout: None, on_drop: OnDrop::default(), result: PhantomData }
-    }
-
-    /// The reason it will never run, if that is known already; `HeldBack` counts as a full queue.
-    pub(super) fn refused(mut self) -> Result<Self, CallError> {
-        match std::mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Failed(error) => Err(error),
-            Stage::HeldBack(_) => Err(CallError::Rejected(super::Rejection::Full)),
-            stage => {
-                self.stage = stage;
-                Ok(self)
-            }
-        }
+    /// The reason it will never run, if that is known already.
+    pub(super) fn refused(self) -> Result<Self, CallError> {
+        Ok(Self::new(self.raw.refused()?))
     }
 
     /// Kills the worker when the job runs longer than `limit`: the call then fails with
-    /// [`CallError::Timeout`]. The clock starts when the job is handed to a worker; waiting in the queue does not count.
+    /// [`CallError::Timeout`]. The clock starts when the worker starts the job; waiting in the queue does not count.
     ///
     /// ```no_run
     /// use crossover_runtime::process_pool::{ProcessPool, job};
@@ -140,10 +133,52 @@ impl<R> Call<R> {
     /// # }
     /// ```
     pub fn timeout(mut self, limit: Duration) -> Self {
-        self.timeout = Some(limit);
-        if let Stage::Submitted(job) = self.stage {
-            self.shared.with(|state| state.set_timeout(job, limit));
-        }
+        self.raw.set_terms(|terms| terms.timeout = Some(limit));
+        self
+    }
+
+    /// Gives up when no worker has started the job within `patience` from now: the call then fails with
+    /// [`CallError::Timeout`], and the job never runs.
+    ///
+    /// ```no_run
+    /// use crossover_runtime::process_pool::{ProcessPool, job};
+    /// use std::time::Duration;
+    ///
+    /// #[job]
+    /// fn area(width: u32, height: u32) -> u64 {
+    ///     u64::from(width) * u64::from(height)
+    /// }
+    ///
+    /// # async fn example(pool: ProcessPool) -> Result<(), Box<dyn std::error::Error>> {
+    /// match pool.call(area, (3, 4)).queue_timeout(Duration::from_millis(50)).await {
+    ///     Err(error) if error.is_timeout() => println!("the pool is too busy"),
+    ///     other => println!("{}", other?),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn queue_timeout(mut self, patience: Duration) -> Self {
+        self.raw.set_terms(|terms| terms.queue_timeout = Some(patience));
+        self
+    }
+
+    /// What the death of its worker does to the job. [`Retry::Never`] unless set.
+    ///
+    /// ```no_run
+    /// use crossover_runtime::process_pool::{ProcessPool, Retry, job};
+    ///
+    /// #[job]
+    /// fn area(width: u32, height: u32) -> u64 {
+    ///     u64::from(width) * u64::from(height)
+    /// }
+    ///
+    /// # async fn example(pool: ProcessPool) -> Result<(), Box<dyn std::error::Error>> {
+    /// println!("{}", pool.call(area, (3, 4)).retry(Retry::OnDeath).await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.raw.set_terms(|terms| terms.retry = retry);
         self
     }
 
@@ -158,27 +193,13 @@ impl<R> Call<R> {
     /// }
     ///
     /// # async fn example(pool: ProcessPool) -> Result<(), Box<dyn std::error::Error>> {
-    /// let area = pool.call(area, (3, 4)).on_drop(OnDrop::Kill).await?;
-    /// assert_eq!(area, 12);
+    /// println!("{}", pool.call(area, (3, 4)).on_drop(OnDrop::Kill).await?);
     /// # Ok(())
     /// # }
     /// ```
     pub fn on_drop(mut self, on_drop: OnDrop) -> Self {
-        self.on_drop = on_drop;
-        if let Stage::Submitted(job) = self.stage {
-            self.shared.with(|state| state.set_on_drop(job, on_drop));
-        }
+        self.raw.set_terms(|terms| terms.on_drop = on_drop);
         self
-    }
-}
-
-impl<R: DeserializeOwned> Call<R> {
-    fn decode(&self, payload: &Payload) -> Result<R, CallError> {
-        job::decode(payload.bytes()).map_err(|reason| CallError::Codec {
-            job: self.job,
-            stage: CodecStage::DecodeResult,
-            reason,
-        })
     }
 }
 
@@ -187,18 +208,104 @@ impl<R: DeserializeOwned> Future for Call<R> {
 
     /// # Panics
     /// When polled again after it was ready.
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.get_mut();
-        let job = match std::mem::replace(&mut this.stage, Stage::Over) {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let job = self.raw.job;
+        let answer = std::task::ready!(Pin::new(&mut self.raw).poll(cx))?;
+        Poll::Ready(codec::decode(&answer).map_err(|reason| CallError::Codec {
+            job,
+            stage: CodecStage::DecodeResult,
+            reason,
+        }))
+    }
+}
+
+impl<R> fmt::Debug for Call<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call").field("job", &self.raw.job).finish_non_exhaustive()
+    }
+}
+
+/// A call whose result is still encoded.
+#[derive(Debug)]
+pub(super) struct RawCall {
+    shared: Arc<Shared>,
+    job: &'static str,
+    stage: Stage,
+    terms: Terms,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// It will never run.
+    Failed(CallError),
+    /// The queue was full: the request waits here until somebody awaits the call.
+    HeldBack(Request),
+    Submitted(JobRef),
+    /// The result was handed out.
+    Over,
+}
+
+impl RawCall {
+    pub(super) fn failed(shared: Arc<Shared>, job: &'static str, error: CallError) -> Self {
+        Self { shared, job, stage: Stage::Failed(error), terms: Terms::default() }
+    }
+
+    pub(super) fn submit(shared: Arc<Shared>, request: Request) -> Self {
+        let (job, terms) = (request.name, Terms::default());
+        let stage = match shared.with(|state| state.submit(request, terms, false)) {
+            Ok(job) => Stage::Submitted(job),
+            Err(Refusal::Full(request)) => Stage::HeldBack(request),
+            Err(Refusal::For(error)) => Stage::Failed(error),
+        };
+        Self { shared, job, stage, terms }
+    }
+
+    /// The reason it will never run, if that is known already; `HeldBack` counts as a full queue.
+    fn refused(mut self) -> Result<Self, CallError> {
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Failed(error) => Err(error),
+            Stage::HeldBack(_) => Err(CallError::Rejected(Rejection::Full)),
+            stage => {
+                self.stage = stage;
+                Ok(self)
+            }
+        }
+    }
+
+    pub(super) fn set_terms(&mut self, change: impl FnOnce(&mut Terms)) {
+        change(&mut self.terms);
+        if let Stage::Submitted(job) = self.stage {
+            let terms = self.terms;
+            self.shared.with(|state| state.set_terms(job, terms));
+        }
+    }
+
+    /// The lanes are best read where calls are awaited.
+    fn offer_runtime(&self) {
+        if !self.shared.is_attached()
+            && let Ok(handle) = Handle::try_current()
+        {
+            self.shared.with(|state| state.attach(handle));
+        }
+    }
+}
+
+impl Future for RawCall {
+    type Output = Result<Encoded, CallError>;
+
+    /// # Panics
+    /// When polled again after it was ready.
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let job = match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Submitted(job) => job,
             Stage::Failed(error) => return Poll::Ready(Err(error)),
-            Stage::HeldBack(frame) => {
-                let (job, timeout, on_drop) = (this.job, this.timeout, this.on_drop);
-                match this.shared.with(|state| state.submit(frame, job, timeout, on_drop, true)) {
+            Stage::HeldBack(request) => {
+                let terms = self.terms;
+                match self.shared.with(|state| state.submit(request, terms, true)) {
                     Ok(job) => job,
                     Err(Refusal::For(error)) => return Poll::Ready(Err(error)),
                     Err(Refusal::Full(_)) => {
-                        return Poll::Ready(Err(CallError::Rejected(super::Rejection::Full)));
+                        return Poll::Ready(Err(CallError::Rejected(Rejection::Full)));
                     }
                 }
             }
@@ -206,27 +313,22 @@ impl<R: DeserializeOwned> Future for Call<R> {
         };
         // The clone and the drop of a waker are foreign code: both happen outside the lock.
         let mut waker = Some(cx.waker().clone());
-        match this.shared.with(|state| state.poll(job, &mut waker)) {
+        match self.shared.with(|state| state.poll(job, &mut waker)) {
             None => {
-                this.stage = Stage::Submitted(job);
+                self.stage = Stage::Submitted(job);
+                self.offer_runtime();
                 Poll::Pending
             }
-            Some(outcome) => Poll::Ready(outcome.and_then(|payload| this.decode(&payload))),
+            Some(outcome) => Poll::Ready(outcome),
         }
     }
 }
 
-impl<R> Drop for Call<R> {
+impl Drop for RawCall {
     fn drop(&mut self) {
         if let Stage::Submitted(job) = self.stage {
-            // The waker that comes back is dropped here, outside the lock.
+            // What comes back is dropped here, outside the lock.
             drop(self.shared.with(|state| state.abandon(job)));
         }
-    }
-}
-
-impl<R> fmt::Debug for Call<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Call").field("job", &self.job).finish_non_exhaustive()
     }
 }

@@ -42,26 +42,25 @@
 //! `pool`, `call`, `builder` (doors) → `dispatch` (the thread) → `state` (the books, one lock) → `breaker`, `spawn`,
 //! `frame`, `job`, `error`; `worker` is the other process and uses the last three only.
 
-#[allow(dead_code, unused_imports, reason = "the pool moves over to it next")]
 mod blob;
 mod breaker;
 mod builder;
 mod call;
-#[allow(dead_code, unused_imports, reason = "the pool moves over to it next")]
 pub(crate) mod channel;
-#[allow(dead_code, reason = "the pool moves over to it next")]
 mod codec;
-mod dispatch;
 mod error;
 mod frame;
 mod job;
+mod keeper;
 mod libtest;
 #[allow(dead_code, unused_imports, reason = "opens with the pool's move to lanes")]
 mod map;
 mod metrics;
 mod offload;
 mod options;
+mod output;
 mod pool;
+mod reader;
 mod registry;
 #[allow(dead_code, reason = "the pool moves over to lanes next")]
 mod spawn;
@@ -70,7 +69,7 @@ mod worker;
 
 pub use blob::Blob;
 pub use builder::Builder;
-pub use call::{Call, OnDrop};
+pub use call::{Call, OnDrop, Retry};
 pub use crossover_runtime_macros::job;
 pub use error::{CallError, CodecStage, Rejection, TimedOut};
 pub use job::JobFn;
@@ -80,8 +79,6 @@ pub use options::{LineCallback, Stdio};
 pub use pool::ProcessPool;
 pub use registry::{Registry, worker_entry_with};
 pub use worker::worker_entry;
-
-use options::Options;
 
 /// What the expansion of `#[job]` names. Not an interface.
 #[doc(hidden)]

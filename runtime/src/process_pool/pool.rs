@@ -1,20 +1,23 @@
-//! [`ProcessPool`]: the handle. It owns the dispatcher thread through its last clone.
+//! [`ProcessPool`]: the handle. It owns the keeper's thread through its last clone.
 
 use super::{
     Builder, Call, CallError, CloseReport, PoolMetrics,
-    dispatch::{self, Shared},
+    blob::CacheUse,
+    call::RawCall,
+    codec::{self, Encoded},
     error::CodecStage,
-    frame::{self, Header, Kind},
-    job::{self, JobFn, Table},
+    frame::Kind,
+    job::JobFn,
+    keeper::{self, Shared},
     options::Options,
-    spawn::Token,
-    state::State,
+    state::{Request, State},
 };
 use serde::Serialize;
 use std::{
     fmt,
     future::poll_fn,
-    io, process,
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash},
+    io,
     sync::Arc,
     task::Poll,
     thread::{self, JoinHandle},
@@ -22,8 +25,11 @@ use std::{
 };
 
 /// How long dropping the last handle waits for the killed workers to be reaped. It takes about a millisecond; only
-/// a process stuck in the kernel takes longer, and then the dispatcher goes on waiting alone.
+/// a process stuck in the kernel takes longer, and then the keeper goes on waiting alone.
 const DROP_LIMIT: Duration = Duration::from_secs(1);
+
+/// How much shared memory is kept for the next large values, when none of it is in use.
+const KEPT_BYTES: usize = 256 << 20;
 
 /// A pool of worker processes that run `#[job]` functions.
 ///
@@ -49,13 +55,17 @@ const DROP_LIMIT: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct ProcessPool {
     owner: Arc<Owner>,
+    /// The slot that all calls of this handle go to.
+    slot: Option<usize>,
 }
 
 /// What the handles own together.
 struct Owner {
     shared: Arc<Shared>,
-    max_frame_bytes: u32,
-    dispatcher: Option<JoinHandle<()>>,
+    options: Arc<Options>,
+    keeper: Option<JoinHandle<()>>,
+    /// Shared memory that is let go of is kept for reuse as long as there is a pool.
+    _cache: CacheUse,
 }
 
 impl ProcessPool {
@@ -91,15 +101,14 @@ impl ProcessPool {
     }
 
     pub(super) fn start(options: Options) -> io::Result<Self> {
-        let max_frame_bytes = options.max_frame_bytes;
-        let shared = Arc::new(Shared::new(State::new(options))?);
-        let token = Token { parent: process::id(), max_frame_bytes };
-        let theirs = Arc::clone(&shared);
-        let dispatcher = thread::Builder::new()
+        let options = Arc::new(options);
+        let shared = Arc::new(Shared::new(State::new(Arc::clone(&options)))?);
+        let (theirs, settings) = (Arc::clone(&shared), Arc::clone(&options));
+        let keeper = thread::Builder::new()
             .name("crossover-procpool".into())
-            .spawn(move || dispatch::run(&theirs, token))?;
-        let owner = Owner { shared, max_frame_bytes, dispatcher: Some(dispatcher) };
-        Ok(Self { owner: Arc::new(owner) })
+            .spawn(move || keeper::run(&theirs, &settings))?;
+        let owner = Owner { shared, options, keeper: Some(keeper), _cache: CacheUse::new(KEPT_BYTES) };
+        Ok(Self { owner: Arc::new(owner), slot: None })
     }
 
     /// Runs `job` with `arguments` in a worker process: `pool.call(resize, (image, 640)).await`.
@@ -135,19 +144,31 @@ impl ProcessPool {
     {
         // Only the type matters: it is the key to the registry.
         let _ = job;
-        let shared = Arc::clone(&self.owner.shared);
-        let Some((number, entry)) = Table::get().find::<F>() else {
+        let Some((number, entry)) = self.owner.options.table.find::<F>() else {
             let function = std::any::type_name::<F>();
-            return Call::failed(shared, function, CallError::UnknownJob { function });
+            let error = CallError::UnknownJob { function };
+            return Call::new(RawCall::failed(Arc::clone(&self.owner.shared), function, error));
         };
-        match self.encode(number, &arguments) {
-            Ok(frame) => Call::submit(shared, entry.name(), frame),
-            Err(reason) => {
-                let error =
-                    CallError::Codec { job: entry.name(), stage: CodecStage::EncodeArguments, reason };
-                Call::failed(shared, entry.name(), error)
-            }
+        Call::new(match codec::encode(&arguments) {
+            Ok(message) => self.call_raw(number, entry.name(), Kind::Job, message),
+            Err(reason) => self.not_encoded(entry.name(), reason),
+        })
+    }
+
+    fn not_encoded(&self, job: &'static str, reason: String) -> RawCall {
+        let error = CallError::Codec { job, stage: CodecStage::EncodeArguments, reason };
+        RawCall::failed(Arc::clone(&self.owner.shared), job, error)
+    }
+
+    /// Submits what is encoded already.
+    pub(super) fn call_raw(&self, number: u16, name: &'static str, kind: Kind, message: Encoded) -> RawCall {
+        let (length, limit) = (message.total(), self.owner.options.max_frame_bytes);
+        if length > limit as usize {
+            let reason = format!("{length} bytes exceed the limit of {limit} bytes (Builder::max_frame_bytes)");
+            return self.not_encoded(name, reason);
         }
+        let request = Request { number, name, kind, message, slot: self.slot };
+        RawCall::submit(Arc::clone(&self.owner.shared), request)
     }
 
     /// As [`call`](Self::call), but a call that cannot be queued now is refused now.
@@ -182,12 +203,31 @@ impl ProcessPool {
         self.call(job, arguments).refused()
     }
 
-    fn encode<Args: Serialize>(&self, job: u16, arguments: &Args) -> Result<Vec<u8>, String> {
-        // The id is filled in when the call is taken.
-        let header = Header { kind: Kind::Job, flags: 0, job, id: 0 };
-        let mut frame = job::encode(arguments, frame::begin(header))?;
-        frame::seal(&mut frame, self.owner.max_frame_bytes).map_err(|error| error.to_string())?;
-        Ok(frame)
+    /// A handle to the same pool whose calls all go to one worker: the same one for equal keys. They run there in the
+    /// order of submission, so what a job leaves in the worker's memory is found by the next with that key: an open
+    /// file, a parsed document, a compiled query.
+    ///
+    /// It is a cache, not a home: a worker that dies or retires is replaced, and its successor starts empty. Different
+    /// keys may share a worker, and such calls wait for their worker even while others are idle.
+    ///
+    /// ```no_run
+    /// use crossover_runtime::process_pool::{ProcessPool, job};
+    ///
+    /// #[job]
+    /// fn area(width: u32, height: u32) -> u64 {
+    ///     u64::from(width) * u64::from(height)
+    /// }
+    ///
+    /// # async fn example(pool: ProcessPool, user: &str) -> Result<(), Box<dyn std::error::Error>> {
+    /// println!("{}", pool.affinity(user).call(area, (3, 4)).await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use = "calls of the returned handle have the affinity, those of this one have not"]
+    pub fn affinity<K: Hash + ?Sized>(&self, key: &K) -> Self {
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(key);
+        let slots = self.owner.options.workers as u64;
+        Self { owner: Arc::clone(&self.owner), slot: Some((hash % slots) as usize) }
     }
 
     /// Starts all workers and waits until they are ready, so that no later call pays for a start.
@@ -217,7 +257,7 @@ impl ProcessPool {
     }
 
     /// Takes no more calls, lets the jobs taken so far finish, and ends the workers. Jobs that are not done after
-    /// `deadline` are cut off. When this returns, every worker is reaped and the dispatcher is gone.
+    /// `deadline` are cut off. When this returns, every worker is reaped.
     ///
     /// Callable from any clone and more than once; the earliest deadline counts.
     ///
@@ -273,18 +313,22 @@ impl ProcessPool {
     /// # }
     /// ```
     pub fn metrics(&self) -> PoolMetrics {
-        self.owner.shared.with(|state| state.metrics())
+        let mut metrics = self.owner.shared.with(|state| state.metrics());
+        for worker in &mut metrics.per_worker {
+            worker.rss_bytes = keeper::resident_bytes(worker.pid).unwrap_or(0);
+        }
+        metrics
     }
 }
 
 impl Drop for Owner {
     fn drop(&mut self) {
         self.shared.with(State::kill_all);
-        let Some(dispatcher) = self.dispatcher.take() else { return };
-        // A waker that the dispatcher runs may hold the last handle: the thread cannot wait for itself.
-        if dispatcher.thread().id() != thread::current().id() && self.shared.wait_finished(DROP_LIMIT) {
+        let Some(keeper) = self.keeper.take() else { return };
+        // A waker that the keeper runs may hold the last handle: the thread cannot wait for itself.
+        if keeper.thread().id() != thread::current().id() && self.shared.wait_finished(DROP_LIMIT) {
             // It is past its last use of anything; it cannot panic any more.
-            let _ = dispatcher.join();
+            let _ = keeper.join();
         }
     }
 }

@@ -1,33 +1,47 @@
 //! The pool's book-keeping, all of it under one lock: jobs, the queue, the slots of the workers.
 //!
-//! A job is *queued* (its frame waits here), *running* (its frame went to a worker, or is on the way), or *done*.
-//! Its entry belongs to its [`Call`](super::Call) from submission until the call takes the outcome or is
+//! A job is *queued* (it waits here), *at* a worker (its frame was published in that worker's lane), or *done*.
+//! Its entry belongs to its [`RawCall`](super::call::RawCall) from submission until the call takes the outcome or is
 //! dropped; only an entry whose call is gone is removed by the pool.
 //!
-//! `mod` holds calls and slots, `reports` what the dispatcher notices, `time` deadlines and the shutdown.
+//! | file | what it keeps |
+//! |---|---|
+//! | `mod` | calls: submitting, awaiting, changing and abandoning them |
+//! | `lanes` | workers: which job goes where, taking unstarted ones back, reading answers |
+//! | `slots` | how many workers there should be, who reads their lanes |
+//! | `reports` | what the keeper notices: a worker was started, died |
+//! | `time` | deadlines, the look at the lanes, retirement, the shutdown |
 //!
-//! Each worker has at most one job at a time, so a death can only ever fail that one. Frames are sent by whoever
-//! notices that a worker is free, callers included: that saves a hop through the dispatcher. What a
-//! send could not take is continued by the dispatcher, which alone reads sockets, spawns and reaps.
+//! A worker may have several jobs, but starts them one at a time, and the lane's claim word tells which: only the one
+//! that it had started can die with it. All others are taken back and given to another worker, unnoticed.
 //!
-//! Nothing foreign runs under the lock: wakers are collected in [`State::wakers`] and woken, and replaced ones
-//! dropped, after it is released.
+//! Everything here is memory work, but for three short system calls: waking a worker that sleeps, killing one,
+//! and passing a descriptor of shared memory that a worker has not seen yet.
+//!
+//! Nothing foreign runs under the lock: values are encoded before and decoded after; wakers are collected in
+//! [`State::wakers`] and woken, and replaced ones dropped, after it is released.
 
+mod lanes;
 mod reports;
+mod slots;
 #[cfg(test)]
 mod tests;
 mod time;
 
 use super::{
-    CallError, CloseReport, OnDrop, Options, PoolMetrics, Rejection,
+    CallError, CloseReport, OnDrop, PoolMetrics, Rejection, Retry, TimedOut,
     breaker::Breaker,
-    frame::{self, Payload},
-    spawn::Process,
+    codec::Encoded,
+    frame::Kind,
+    options::Options,
 };
-use rustix::{io::Errno, net::SendFlags};
+use crate::handle::Handle;
+use lanes::Worker;
+pub(super) use lanes::Drained;
 use slab::Slab;
 use std::{
-    collections::VecDeque,
+    cmp::Reverse,
+    collections::{BinaryHeap, VecDeque},
     sync::Arc,
     task::Waker,
     time::{Duration, Instant},
@@ -35,87 +49,100 @@ use std::{
 use time::Stage;
 
 /// What came back for a job.
-pub(super) type Outcome = Result<Payload, CallError>;
+pub(super) type Outcome = Result<Encoded, CallError>;
 
 /// Names one submission: a slab key alone could have been reused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct JobRef {
     key: usize,
     id: u64,
 }
 
+/// What is to be run.
+#[derive(Debug)]
+pub(super) struct Request {
+    /// The job's number in the registry, and its path for messages.
+    pub(super) number: u16,
+    pub(super) name: &'static str,
+    /// [`Kind::Job`] or [`Kind::Chunk`].
+    pub(super) kind: Kind,
+    pub(super) message: Encoded,
+    /// The one slot whose worker may run it.
+    pub(super) slot: Option<usize>,
+}
+
+/// What a caller wants of a call beyond its result. May change as long as the call lives.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Terms {
+    pub(super) timeout: Option<Duration>,
+    pub(super) queue_timeout: Option<Duration>,
+    pub(super) on_drop: OnDrop,
+    pub(super) retry: Retry,
+}
+
 #[derive(Debug)]
 enum Phase {
-    Queued(Vec<u8>),
-    Running { slot: usize },
+    Queued,
+    /// Published to the worker in `slot` as number `seq` of its lane.
+    At {
+        slot: usize,
+        seq: u64,
+    },
     Done(Outcome),
 }
 
 #[derive(Debug)]
 struct Job {
     id: u64,
-    name: &'static str,
+    request: Request,
+    terms: Terms,
     phase: Phase,
     waker: Option<Waker>,
-    timeout: Option<Duration>,
-    on_drop: OnDrop,
-    /// Workers that died with a part of this job sent. It was not started, but it may be what kills them.
-    strikes: u8,
+    /// Workers that died while they ran this job.
+    killed: u8,
+    /// The instant at which it must have been started; set by `queue_timeout`.
+    start_by: Option<Instant>,
     /// The call is gone; the entry goes when the job ends.
     abandoned: bool,
 }
 
-/// The job that a worker has.
-#[derive(Debug)]
-struct InFlight {
-    job: JobRef,
-    /// Kept until the answer, to send it elsewhere if this worker dies without having read it.
-    frame: Vec<u8>,
-    sent: usize,
-    started: Instant,
-    deadline: Option<Instant>,
+/// One place for a worker, and the queue of the jobs that only this place may run.
+#[derive(Debug, Default)]
+struct Slot {
+    worker: Option<Worker>,
+    pinned: VecDeque<JobRef>,
 }
-
-/// A slot's worker, from its spawn until it is reaped.
-#[derive(Debug)]
-pub(super) struct Worker {
-    process: Arc<Process>,
-    /// It said hello.
-    ready: bool,
-    ready_by: Option<Instant>,
-    in_flight: Option<InFlight>,
-    /// Jobs with smaller ids were submitted before this worker was started.
-    born: u64,
-    /// Jobs of which it was sent at least a byte, or may still be.
-    given: u64,
-    served: u64,
-    /// Killed or found broken: it gets no more jobs, and what it still says is ignored.
-    condemned: bool,
-    /// Why it was condemned, when its exit status will not tell.
-    verdict: Option<String>,
-}
-
-/// A job at the deaths of so many workers that had not started it is not given to another.
-const STRIKES: u8 = 2;
 
 #[derive(Debug)]
 pub(super) struct State {
-    options: Options,
+    options: Arc<Options>,
     jobs: Slab<Job>,
     /// Oldest first. May name jobs that are no longer queued: they are skipped.
     queue: VecDeque<JobRef>,
-    /// The jobs that are really queued.
+    /// The jobs that are really queued, and those of them that wait for one slot.
     queued: usize,
-    slots: Vec<Option<Worker>>,
+    pinned: usize,
+    slots: Vec<Slot>,
     /// How many workers the pool keeps alive: grows with demand, up to all slots.
     desired: usize,
+    /// Average run time by job number, in ns; 0 = not known yet.
+    estimates: Vec<u64>,
+    /// When queued jobs run out of patience, soonest first. May name jobs that are started or gone.
+    expiries: BinaryHeap<Reverse<(Instant, JobRef)>>,
     breaker: Breaker,
     stage: Stage,
     next_id: u64,
-    /// The dispatcher is in poll(2), or on its way there, and will not see changes by itself.
+    /// The runtime on which tasks read the lanes.
+    reader: Option<Handle>,
+    /// The keeper reads the lanes: nobody else does, or it found that nobody did.
+    keeper_reads: bool,
+    look: time::Look,
+    /// The keeper waits, or is on its way there, and will not see changes by itself.
     asleep: bool,
-    /// When the dispatcher will look again by itself.
+    /// When the keeper will look again by itself.
     armed: Option<Instant>,
+    /// Something happened that the keeper must see before `armed`.
+    nudge: bool,
     /// To be woken by whoever releases the lock.
     wakers: Vec<Waker>,
     /// Woken when a worker gets ready, a start fails or the shutdown advances.
@@ -124,32 +151,42 @@ pub(super) struct State {
     report: CloseReport,
 }
 
-/// Why a call was not queued. The frame comes back where waiting helps.
+/// Why a call was not queued. The request comes back where waiting helps.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    Full(Vec<u8>),
+    Full(Request),
     For(CallError),
 }
 
 impl State {
-    pub(super) fn new(options: Options) -> Self {
-        let breaker = Breaker::new(options.startup_timeout);
+    pub(super) fn new(options: Arc<Options>) -> Self {
         Self {
             jobs: Slab::new(),
             queue: VecDeque::new(),
             queued: 0,
-            slots: (0..options.workers).map(|_| None).collect(),
-            options,
-            desired: 0,
-            breaker,
+            pinned: 0,
+            slots: (0..options.workers).map(|_| Slot::default()).collect(),
+            desired: options.min_workers,
+            estimates: Vec::new(),
+            expiries: BinaryHeap::new(),
+            breaker: Breaker::new(
+                options.breaker_deaths,
+                options.breaker_window,
+                options.startup_timeout,
+            ),
             stage: Stage::Open,
             next_id: 1,
+            reader: None,
+            keeper_reads: true,
+            look: time::Look::default(),
             asleep: false,
             armed: None,
+            nudge: false,
             wakers: Vec::new(),
             watchers: Vec::new(),
             counters: PoolMetrics::default(),
             report: CloseReport::default(),
+            options,
         }
     }
 
@@ -158,40 +195,44 @@ impl State {
     /// Takes a call. `may_exceed`: the caller waits for it anyway, so the limit on the queue does not apply.
     pub(super) fn submit(
         &mut self,
-        mut frame: Vec<u8>,
-        name: &'static str,
-        timeout: Option<Duration>,
-        on_drop: OnDrop,
+        request: Request,
+        terms: Terms,
         may_exceed: bool,
     ) -> Result<JobRef, Refusal> {
         if self.stage != Stage::Open {
             return Err(Refusal::For(CallError::Rejected(Rejection::Closed)));
         }
-        let now = Instant::now();
-        if self.breaker.refuses(now).is_some() && self.ready_workers() == 0 {
+        if self.breaker.is_open()
+            && self.breaker.refuses(Instant::now()).is_some()
+            && self.ready_workers() == 0
+        {
             return Err(Refusal::For(CallError::Rejected(Rejection::BreakerOpen)));
         }
-        if !may_exceed && self.queued >= self.options.queue_limit && self.free_slot().is_none() {
-            return Err(Refusal::Full(frame));
+        if !may_exceed && self.queued >= self.options.queue_limit && self.lane_for(&request).is_none() {
+            return Err(Refusal::Full(request));
         }
         let id = self.next_id;
         self.next_id += 1;
-        frame::set_id(&mut frame, id);
-        let key = self.jobs.insert(Job {
+        let start_by = terms.queue_timeout.and_then(|patience| Instant::now().checked_add(patience));
+        let entry = Job {
             id,
-            name,
-            phase: Phase::Queued(frame),
+            request,
+            terms,
+            phase: Phase::Queued,
             waker: None,
-            timeout,
-            on_drop,
-            strikes: 0,
+            killed: 0,
+            start_by,
             abandoned: false,
-        });
+        };
+        let key = self.jobs.insert(entry);
         let job = JobRef { key, id };
-        self.queue.push_back(job);
-        self.queued += 1;
+        if let Some(start_by) = start_by {
+            self.expiries.push(Reverse((start_by, job)));
+            self.want_keeper_by(start_by);
+        }
         self.counters.submitted += 1;
-        self.hand_over(now);
+        self.enqueue(job, false);
+        self.hand_over();
         Ok(job)
     }
 
@@ -200,142 +241,123 @@ impl State {
     pub(super) fn poll(&mut self, job: JobRef, waker: &mut Option<Waker>) -> Option<Outcome> {
         let entry = &mut self.jobs[job.key];
         if !matches!(entry.phase, Phase::Done(_)) {
-            std::mem::swap(&mut entry.waker, waker);
+            match (&entry.waker, &waker) {
+                (Some(old), Some(new)) if old.will_wake(new) => {}
+                _ => std::mem::swap(&mut entry.waker, waker),
+            }
             return None;
         }
         debug_assert!(entry.waker.is_none(), "finish() takes the waker");
         match self.jobs.remove(job.key).phase {
             Phase::Done(outcome) => Some(outcome),
-            Phase::Queued(_) | Phase::Running { .. } => None,
+            Phase::Queued | Phase::At { .. } => None,
         }
     }
 
     /// The call is gone. What comes back is to be dropped outside the lock.
     pub(super) fn abandon(&mut self, job: JobRef) -> Option<Waker> {
-        let entry = &mut self.jobs[job.key];
+        let entry = self.jobs.get_mut(job.key).filter(|entry| entry.id == job.id)?;
         let waker = entry.waker.take();
         match entry.phase {
-            Phase::Queued(_) => {
+            Phase::Queued => {
+                self.dequeue(job);
                 self.jobs.remove(job.key);
-                self.queued -= 1;
-                if self.queue.len() > 2 * self.queued + 64 {
-                    let jobs = &self.jobs;
-                    self.queue.retain(|job| is_queued(jobs, *job));
-                }
             }
-            Phase::Running { slot } if entry.on_drop == OnDrop::Kill => {
-                self.jobs.remove(job.key);
-                if let Some(worker) = &mut self.slots[slot] {
-                    worker.in_flight = None;
-                    worker.condemn(None);
-                }
-                self.counters.failed += 1;
-            }
-            Phase::Running { .. } => entry.abandoned = true,
             Phase::Done(_) => {
                 self.jobs.remove(job.key);
+            }
+            Phase::At { slot, seq } => {
+                entry.abandoned = true;
+                let kill = entry.terms.on_drop == OnDrop::Kill;
+                if self.take_back_if_unstarted(slot, seq) {
+                    self.hand_over();
+                } else if kill {
+                    // What it has answered by now needs no kill.
+                    self.drain(slot);
+                    if self.knows(job) {
+                        self.remove_assigned(slot, seq);
+                        self.jobs.remove(job.key);
+                        self.counters.failed += 1;
+                        self.condemn(slot, None);
+                    }
+                }
             }
         }
         waker
     }
 
-    /// Sets a job's allowance, also when it runs already.
-    pub(super) fn set_timeout(&mut self, job: JobRef, timeout: Duration) {
+    /// Changes what the caller wants, also when the job runs already.
+    pub(super) fn set_terms(&mut self, job: JobRef, terms: Terms) {
+        let Some(entry) = self.jobs.get_mut(job.key).filter(|entry| entry.id == job.id) else { return };
+        let patience = terms.queue_timeout.filter(|_| entry.terms.queue_timeout != terms.queue_timeout);
+        entry.terms = terms;
+        let phase = match entry.phase {
+            Phase::At { slot, seq } => Some((slot, seq)),
+            _ => None,
+        };
+        if let Some(start_by) = patience.and_then(|patience| Instant::now().checked_add(patience)) {
+            entry.start_by = Some(start_by);
+            self.expiries.push(Reverse((start_by, job)));
+            self.want_keeper_by(start_by);
+        }
+        if let Some((slot, seq)) = phase {
+            self.watch_front(slot, Some(seq));
+        }
+    }
+
+    // ---- the queue -------------------------------------------------------------------------------------
+
+    /// Queues a job: at the end, or before all others when it had been taken from the queue before.
+    fn enqueue(&mut self, job: JobRef, first: bool) {
         let entry = &mut self.jobs[job.key];
-        entry.timeout = Some(timeout);
-        if let Phase::Running { slot } = entry.phase
-            && let Some(in_flight) = self.slots[slot].as_mut().and_then(|worker| worker.in_flight.as_mut())
-        {
-            in_flight.deadline = in_flight.started.checked_add(timeout);
-        }
-    }
-
-    pub(super) fn set_on_drop(&mut self, job: JobRef, on_drop: OnDrop) {
-        self.jobs[job.key].on_drop = on_drop;
-    }
-
-    // ---- handing jobs to workers -----------------------------------------------------------------------
-
-    /// Gives queued jobs to free workers, and asks for more workers where none is free.
-    fn hand_over(&mut self, now: Instant) {
-        while let Some(slot) = self.free_slot() {
-            let Some((job, frame)) = self.pop() else { return };
-            self.start(slot, job, frame, now);
-        }
-        let wanted = (self.occupied() + self.queued.saturating_sub(self.starting())).min(self.slots.len());
-        // While the breaker is open, the workers at hand carry on alone.
-        if wanted > self.desired && self.breaker.refuses(now).is_none() {
-            self.desired = wanted;
-        }
-    }
-
-    /// The next job that is really queued, with its frame; it is in no phase until `start` gives it one.
-    fn pop(&mut self) -> Option<(JobRef, Vec<u8>)> {
-        while let Some(job) = self.queue.pop_front() {
-            if is_queued(&self.jobs, job)
-                && let Phase::Queued(frame) = &mut self.jobs[job.key].phase
-            {
-                self.queued -= 1;
-                return Some((job, std::mem::take(frame)));
+        entry.phase = Phase::Queued;
+        let queue = match entry.request.slot {
+            Some(slot) => {
+                self.pinned += 1;
+                &mut self.slots[slot].pinned
             }
+            None => &mut self.queue,
+        };
+        if first {
+            queue.push_front(job);
+        } else {
+            queue.push_back(job);
         }
-        None
+        self.queued += 1;
     }
 
-    fn start(&mut self, slot: usize, job: JobRef, frame: Vec<u8>, now: Instant) {
-        let entry = &mut self.jobs[job.key];
-        entry.phase = Phase::Running { slot };
-        let deadline = entry.timeout.and_then(|timeout| now.checked_add(timeout));
-        if let Some(worker) = &mut self.slots[slot] {
-            worker.given += 1;
-            worker.in_flight = Some(InFlight { job, frame, sent: 0, started: now, deadline });
-        }
-        self.send_on(slot);
-    }
-
-    /// Sends as much of a worker's job as its socket takes now.
-    pub(super) fn send_on(&mut self, slot: usize) {
-        let Some(worker) = &mut self.slots[slot] else { return };
-        let Some(in_flight) = &mut worker.in_flight else { return };
-        while in_flight.sent < in_flight.frame.len() {
-            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-            match rustix::net::send(worker.process.socket(), &in_flight.frame[in_flight.sent..], flags) {
-                Ok(sent) => in_flight.sent += sent,
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return,
-                Err(_) => {
-                    // The worker is gone. The job was not sent whole, so it did not start: `died` puts it back.
-                    worker.condemn(None);
-                    return;
+    /// A queued job goes without being started. Its place in the queue is skipped later, or swept now when there are
+    /// many such places.
+    fn dequeue(&mut self, job: JobRef) {
+        self.queued -= 1;
+        let jobs = &self.jobs;
+        let still_queued =
+            |other: &JobRef| *other != job && is_queued(jobs, *other);
+        match self.jobs[job.key].request.slot {
+            Some(slot) => {
+                self.pinned -= 1;
+                self.slots[slot].pinned.retain(still_queued);
+            }
+            None => {
+                if self.queue.len() > 2 * self.queued + 64 {
+                    self.queue.retain(still_queued);
                 }
             }
         }
     }
 
-    /// A worker died with a part of a job sent that it had not started: the job is queued again, unless that was
-    /// so with too many workers.
-    fn strike(&mut self, in_flight: InFlight, death: CallError) {
-        let entry = &mut self.jobs[in_flight.job.key];
-        entry.strikes += 1;
-        if entry.strikes >= STRIKES {
-            self.finish(in_flight.job, Err(death));
+    /// Queues a job again, first in line, that its worker had not started. One that nobody wants any more goes.
+    fn requeue(&mut self, job: JobRef) {
+        if self.jobs[job.key].abandoned {
+            self.jobs.remove(job.key);
         } else {
-            self.put_back(in_flight);
+            self.enqueue(job, true);
         }
     }
 
-    /// Queues a job again, first in line, that its worker had not started. Of a worker that was dead before the
-    /// first byte the job is innocent; how often that may happen is up to the [`Breaker`].
-    fn put_back(&mut self, in_flight: InFlight) {
-        let InFlight { job, frame, .. } = in_flight;
-        let entry = &mut self.jobs[job.key];
-        if entry.abandoned {
-            self.jobs.remove(job.key);
-            return;
-        }
-        entry.phase = Phase::Queued(frame);
-        self.queue.push_front(job);
-        self.queued += 1;
+    /// Whether the job has an entry still.
+    fn knows(&self, job: JobRef) -> bool {
+        self.jobs.get(job.key).is_some_and(|entry| entry.id == job.id)
     }
 
     /// A job has ended: its call is told, or its entry removed when nobody wants to know.
@@ -356,76 +378,52 @@ impl State {
         }
     }
 
-    // ---- slots -----------------------------------------------------------------------------------------
-
-    /// The slot to start a worker in now, if one is wanted and may be started.
-    pub(super) fn slot_to_fill(&self, now: Instant) -> Option<usize> {
-        (self.wants_worker() && self.breaker.allows(now, self.starting()))
-            .then(|| self.slots.iter().position(Option::is_none))?
-    }
-
-    fn wants_worker(&self) -> bool {
-        let occupied = self.occupied();
-        match self.stage {
-            Stage::Open => occupied < self.desired,
-            Stage::Draining(_) => occupied < self.desired && self.queued > 0,
-            Stage::Leaving(_) | Stage::Killing | Stage::Finished => false,
+    /// A queued job that was not started in time.
+    fn expire_queued(&mut self, job: JobRef) {
+        if !self.knows(job) {
+            return;
+        }
+        match self.jobs[job.key].phase {
+            Phase::At { slot, seq } => {
+                self.take_back_if_unstarted(slot, seq);
+            }
+            Phase::Queued | Phase::Done(_) => {}
+        }
+        if is_queued(&self.jobs, job) {
+            let entry = &self.jobs[job.key];
+            let error = CallError::Timeout {
+                job: entry.request.name,
+                after: entry.terms.queue_timeout.unwrap_or_default(),
+                phase: TimedOut::Queued,
+            };
+            self.dequeue(job);
+            self.finish(job, Err(error));
         }
     }
 
-    fn free_slot(&self) -> Option<usize> {
-        self.slots.iter().position(|slot| {
-            slot.as_ref()
-                .is_some_and(|worker| worker.ready && !worker.condemned && worker.in_flight.is_none())
-        })
-    }
-
-    fn occupied(&self) -> usize {
-        self.slots.iter().flatten().count()
-    }
-
-    fn starting(&self) -> usize {
-        self.slots.iter().flatten().filter(|worker| !worker.ready && !worker.condemned).count()
-    }
-
-    fn ready_workers(&self) -> usize {
-        self.slots.iter().flatten().filter(|worker| worker.ready && !worker.condemned).count()
-    }
-
-    /// The processes that are not yet reaped.
-    pub(super) fn pids(&self) -> Vec<u32> {
-        self.slots.iter().flatten().map(|worker| worker.process.pid()).collect()
-    }
-
-    /// Whether the worker in `slot` has part of a frame still to be sent.
-    pub(super) fn is_sending(&self, slot: usize) -> bool {
-        self.slots[slot]
-            .as_ref()
-            .and_then(|worker| worker.in_flight.as_ref())
-            .is_some_and(InFlight::is_partial)
-    }
-
-    /// Asks for all workers, and tells whether they are ready. Otherwise `waker` is woken at the next change.
-    pub(super) fn poll_all_ready(&mut self, waker: &mut Option<Waker>) -> Option<Result<(), CallError>> {
-        if self.stage != Stage::Open {
-            return Some(Err(CallError::Rejected(Rejection::Closed)));
+    fn fail_queue(&mut self, error: impl Fn() -> CallError) {
+        let pinned = self.slots.iter_mut().flat_map(|slot| slot.pinned.drain(..));
+        let all: Vec<JobRef> = self.queue.drain(..).chain(pinned).collect();
+        for job in all {
+            if is_queued(&self.jobs, job) {
+                if self.stage != Stage::Open {
+                    self.report.cancelled += 1;
+                }
+                self.finish(job, Err(error()));
+            }
         }
-        if self.ready_workers() == self.slots.len() {
-            return Some(Ok(()));
-        }
-        if let Some(cause) = self.breaker.refuses(Instant::now()) {
-            return Some(Err(CallError::Spawn(cause.to_error())));
-        }
-        self.desired = self.slots.len();
-        self.watch(waker);
-        None
+        (self.queued, self.pinned) = (0, 0);
     }
+
+    // ---- for the pool's handle -------------------------------------------------------------------------
 
     pub(super) fn metrics(&self) -> PoolMetrics {
+        let workers = || self.slots.iter().filter_map(|slot| slot.worker.as_ref());
         PoolMetrics {
             workers: self.ready_workers(),
-            running: self.slots.iter().flatten().filter(|worker| worker.in_flight.is_some()).count(),
+            running: workers().map(Worker::jobs).sum(),
             queued: self.queued,
+            per_worker: workers().map(Worker::metrics).collect(),
             ..self.counters.clone()
         }
     }
@@ -436,22 +434,6 @@ impl State {
     }
 }
 
-impl InFlight {
-    fn is_partial(&self) -> bool {
-        self.sent < self.frame.len()
-    }
-}
-
-impl Worker {
-    fn condemn(&mut self, verdict: Option<String>) {
-        if !self.condemned {
-            self.condemned = true;
-            self.verdict = verdict;
-            self.process.kill();
-        }
-    }
-}
-
 fn is_queued(jobs: &Slab<Job>, job: JobRef) -> bool {
-    jobs.get(job.key).is_some_and(|entry| entry.id == job.id && matches!(entry.phase, Phase::Queued(_)))
+    jobs.get(job.key).is_some_and(|entry| entry.id == job.id && matches!(entry.phase, Phase::Queued))
 }

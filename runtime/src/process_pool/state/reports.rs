@@ -1,35 +1,40 @@
-//! What the dispatcher tells the books: a worker was started, got ready, answered or died.
+//! What the keeper tells the books: a worker was started or has died.
 
 use super::{
     super::{
-        CallError,
+        CallError, Retry,
         breaker::Cause,
+        channel::ParentEnd,
         spawn::{Exit, Process},
     },
-    Outcome, Stage, State, Worker,
+    Stage, State,
+    lanes::{Life, Worker},
 };
-use std::{sync::Arc, time::Instant};
+use std::{os::fd::OwnedFd, sync::Arc, time::Instant};
+
+/// A job during which so many workers died is not given to another.
+const MOST_KILLED: u8 = 2;
 
 impl State {
     /// Puts a fresh process into its slot.
-    pub(in crate::process_pool) fn spawned(&mut self, slot: usize, process: Arc<Process>, now: Instant) {
+    pub(in crate::process_pool) fn spawned(
+        &mut self,
+        slot: usize,
+        process: Arc<Process>,
+        lane: ParentEnd,
+        bell: Arc<OwnedFd>,
+        now: Instant,
+    ) {
         self.counters.spawned += 1;
-        let mut worker = Worker {
-            process,
-            ready: false,
-            ready_by: now.checked_add(self.options.startup_timeout),
-            in_flight: None,
-            born: self.next_id,
-            given: 0,
-            served: 0,
-            condemned: false,
-            verdict: None,
-        };
+        let ready_by = now.checked_add(self.options.startup_timeout);
+        self.slots[slot].worker = Some(Worker::new(process, lane, bell, ready_by, self.next_id));
         // The lock was free during the spawn: a shutdown that began meanwhile has not seen this worker.
         if !matches!(self.stage, Stage::Open | Stage::Draining(_)) {
-            worker.condemn(None);
+            self.condemn(slot, None);
         }
-        self.slots[slot] = Some(worker);
+        self.initialize(slot);
+        // The bell rings for its hello.
+        self.drain(slot);
     }
 
     /// A worker could not be started, or ended before hello.
@@ -48,90 +53,35 @@ impl State {
         }
     }
 
-    /// A worker said a proper hello.
-    pub(in crate::process_pool) fn ready(&mut self, slot: usize, now: Instant) {
-        if let Some(worker) = &mut self.slots[slot]
-            && !worker.condemned
-        {
-            worker.ready = true;
-            self.breaker.worker_ready();
-            self.wakers.append(&mut self.watchers);
-            self.hand_over(now);
-        }
-    }
-
-    /// A worker answered job `id`. `outcome` is given the job's name. False when the worker has no such job.
-    pub(in crate::process_pool) fn answered(
-        &mut self,
-        slot: usize,
-        id: u64,
-        now: Instant,
-        outcome: impl FnOnce(&'static str) -> Outcome,
-    ) -> bool {
-        let Some(worker) = &mut self.slots[slot] else { return false };
-        if worker.condemned {
-            return true;
-        }
-        let Some(in_flight) = worker.in_flight.take_if(|in_flight| in_flight.job.id == id) else {
-            return false;
-        };
-        worker.served += 1;
-        self.breaker.progress();
-        let outcome = outcome(self.jobs[in_flight.job.key].name);
-        self.finish(in_flight.job, outcome);
-        self.hand_over(now);
-        true
-    }
-
-    /// Kills a worker that cannot be used any more. It is reaped later, as any other.
-    pub(in crate::process_pool) fn condemn(&mut self, slot: usize, verdict: Option<String>) {
-        if let Some(worker) = &mut self.slots[slot] {
-            worker.condemn(verdict);
-        }
-    }
-
-    /// A worker has ended and was reaped. `unread`: it left bytes on its socket unread, so it cannot have
-    /// started the job that was sent last.
+    /// A worker has ended and was reaped. All that it published has been read.
     pub(in crate::process_pool) fn died(
         &mut self,
         slot: usize,
         exit: Exit,
-        unread: bool,
         mut stderr_tail: String,
         now: Instant,
     ) {
-        let Some(mut worker) = self.slots[slot].take() else { return };
+        let Some(worker) = &self.slots[slot].worker else { return };
         self.counters.deaths += 1;
         if let Some(verdict) = &worker.verdict {
             stderr_tail.push_str(verdict);
         }
-        let mut stillborn = false;
-        if let Some(in_flight) = worker.in_flight.take_if(|in_flight| in_flight.sent == 0) {
-            worker.given -= 1;
-            // One that was idle when the job came died for reasons of its own.
-            stillborn = worker.given == 0 && in_flight.job.id < worker.born;
-            self.put_back(in_flight);
+        let (was_ready, leaving) = (worker.has_said_hello(), matches!(worker.life, Life::Leaving(_)));
+        let (started, born) = (worker.has_started(), worker.born);
+        let waited = worker.first().is_some_and(|first| first.id < born);
+        let stillborn = !started && waited;
+        self.take_back(slot);
+        let Some(mut worker) = self.slots[slot].worker.take() else { return };
+        let over_limit = worker.over_limit.or_else(|| self.ran_out_of_memory(exit, &stderr_tail));
+        // One at most, unless the lane's words are garbage: then nobody knows what was started.
+        while let Some(job) = worker.pop() {
+            self.victim(job, &worker, exit, &stderr_tail, over_limit);
         }
-        if let Some(in_flight) = worker.in_flight {
-            let started = !unread && in_flight.sent == in_flight.frame.len();
-            let death = CallError::WorkerDied {
-                job: self.jobs[in_flight.job.key].name,
-                signal: exit.signal,
-                code: exit.code,
-                stderr_tail: stderr_tail.clone(),
-                jobs_served: worker.served,
-            };
-            if started {
-                self.finish(in_flight.job, Err(death));
-            } else {
-                self.strike(in_flight, death);
-            }
-        }
-        if !worker.ready {
-            if self.stage == Stage::Open || matches!(self.stage, Stage::Draining(_)) {
+        if !was_ready {
+            if matches!(self.stage, Stage::Open | Stage::Draining(_)) {
                 self.start_failed(now, &Cause::early_death(exit, &stderr_tail));
             }
-        } else if worker.given > 0 {
+        } else if started {
             self.breaker.progress();
         } else if stillborn {
             let cause = Cause::stillbirth(exit, &stderr_tail);
@@ -139,9 +89,51 @@ impl State {
                 self.breaker_opened(&cause);
                 self.wakers.append(&mut self.watchers);
             }
-        } else {
+        } else if !leaving {
             self.breaker.idle_death(now);
         }
-        self.hand_over(now);
+        self.hand_over();
+    }
+
+    /// A job whose worker died while it ran it.
+    fn victim(
+        &mut self,
+        job: super::JobRef,
+        worker: &Worker,
+        exit: Exit,
+        stderr_tail: &str,
+        over_limit: Option<u64>,
+    ) {
+        let entry = &mut self.jobs[job.key];
+        entry.killed += 1;
+        if entry.terms.retry == Retry::OnDeath && entry.killed < MOST_KILLED && over_limit.is_none() {
+            self.requeue(job);
+            return;
+        }
+        let name = entry.request.name;
+        let error = match (over_limit, self.options.memory_limit) {
+            (Some(used), Some(limit)) => CallError::MemoryLimit { job: name, limit, used },
+            _ => CallError::WorkerDied {
+                job: name,
+                signal: exit.signal,
+                code: exit.code,
+                stderr_tail: stderr_tail.to_owned(),
+                jobs_served: worker.served,
+            },
+        };
+        self.finish(job, Err(error));
+    }
+
+    /// What a worker wanted that was refused memory, if that is what ended it: the allocator's last words, under a
+    /// limit.
+    fn ran_out_of_memory(&self, exit: Exit, stderr_tail: &str) -> Option<u64> {
+        const ABORT: i32 = 6;
+        let limit = self.options.memory_limit?;
+        if exit.signal != Some(ABORT) {
+            return None;
+        }
+        let words = stderr_tail.rsplit_once("memory allocation of ")?.1;
+        let wanted: u64 = words.split_once(" bytes failed")?.0.parse().ok()?;
+        Some(limit.saturating_add(wanted))
     }
 }

@@ -1,12 +1,22 @@
-//! What happens because time passes: deadlines of jobs and starts, the stages of a shutdown, and when the dispatcher
-//! must look again.
+//! What happens because time passes: deadlines of jobs and starts, the look at the lanes, retirement, the stages of a
+//! shutdown, and when the keeper must look again.
+//!
+//! **The look.** While jobs are with workers, the keeper reads all lanes every [`LOOK`], and every [`DEEP_LOOK`] while a
+//! worker has several. That is the net under three things that are left to chance on purpose: a worker may keep the
+//! bell silent for a moment after an answer; the runtime on which the lanes are read may be stuck in a long poll, or not
+//! be run at all (then the keeper reads until somebody calls from a runtime again); and a job may take longer than its
+//! like did before, with others behind it.
 
 use super::{
-    super::{CallError, CloseReport, Rejection, TimedOut, frame},
-    InFlight, Job, State,
+    super::{
+        CallError, CloseReport, Rejection, TimedOut,
+        frame::{Header, Kind},
+    },
+    State,
+    lanes::{Drained, Life, Worker},
 };
-use rustix::net::SendFlags;
 use std::{
+    cmp::Reverse,
     task::Waker,
     time::{Duration, Instant},
 };
@@ -17,8 +27,8 @@ pub(super) enum Stage {
     Open,
     /// No new jobs; those taken are finished, until the deadline (`None`: however long it takes).
     Draining(Option<Instant>),
-    /// Every worker was told to leave, and is killed at the instant.
-    Leaving(Instant),
+    /// Every worker was told to leave.
+    Leaving,
     /// Everything is killed.
     Killing,
     /// All workers are reaped.
@@ -28,75 +38,330 @@ pub(super) enum Stage {
 /// How long workers may take to leave after a shut frame before they are killed.
 const GRACE: Duration = Duration::from_millis(200);
 
-impl State {
-    // ---- time ------------------------------------------------------------------------------------------
+const LOOK: Duration = Duration::from_millis(10);
+const DEEP_LOOK: Duration = Duration::from_millis(1);
 
-    /// Does what is due: deadlines of jobs and starts, the stages of a shutdown.
+/// Others wait no longer than this behind a job that takes longer than expected.
+const PATIENCE: Duration = Duration::from_millis(1);
+
+/// So many looks in a row must find answers that nobody else has read, before the keeper takes over.
+const IDLE_READERS: u32 = 3;
+
+/// How often the memory of busy workers is looked at when there is a limit.
+const WEIGH: Duration = Duration::from_millis(20);
+
+/// When the keeper will look at the lanes, and what it found last time.
+#[derive(Debug, Default)]
+pub(super) struct Look {
+    at: Option<Instant>,
+    /// Some worker has, or lately had, several jobs.
+    deep: bool,
+    /// A job was handed over, or a lane read by a reader, since the last look.
+    handed: bool,
+    read: bool,
+    /// Looks in a row that found answers and no reader.
+    pub(super) unread: u32,
+    weigh_at: Option<Instant>,
+}
+
+impl Look {
+    pub(super) fn is_deep(&self) -> bool {
+        self.deep
+    }
+}
+
+impl State {
+    // ---- the look --------------------------------------------------------------------------------------
+
+    /// A job went to a worker, behind others if `deep`.
+    pub(super) fn want_look(&mut self, deep: bool) {
+        self.look.handed = true;
+        let pause = match (self.look.at.is_some(), deep && !self.look.deep) {
+            (_, true) => DEEP_LOOK,
+            (false, false) => LOOK,
+            (true, false) => return,
+        };
+        self.look.deep |= deep;
+        let at = Instant::now() + pause;
+        self.look.at = Some(at);
+        self.want_keeper_by(at);
+    }
+
+    /// A reader has drained a lane.
+    pub(in crate::process_pool) fn was_read(&mut self) {
+        self.look.read = true;
+    }
+
+    fn look(&mut self, now: Instant) {
+        if self.look.at.is_none_or(|at| now < at) {
+            return;
+        }
+        let before = self.counters.completed + self.counters.failed;
+        for slot in 0..self.slots.len() {
+            while self.drain(slot) == Drained::More {}
+            self.free_the_stuck(slot);
+        }
+        let found = self.counters.completed + self.counters.failed != before;
+        self.look.unread = if found && !self.look.read { self.look.unread + 1 } else { 0 };
+        if self.look.unread >= IDLE_READERS {
+            self.keeper_reads = true;
+        }
+        let workers = || self.slots.iter().filter_map(|slot| slot.worker.as_ref());
+        let deep = workers().any(|worker| worker.is_deep());
+        let busy = workers().any(|worker| worker.jobs() > 0) || self.look.handed;
+        self.look.deep = deep;
+        (self.look.handed, self.look.read) = (false, false);
+        self.look.at = match (deep, busy) {
+            (true, _) => Some(now + DEEP_LOOK),
+            (false, true) => Some(now + LOOK),
+            (false, false) => None,
+        };
+    }
+
+    /// Takes back what waits behind a job that takes longer than expected.
+    fn free_the_stuck(&mut self, slot: usize) {
+        let Some(worker) = &mut self.slots[slot].worker else { return };
+        if worker.is_deep() && worker.running().is_some() && worker.running_for() >= PATIENCE {
+            worker.long = true;
+            self.take_back(slot);
+            self.hand_over();
+        }
+    }
+
+    // ---- deadlines -------------------------------------------------------------------------------------
+
+    /// Sets when the time limit of a worker's first job must be looked at. `only`: if that is the first one.
+    pub(super) fn watch_front(&mut self, slot: usize, only: Option<u64>) {
+        let Some(worker) = &self.slots[slot].worker else { return };
+        let Some(first) = worker.first() else { return };
+        if only.is_some_and(|seq| !worker.is_first(seq)) {
+            return;
+        }
+        let Some(limit) = self.jobs[first.key].terms.timeout else {
+            if let Some(worker) = &mut self.slots[slot].worker {
+                worker.check_at = None;
+            }
+            return;
+        };
+        let running = worker.running().map(|_| worker.running_for());
+        let at = Instant::now().checked_add(limit.saturating_sub(running.unwrap_or_default()));
+        if let Some(worker) = &mut self.slots[slot].worker {
+            worker.check_at = at;
+        }
+        if let Some(at) = at {
+            self.want_keeper_by(at);
+        }
+    }
+
+    /// Ends what is overdue in a slot: a start, a job, a leave.
+    fn expire(&mut self, slot: usize, now: Instant) {
+        let Some(worker) = &mut self.slots[slot].worker else { return };
+        match worker.life {
+            Life::Starting(Some(by)) if now >= by => {
+                let limit = self.options.startup_timeout;
+                self.condemn(
+                    slot,
+                    Some(format!("\n(killed by the pool: it was not ready within {limit:?})")),
+                );
+                return;
+            }
+            Life::Leaving(by) if now >= by => {
+                self.condemn(slot, None);
+                return;
+            }
+            _ => {}
+        }
+        if worker.check_at.is_some_and(|at| now >= at) {
+            worker.check_at = None;
+            self.check_first(slot, now);
+        }
+    }
+
+    /// Kills the worker whose first job has exceeded its time, unless it has answered by now.
+    fn check_first(&mut self, slot: usize, now: Instant) {
+        while self.drain(slot) == Drained::More {}
+        let Some(worker) = &mut self.slots[slot].worker else { return };
+        let Some(first) = worker.first() else { return };
+        let entry = &self.jobs[first.key];
+        let Some(limit) = entry.terms.timeout else { return };
+        if worker.running().is_none() {
+            // It has not been started: its time has not begun.
+            worker.check_at = now.checked_add(limit.min(DEEP_LOOK));
+            return;
+        }
+        let running_for = worker.running_for();
+        if running_for < limit {
+            worker.check_at = now.checked_add(limit - running_for);
+            return;
+        }
+        let error = CallError::Timeout { job: entry.request.name, after: limit, phase: TimedOut::Running };
+        worker.pop();
+        self.condemn(slot, None);
+        self.finish(first, Err(error));
+    }
+
+    fn expire_queue(&mut self, now: Instant) {
+        while let Some(&Reverse((at, job))) = self.expiries.peek()
+            && now >= at
+        {
+            self.expiries.pop();
+            if self.knows(job) && self.jobs[job.key].start_by == Some(at) {
+                self.expire_queued(job);
+            }
+        }
+    }
+
+    // ---- retirement ------------------------------------------------------------------------------------
+
+    /// Tells an idle worker to leave.
+    pub(super) fn retire(&mut self, slot: usize) {
+        let Some(worker) = &mut self.slots[slot].worker else { return };
+        if worker.life >= Life::Leaving(Instant::now()) {
+            return;
+        }
+        let by = Instant::now() + GRACE;
+        // Into an idle worker's empty lane. If it fails the worker is dead, or is killed after the grace.
+        let _ = worker.lane.send(Header { kind: Kind::Shut, flags: 0, job: 0, id: 0 }, &[]);
+        worker.life = Life::Leaving(by);
+        worker.check_at = None;
+        self.want_keeper_by(by);
+    }
+
+    /// Lets workers go that had nothing to do for long.
+    fn retire_the_idle(&mut self, now: Instant) {
+        let Some(limit) = self.options.idle_timeout else { return };
+        for slot in 0..self.slots.len() {
+            let idle = self.slots[slot].worker.as_ref().filter(|worker| worker.is_ready()).and_then(|worker| worker.idle_since);
+            if idle.is_some_and(|since| now.saturating_duration_since(since) >= limit)
+                && self.ready_workers() > self.options.min_workers
+            {
+                self.retire(slot);
+                self.desired = self.desired.saturating_sub(1).max(self.options.min_workers);
+            }
+        }
+    }
+
+    pub(super) fn want_keeper_for_idle(&mut self) {
+        if let Some(at) = self.options.idle_timeout.and_then(|limit| Instant::now().checked_add(limit)) {
+            self.want_keeper_by(at);
+        }
+    }
+
+    /// The busy workers to be weighed now, by slot; empty when there is no limit on memory, or it is too early.
+    pub(in crate::process_pool) fn to_weigh(&mut self, now: Instant) -> Vec<(usize, u32)> {
+        if self.options.memory_limit.is_none() || self.look.weigh_at.is_some_and(|at| now < at) {
+            return Vec::new();
+        }
+        let ready = |(slot, place): (usize, &super::Slot)| {
+            let worker = place.worker.as_ref().filter(|worker| worker.is_ready())?;
+            (worker.served > 0 || worker.jobs() > 0).then(|| (slot, worker.process.pid()))
+        };
+        let all: Vec<_> = self.slots.iter().enumerate().filter_map(ready).collect();
+        self.look.weigh_at = (!all.is_empty()).then(|| now + WEIGH);
+        all
+    }
+
+    /// A worker was found to use so much memory: over the limit it goes, with the job that it runs.
+    pub(in crate::process_pool) fn weighed(&mut self, slot: usize, pid: u32, used: u64) {
+        let Some(limit) = self.options.memory_limit.filter(|limit| used > *limit) else { return };
+        while self.drain(slot) == Drained::More {}
+        let Some(worker) = &mut self.slots[slot].worker else { return };
+        if worker.process.pid() != pid || !worker.is_ready() {
+            return;
+        }
+        if worker.jobs() == 0 {
+            self.retire(slot);
+            return;
+        }
+        worker.over_limit = Some(used);
+        self.condemn(
+            slot,
+            Some(format!("\n(killed by the pool: it used {used} bytes, and {limit} are allowed)")),
+        );
+    }
+
+    // ---- the keeper's turn -----------------------------------------------------------------------------
+
+    /// Does what is due.
     pub(in crate::process_pool) fn tick(&mut self, now: Instant) {
+        self.look(now);
+        self.expire_queue(now);
         for slot in 0..self.slots.len() {
             self.expire(slot, now);
         }
-        self.hand_over(now);
+        self.retire_the_idle(now);
+        if self.queued > 0 {
+            self.hand_over();
+        }
         match self.stage {
             Stage::Draining(Some(deadline)) if now >= deadline => self.kill_all(),
             Stage::Draining(_) if self.is_drained() => {
-                self.dismiss();
-                self.stage = Stage::Leaving(now + GRACE);
+                self.stage = Stage::Leaving;
+                for slot in 0..self.slots.len() {
+                    self.retire(slot);
+                }
             }
-            Stage::Leaving(until) if now >= until => self.kill_all(),
             _ => {}
         }
-        if matches!(self.stage, Stage::Leaving(_) | Stage::Killing) && self.occupied() == 0 {
+        if matches!(self.stage, Stage::Leaving | Stage::Killing) && self.occupied() == 0 {
             self.stage = Stage::Finished;
             self.wakers.append(&mut self.watchers);
         }
     }
 
-    fn expire(&mut self, slot: usize, now: Instant) {
-        let Some(worker) = &mut self.slots[slot] else { return };
-        if worker.condemned {
-            return;
-        }
-        if !worker.ready && worker.ready_by.is_some_and(|by| now >= by) {
-            let limit = self.options.startup_timeout;
-            worker.condemn(Some(format!("\n(killed by the pool: it was not ready within {limit:?})")));
-        }
-        let late = |in_flight: &mut InFlight| in_flight.deadline.is_some_and(|deadline| now >= deadline);
-        if let Some(in_flight) = worker.in_flight.take_if(late) {
-            worker.condemn(None);
-            let Job { name, timeout, .. } = &self.jobs[in_flight.job.key];
-            let timeout = CallError::Timeout {
-                job: name,
-                after: timeout.unwrap_or_default(),
-                phase: TimedOut::Running,
-            };
-            self.finish(in_flight.job, Err(timeout));
-        }
-    }
-
-    /// When [`tick`](Self::tick) has something to do next. Never later than that, but perhaps earlier: an instant
-    /// once armed is kept, so that a new call with the usual timeout need not wake the dispatcher.
-    pub(in crate::process_pool) fn next_tick(&mut self, now: Instant) -> Option<Instant> {
-        let next = self.due(now);
-        let kept = self.armed.filter(|armed| *armed > now);
-        self.armed = match (next, kept) {
-            (Some(next), Some(kept)) => Some(next.min(kept)),
-            (next, kept) => next.or(kept),
-        };
-        self.armed
-    }
-
-    fn due(&self, now: Instant) -> Option<Instant> {
-        let workers = self.slots.iter().flatten().filter(|worker| !worker.condemned).filter_map(|worker| {
-            if worker.ready { worker.in_flight.as_ref()?.deadline } else { worker.ready_by }
+    /// When [`tick`](Self::tick) has something to do next.
+    pub(in crate::process_pool) fn arm(&mut self, now: Instant) -> Option<Instant> {
+        let workers = self.slots.iter().filter_map(|slot| slot.worker.as_ref()).filter_map(|worker| {
+            match worker.life {
+                Life::Starting(by) => by,
+                Life::Leaving(by) => Some(by),
+                Life::Ready => {
+                    let idle = match (worker.idle_since, self.options.idle_timeout) {
+                        (Some(since), Some(limit)) if self.ready_workers() > self.options.min_workers => {
+                            since.checked_add(limit)
+                        }
+                        _ => None,
+                    };
+                    [worker.check_at, idle].into_iter().flatten().min()
+                }
+                Life::Condemned => None,
+            }
         });
         let start = if self.wants_worker() { self.breaker.next_start(now) } else { None };
         let stage = match self.stage {
             Stage::Draining(deadline) => deadline,
-            Stage::Leaving(until) => Some(until),
-            Stage::Open | Stage::Killing | Stage::Finished => None,
+            Stage::Open | Stage::Leaving | Stage::Killing | Stage::Finished => None,
         };
-        workers.chain(start).chain(stage).min()
+        let expiry = self.expiries.peek().map(|Reverse((at, _))| *at);
+        let others = [self.look.at, self.look.weigh_at, expiry, start, stage];
+        self.armed = workers.chain(others.into_iter().flatten()).min();
+        self.asleep = true;
+        self.nudge = false;
+        self.armed
+    }
+
+    /// The keeper is up.
+    pub(in crate::process_pool) fn wake_up(&mut self) {
+        self.asleep = false;
+    }
+
+    /// The keeper must look at what has changed.
+    pub(super) fn want_keeper(&mut self) {
+        self.nudge = true;
+    }
+
+    /// The keeper must look again at this instant, if not earlier.
+    pub(super) fn want_keeper_by(&mut self, at: Instant) {
+        self.nudge |= self.armed.is_none_or(|armed| at < armed);
+    }
+
+    /// Whether the keeper must be woken for what just changed. True once per sleep: wakes coalesce.
+    pub(in crate::process_pool) fn must_nudge(&mut self) -> bool {
+        let nudge = self.asleep && self.nudge;
+        if nudge {
+            (self.asleep, self.nudge) = (false, false);
+        }
+        nudge
     }
 
     // ---- shutdown --------------------------------------------------------------------------------------
@@ -107,8 +372,9 @@ impl State {
             Stage::Open => self.stage = Stage::Draining(deadline),
             Stage::Draining(Some(earlier)) if deadline.is_none_or(|deadline| earlier <= deadline) => {}
             Stage::Draining(_) => self.stage = Stage::Draining(deadline),
-            Stage::Leaving(_) | Stage::Killing | Stage::Finished => {}
+            Stage::Leaving | Stage::Killing | Stage::Finished => {}
         }
+        self.want_keeper();
     }
 
     /// Ends every job and kills every worker, now.
@@ -117,35 +383,22 @@ impl State {
             return;
         }
         self.stage = Stage::Killing;
-        self.fail_queue(|| CallError::Rejected(Rejection::Closed));
+        self.want_keeper();
         for slot in 0..self.slots.len() {
-            let Some(worker) = &mut self.slots[slot] else { continue };
-            // Also those that were only told to leave.
-            worker.condemned = true;
-            worker.process.kill();
-            if let Some(in_flight) = worker.in_flight.take() {
-                let job = self.jobs[in_flight.job.key].name;
+            while self.drain(slot) == Drained::More {}
+            self.condemn(slot, None);
+            while let Some(job) = self.slots[slot].worker.as_mut().and_then(Worker::pop) {
+                let name = self.jobs[job.key].request.name;
                 self.report.cancelled += 1;
-                self.finish(in_flight.job, Err(CallError::Cancelled { job }));
+                self.finish(job, Err(CallError::Cancelled { job: name }));
             }
         }
-    }
-
-    /// Tells the idle workers of a drained pool to leave.
-    fn dismiss(&mut self) {
-        let header = frame::Header { kind: frame::Kind::Shut, flags: 0, job: 0, id: 0 };
-        let shut = frame::begin(header);
-        for worker in self.slots.iter_mut().flatten().filter(|worker| !worker.condemned) {
-            // Into an idle worker's empty socket. If it fails the worker is dead, or is killed after the grace.
-            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-            let _ = rustix::net::send(worker.process.socket(), &shut, flags);
-            // Ready or not, it gets no more jobs, and its end is no failure.
-            worker.condemned = true;
-        }
+        self.fail_queue(|| CallError::Rejected(Rejection::Closed));
     }
 
     fn is_drained(&self) -> bool {
-        self.queued == 0 && self.slots.iter().flatten().all(|worker| worker.in_flight.is_none())
+        self.queued == 0
+            && self.slots.iter().all(|slot| slot.worker.as_ref().is_none_or(|worker| worker.jobs() == 0))
     }
 
     pub(in crate::process_pool) fn is_finished(&self) -> bool {
@@ -158,7 +411,7 @@ impl State {
         waker: &mut Option<Waker>,
     ) -> Option<CloseReport> {
         if self.is_finished() {
-            return Some(self.report);
+            return Some(self.report.clone());
         }
         self.watch(waker);
         None
@@ -172,56 +425,10 @@ impl State {
         }
     }
 
-    pub(super) fn fail_queue(&mut self, error: impl Fn() -> CallError) {
-        while let Some((job, _)) = self.pop() {
-            if self.stage != Stage::Open {
-                self.report.cancelled += 1;
-            }
-            self.finish(job, Err(error()));
-        }
-    }
-
-    /// The last resort when the dispatcher itself has failed: no future may hang.
+    /// The last resort when the keeper itself has failed: no future may hang.
     pub(in crate::process_pool) fn abort(&mut self) {
         self.kill_all();
         self.stage = Stage::Finished;
         self.wakers.append(&mut self.watchers);
-    }
-
-    // ---- the dispatcher's sleep ------------------------------------------------------------------------
-
-    /// The dispatcher is about to wait for events.
-    pub(in crate::process_pool) fn fall_asleep(&mut self) {
-        self.asleep = true;
-    }
-
-    /// The dispatcher is up.
-    pub(in crate::process_pool) fn wake_up(&mut self) {
-        self.asleep = false;
-    }
-
-    /// Whether the dispatcher must be woken for what just changed. True once per sleep: wakes coalesce.
-    pub(in crate::process_pool) fn must_nudge(&mut self, now: Instant) -> bool {
-        if !self.asleep {
-            return false;
-        }
-        let earlier = match (self.due(now), self.armed) {
-            (Some(due), Some(armed)) => due < armed,
-            (due, None) => due.is_some(),
-            (None, Some(_)) => false,
-        };
-        let partial = self
-            .slots
-            .iter()
-            .flatten()
-            .any(|worker| worker.in_flight.as_ref().is_some_and(InFlight::is_partial));
-        let needed = earlier
-            || partial
-            || self.slot_to_fill(now).is_some()
-            || (self.stage != Stage::Open && self.stage != Stage::Finished);
-        if needed {
-            self.asleep = false;
-        }
-        needed
     }
 }

@@ -1,0 +1,690 @@
+//! Workers as the books see them: what each was given, what to give next, and what it says.
+//!
+//! **Depth.** A worker that is idle gets the next job. One that is busy gets a further job only while what it has will
+//! be done within [`BACKLOG`], going by the average run time of each job function so far; a function that has not
+//! run yet counts as long. So jobs above that time go one by one, and tiny ones up to [`DEPTH`] at a time.
+//!
+//! **Taking back.** [`State::take_back`] moves a lane's claim word past every job that the worker has not started. It is
+//! done when a prediction fails (the worker's present job takes long while others wait behind it), when a caller
+//! gives up a job, and when the worker must die. What is taken back is queued first, in its old order.
+
+use super::{super::{
+        blob::{Link, Side, UnwrapError, WrapError},
+        channel::{self, ParentEnd, Payload, SendError},
+        codec::{self, Encoded},
+        error::{CallError, CodecStage},
+        frame::{Header, Hello, Kind, PROTOCOL, PanicReport, unpack_ns},
+        metrics::WorkerMetrics,
+        spawn::Process,
+    },
+    JobRef, Phase, Request, Stage, State, is_queued,
+};
+use std::{
+    collections::VecDeque,
+    fmt::Display,
+    os::fd::OwnedFd,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// The most jobs that a worker has at a time.
+const DEPTH: usize = 32;
+
+/// A busy worker is given a further job only if all it has is expected to take no longer, in ns.
+const BACKLOG: u64 = 200_000;
+
+/// An idle worker takes jobs from behind a busy one if they would have to wait longer than that, in ns.
+const WORTH_TAKING: u64 = 100_000;
+
+/// The number of the initializer, which is in no sequence.
+const INITIALIZER: u64 = u64::MAX;
+
+/// The answers that are read in a row before the lock is released.
+const ANSWERS_IN_A_ROW: usize = 128;
+
+/// A slot's worker, from its spawn until it is reaped.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) process: Arc<Process>,
+    pub(super) lane: ParentEnd,
+    /// The lane's bell, as its reader knows it.
+    pub(super) bell: Arc<OwnedFd>,
+    link: Link,
+    /// What the link has to say, still to be sent.
+    notes: VecDeque<(Kind, u64)>,
+    pub(super) life: Life,
+    greeted: bool,
+    /// In the order of their numbers. Only the first can have been started: answers come in order.
+    assigned: VecDeque<Assigned>,
+    /// The number of the next frame.
+    pub(super) end: u64,
+    /// How long the assigned jobs will take together, in ns.
+    backlog: u64,
+    /// When the first job's time limit must be looked at.
+    pub(super) check_at: Option<Instant>,
+    /// The lane was full or the socket was: nothing more until the worker's next answer.
+    stuck: bool,
+    /// Its present job takes longer than expected: nothing more until that is answered.
+    pub(super) long: bool,
+    /// Jobs with smaller ids were submitted before this worker was started.
+    pub(super) born: u64,
+    since: Instant,
+    pub(super) idle_since: Option<Instant>,
+    pub(super) served: u64,
+    busy: Duration,
+    /// Why it was condemned, when its exit status will not tell.
+    pub(super) verdict: Option<String>,
+    /// It was condemned for using so many bytes.
+    pub(super) over_limit: Option<u64>,
+}
+
+/// Where a worker is in its life. Only ever moves down this list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Life {
+    /// It has not said hello, and must until then.
+    Starting(Option<Instant>),
+    Ready,
+    /// It was told to leave, and is killed at the instant.
+    Leaving(Instant),
+    /// Killed: it gets no more jobs, and its answers count only for the jobs it still has.
+    Condemned,
+}
+
+#[derive(Debug)]
+struct Assigned {
+    seq: u64,
+    job: JobRef,
+    /// What it was expected to take, in ns.
+    estimate: u64,
+}
+
+impl Worker {
+    pub(super) fn new(
+        process: Arc<Process>,
+        lane: ParentEnd,
+        bell: Arc<OwnedFd>,
+        ready_by: Option<Instant>,
+        born: u64,
+    ) -> Self {
+        Self {
+            link: Link::new(Arc::clone(process.control()), Side::Parent),
+            process,
+            lane,
+            bell,
+            notes: VecDeque::new(),
+            life: Life::Starting(ready_by),
+            greeted: false,
+            assigned: VecDeque::new(),
+            end: 0,
+            backlog: 0,
+            check_at: None,
+            stuck: false,
+            long: false,
+            born,
+            since: Instant::now(),
+            idle_since: None,
+            served: 0,
+            busy: Duration::ZERO,
+            verdict: None,
+            over_limit: None,
+        }
+    }
+
+    /// The jobs it has.
+    pub(super) fn jobs(&self) -> usize {
+        self.assigned.len()
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.life == Life::Ready
+    }
+
+    /// Jobs wait behind the one that it runs.
+    pub(super) fn is_deep(&self) -> bool {
+        self.assigned.len() > 1
+    }
+
+    /// The job that it has started and not answered, by what we know.
+    pub(super) fn running(&self) -> Option<JobRef> {
+        self.assigned.front().filter(|first| first.seq < self.lane.next()).map(|first| first.job)
+    }
+
+    pub(super) fn first(&self) -> Option<JobRef> {
+        self.assigned.front().map(|first| first.job)
+    }
+
+    /// How long it has been at the job that [`running`](Self::running) names.
+    pub(super) fn running_for(&self) -> Duration {
+        Duration::from_nanos(channel::now().saturating_sub(self.lane.started_at()))
+    }
+
+    /// It has started at least one job.
+    pub(super) fn has_started(&self) -> bool {
+        self.served > 0 || self.running().is_some()
+    }
+
+    /// It has said hello, so a death is not a failed start.
+    pub(super) fn has_said_hello(&self) -> bool {
+        self.greeted
+    }
+
+    pub(super) fn is_first(&self, seq: u64) -> bool {
+        self.assigned.front().is_some_and(|first| first.seq == seq)
+    }
+
+    /// Takes the first job out.
+    pub(super) fn pop(&mut self) -> Option<JobRef> {
+        let seq = self.assigned.front()?.seq;
+        self.take(seq).map(|assigned| assigned.job)
+    }
+
+    /// Takes a job out, wherever it stands.
+    fn take(&mut self, seq: u64) -> Option<Assigned> {
+        let place = self.assigned.iter().position(|assigned| assigned.seq == seq)?;
+        let assigned = self.assigned.remove(place)?;
+        self.backlog -= assigned.estimate;
+        Some(assigned)
+    }
+
+    /// But for its memory, which costs a system call.
+    pub(super) fn metrics(&self) -> WorkerMetrics {
+        WorkerMetrics {
+            pid: self.process.pid(),
+            jobs: self.served,
+            busy: self.busy,
+            in_flight: self.assigned.len(),
+            rss_bytes: 0,
+            age: self.since.elapsed(),
+        }
+    }
+}
+
+/// What reading a lane came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::process_pool) enum Drained {
+    /// All is read, and the bell will ring for more.
+    Empty,
+    /// There may be more.
+    More,
+}
+
+impl State {
+    // ---- handing jobs to workers -----------------------------------------------------------------------
+
+    /// Gives queued jobs to workers, and asks for more workers where too few are there.
+    pub(super) fn hand_over(&mut self) {
+        if self.pinned > 0 {
+            for slot in 0..self.slots.len() {
+                while let Some(&job) = self.slots[slot].pinned.front() {
+                    if is_queued(&self.jobs, job) {
+                        if !self.may_take(slot, self.estimate(&self.jobs[job.key].request))
+                            || !self.assign(slot, job)
+                        {
+                            break;
+                        }
+                        self.pinned -= 1;
+                    }
+                    self.slots[slot].pinned.pop_front();
+                }
+            }
+        }
+        while let Some(&job) = self.queue.front() {
+            if is_queued(&self.jobs, job) {
+                let Some(slot) = self.lane_for(&self.jobs[job.key].request) else { break };
+                if !self.assign(slot, job) {
+                    continue;
+                }
+            }
+            self.queue.pop_front();
+        }
+        if self.queued > 0 {
+            self.want_workers();
+        }
+    }
+
+    /// Asks for a worker for each queued job, but for those that are about to be ready.
+    fn want_workers(&mut self) {
+        let unpinned = self.queued - self.pinned;
+        let mut wanted = self.occupied() + unpinned.saturating_sub(self.starting());
+        if self.pinned > 0 {
+            wanted = wanted.max(self.occupied() + usize::from(self.slot_for_pinned().is_some()));
+        }
+        let wanted = wanted.min(self.slots.len());
+        // While the breaker is open, the workers at hand carry on alone.
+        if wanted > self.desired
+            && (!self.breaker.is_open() || self.breaker.refuses(Instant::now()).is_none())
+        {
+            self.desired = wanted;
+        }
+        if self.occupied() < self.desired {
+            self.want_keeper();
+        }
+    }
+
+    /// An empty slot for which jobs wait.
+    pub(super) fn slot_for_pinned(&self) -> Option<usize> {
+        (self.pinned > 0)
+            .then(|| self.slots.iter().position(|slot| slot.worker.is_none() && !slot.pinned.is_empty()))?
+    }
+
+    /// The worker that should get this job now.
+    pub(super) fn lane_for(&self, request: &Request) -> Option<usize> {
+        let estimate = self.estimate(request);
+        if let Some(slot) = request.slot {
+            return (self.slots[slot].pinned.is_empty() && self.may_take(slot, estimate)).then_some(slot);
+        }
+        let mut best: Option<(usize, u64)> = None;
+        for (slot, place) in self.slots.iter().enumerate() {
+            let Some(worker) = &place.worker else { continue };
+            if worker.is_ready() && worker.assigned.is_empty() && !worker.stuck && !self.is_spent(worker) {
+                return Some(slot);
+            }
+            if best.is_none_or(|(_, least)| worker.backlog < least) && self.may_take(slot, estimate) {
+                best = Some((slot, worker.backlog));
+            }
+        }
+        best.map(|(slot, _)| slot)
+    }
+
+    /// Whether a worker may be given a job that is expected to take so long.
+    fn may_take(&self, slot: usize, estimate: Option<u64>) -> bool {
+        let Some(worker) = &self.slots[slot].worker else { return false };
+        if !worker.is_ready() || worker.stuck || self.is_spent(worker) {
+            return false;
+        }
+        worker.assigned.is_empty()
+            || (!worker.long
+                && worker.assigned.len() < DEPTH
+                && estimate.is_some_and(|estimate| worker.backlog + estimate <= BACKLOG))
+    }
+
+    /// It has had as many jobs as it may.
+    fn is_spent(&self, worker: &Worker) -> bool {
+        self.options
+            .max_jobs
+            .is_some_and(|most| worker.served + worker.assigned.len() as u64 >= most.get())
+    }
+
+    /// What a job is expected to take, in ns, if its function has run before.
+    fn estimate(&self, request: &Request) -> Option<u64> {
+        self.estimates.get(usize::from(request.number)).copied().filter(|estimate| *estimate > 0)
+    }
+
+    fn learn(&mut self, number: u16, ns: u64) {
+        let number = usize::from(number);
+        if self.estimates.len() <= number {
+            self.estimates.resize(number + 1, 0);
+        }
+        let known = &mut self.estimates[number];
+        // Zero stands for unknown.
+        let ns = ns.max(1);
+        *known = if *known == 0 { ns } else { (*known * 7 + ns).div_ceil(8) };
+    }
+
+    /// Publishes a queued job in a worker's lane. False when the lane has no room now.
+    fn assign(&mut self, slot: usize, job: JobRef) -> bool {
+        let entry = &mut self.jobs[job.key];
+        let estimate = self.estimates.get(usize::from(entry.request.number)).copied().unwrap_or(0);
+        let Some(worker) = &mut self.slots[slot].worker else { return false };
+        let seq = worker.end;
+        let Request { number, kind, ref message, .. } = entry.request;
+        match publish(worker, Header { kind, flags: 0, job: number, id: seq }, message) {
+            Ok(()) => {}
+            Err(Unpublished::Later) => {
+                worker.stuck = true;
+                return false;
+            }
+            Err(Unpublished::Never(reason)) => {
+                let name = entry.request.name;
+                self.queued -= 1;
+                let error = CallError::Codec { job: name, stage: CodecStage::EncodeArguments, reason };
+                self.finish(job, Err(error));
+                return true;
+            }
+        }
+        entry.phase = Phase::At { slot, seq };
+        worker.end += 1;
+        worker.backlog += estimate;
+        worker.assigned.push_back(Assigned { seq, job, estimate });
+        worker.idle_since = None;
+        let deep = worker.is_deep();
+        let timed = entry.terms.timeout.is_some();
+        self.queued -= 1;
+        self.want_look(deep);
+        if timed {
+            self.watch_front(slot, Some(seq));
+        }
+        true
+    }
+
+    /// Sends a fresh worker the job that it runs before it says hello.
+    pub(super) fn initialize(&mut self, slot: usize) {
+        let (Some(initializer), Some(worker)) = (&self.options.initializer, &mut self.slots[slot].worker)
+        else {
+            return;
+        };
+        let header = Header { kind: Kind::Init, flags: 0, job: initializer.number, id: INITIALIZER };
+        let reason = match publish(worker, header, &Encoded::plain(initializer.arguments.clone())) {
+            Ok(()) => return,
+            Err(Unpublished::Never(reason)) => reason,
+            Err(Unpublished::Later) => "the lane of a fresh worker has no room".to_owned(),
+        };
+        self.condemn(slot, Some(format!("\nthe initializer cannot be passed on: {reason}")));
+    }
+
+    // ---- taking jobs back ------------------------------------------------------------------------------
+
+    /// Takes back every job that a worker has not started: queued again, first in line, in their order.
+    /// Hands nothing over.
+    pub(super) fn take_back(&mut self, slot: usize) {
+        let Some(worker) = &mut self.slots[slot].worker else { return };
+        let next = match worker.lane.recall(worker.end) {
+            Ok(next) => next,
+            Err(broken) => return self.condemn(slot, Some(verdict_of(&broken))),
+        };
+        while let Some(worker) = &mut self.slots[slot].worker
+            && let Some(last) = worker.assigned.pop_back_if(|last| last.seq >= next)
+        {
+            worker.backlog -= last.estimate;
+            self.requeue(last.job);
+        }
+    }
+
+    /// Takes a worker's unstarted jobs back if this is one of them; else does nothing and says so.
+    pub(super) fn take_back_if_unstarted(&mut self, slot: usize, seq: u64) -> bool {
+        let Some(worker) = &self.slots[slot].worker else { return false };
+        if seq < worker.lane.next() {
+            return false;
+        }
+        self.take_back(slot);
+        // It may have been started in between.
+        self.slots[slot]
+            .worker
+            .as_ref()
+            .is_none_or(|worker| worker.assigned.iter().all(|assigned| assigned.seq != seq))
+    }
+
+    /// A job is no longer this worker's.
+    pub(super) fn remove_assigned(&mut self, slot: usize, seq: u64) {
+        if let Some(worker) = &mut self.slots[slot].worker {
+            worker.take(seq);
+        }
+    }
+
+    /// A worker has run out of jobs and none is queued: what waits behind a long job elsewhere goes to it.
+    fn share_out(&mut self) {
+        if self.queued > 0 || !self.look.is_deep() {
+            return;
+        }
+        let waiting = |worker: &Worker| {
+            let first = worker.assigned.front().map_or(0, |first| first.estimate);
+            let behind = worker.backlog.saturating_sub(first);
+            let overdue = worker.running_for().as_nanos() as u64;
+            worker.is_deep() && (behind > WORTH_TAKING || overdue > first + WORTH_TAKING)
+        };
+        let workers = self.slots.iter().enumerate();
+        let from = workers
+            .filter_map(|(slot, place)| Some((slot, place.worker.as_ref()?)))
+            .filter(|(_, worker)| waiting(worker))
+            .max_by_key(|(_, worker)| worker.backlog)
+            .map(|(slot, _)| slot);
+        if let Some(slot) = from {
+            self.take_back(slot);
+            self.hand_over();
+        }
+    }
+
+    /// Kills a worker that cannot be used any more, and takes back what it had not started. It is reaped later, as
+    /// any other.
+    pub(in crate::process_pool) fn condemn(&mut self, slot: usize, verdict: Option<String>) {
+        let Some(worker) = &mut self.slots[slot].worker else { return };
+        if worker.life == Life::Condemned {
+            return;
+        }
+        worker.life = Life::Condemned;
+        worker.verdict = verdict;
+        worker.process.kill();
+        self.take_back(slot);
+        self.hand_over();
+    }
+
+    // ---- what workers say ------------------------------------------------------------------------------
+
+    /// Reads what a worker has published.
+    pub(in crate::process_pool) fn drain(&mut self, slot: usize) -> Drained {
+        let mut result = Drained::More;
+        let mut got_idle = false;
+        for _ in 0..ANSWERS_IN_A_ROW {
+            let Some(worker) = self.slots.get_mut(slot).and_then(|place| place.worker.as_mut()) else {
+                return Drained::Empty;
+            };
+            let said = match worker.lane.receive() {
+                Ok(Some((header, payload))) => self.hear(slot, header, payload),
+                Ok(None) if worker.lane.arm() => {
+                    result = Drained::Empty;
+                    break;
+                }
+                Ok(None) => continue,
+                Err(broken) => Err(broken.to_string()),
+            };
+            match said {
+                Ok(answered) => got_idle |= answered,
+                Err(reason) => {
+                    self.condemn(slot, Some(verdict_of(&reason)));
+                    return Drained::Empty;
+                }
+            }
+        }
+        if got_idle {
+            self.after_answers(slot);
+        }
+        result
+    }
+
+    /// A worker has answered: it may take more, and may be through.
+    fn after_answers(&mut self, slot: usize) {
+        if self.queued > 0 {
+            self.hand_over();
+        }
+        let Some(worker) = &mut self.slots[slot].worker else { return };
+        if !worker.assigned.is_empty() {
+            self.watch_front(slot, None);
+            return;
+        }
+        if !worker.is_ready() {
+            return;
+        }
+        let spent =
+            self.options.max_jobs.is_some_and(|most| worker.served >= most.get());
+        if spent {
+            self.retire(slot);
+            return;
+        }
+        if self.options.idle_timeout.is_some() {
+            worker.idle_since = Some(Instant::now());
+            self.want_keeper_for_idle();
+        }
+        if self.stage != Stage::Open {
+            self.want_keeper();
+        }
+        self.share_out();
+    }
+
+    /// One frame. True when it answered a job; an error means that the worker does not speak our protocol.
+    fn hear(
+        &mut self,
+        slot: usize,
+        header: Header,
+        payload: Payload,
+    ) -> Result<bool, String> {
+        let Some(worker) = &mut self.slots[slot].worker else { return Ok(false) };
+        match header.kind {
+            Kind::Release | Kind::Forget => {
+                worker.link.on_note(header.kind, header.id).map_err(|broken| broken.to_string())?;
+                Ok(false)
+            }
+            Kind::Hello => {
+                let hello: Hello = codec::decode(&Encoded::plain(payload))?;
+                self.greet(slot, &hello)?;
+                Ok(true)
+            }
+            Kind::Done | Kind::Panic | Kind::Codec if header.id == INITIALIZER => {
+                self.initialized(slot, header, payload)?;
+                Ok(false)
+            }
+            Kind::Done | Kind::Panic | Kind::Codec => {
+                self.answered(slot, header, payload)?;
+                Ok(true)
+            }
+            Kind::Setup | Kind::Init | Kind::Job | Kind::Chunk | Kind::Shut => Err(format!("it sent a {:?} frame", header.kind)),
+        }
+    }
+
+    /// An answer to the first of the jobs that the worker has.
+    fn answered(&mut self, slot: usize, header: Header, payload: Payload) -> Result<(), String> {
+        let Some(worker) = &mut self.slots[slot].worker else { return Ok(()) };
+        if !worker.is_first(header.id) {
+            return Err(format!("it answered job {} of its lane, which is not its next", header.id));
+        }
+        let answer = unpack(worker, header, payload)?;
+        let Some(job) = worker.pop() else { return Ok(()) };
+        let ns = unpack_ns(header.job);
+        worker.served += 1;
+        worker.busy += Duration::from_nanos(ns);
+        (worker.stuck, worker.long) = (false, false);
+        self.breaker.progress();
+        let request = &self.jobs[job.key].request;
+        let (number, name, kind) = (request.number, request.name, request.kind);
+        // The items of a chunk are another matter than calls of the same function.
+        if kind == Kind::Job {
+            self.learn(number, ns);
+        }
+        self.finish(job, answer.and_then(|answer| outcome(header, answer)).map_err(|error| error.of(name)));
+        Ok(())
+    }
+
+    /// The initializer's answer. The worker says hello only after a good one; why it does not is kept for whoever
+    /// waits for it.
+    fn initialized(&mut self, slot: usize, header: Header, payload: Payload) -> Result<(), String> {
+        let name = self.options.initializer.as_ref().map_or("", |initializer| initializer.name);
+        let Some(worker) = &mut self.slots[slot].worker else { return Ok(()) };
+        let answer = unpack(worker, header, payload)?;
+        if let Err(error) = answer.and_then(|answer| outcome(header, answer)) {
+            worker.verdict = Some(format!("\nthe initializer: {}", error.of(name)));
+        }
+        Ok(())
+    }
+
+    fn greet(&mut self, slot: usize, hello: &Hello) -> Result<(), String> {
+        let Some(worker) = &mut self.slots[slot].worker else { return Ok(()) };
+        let expected = worker.process.pid();
+        if hello.pid != expected {
+            return Err(format!("process {} said hello in the lane of process {expected}", hello.pid));
+        }
+        if hello.protocol != PROTOCOL || hello.fingerprint != self.options.table.fingerprint() {
+            return Err("it runs another version of this program, or knows other jobs".to_owned());
+        }
+        worker.greeted = true;
+        if matches!(worker.life, Life::Starting(_)) {
+            worker.life = Life::Ready;
+            self.breaker.worker_ready();
+            self.wakers.append(&mut self.watchers);
+        }
+        Ok(())
+    }
+}
+
+/// Takes an answer out of the lane, with the shared memory that it refers to.
+fn unpack(
+    worker: &mut Worker,
+    header: Header,
+    payload: Payload,
+) -> Result<Result<Encoded, Failure>, String> {
+    if header.kind == Kind::Codec {
+        return Ok(Ok(Encoded::plain(payload)));
+    }
+    match worker.link.unwrap(header.flags, payload) {
+        Ok(answer) => Ok(Ok(answer)),
+        Err(UnwrapError::Broken(reason)) => Err(reason),
+        // The job ran; its result cannot be had.
+        Err(UnwrapError::Unavailable(reason)) => Ok(Err(Failure::Codec(CodecStage::DecodeResult, reason))),
+    }
+}
+
+/// An error that lacks the job's name.
+enum Failure {
+    Codec(CodecStage, String),
+    Panic(PanicReport),
+}
+
+impl Failure {
+    fn of(self, job: &'static str) -> CallError {
+        match self {
+            Self::Codec(stage, reason) => CallError::Codec { job, stage, reason },
+            Self::Panic(PanicReport { message, location, backtrace }) => {
+                CallError::Panic { job, message, location, backtrace }
+            }
+        }
+    }
+}
+
+/// What an answer says.
+fn outcome(header: Header, answer: Encoded) -> Result<Encoded, Failure> {
+    match header.kind {
+        Kind::Panic => match codec::decode(&answer) {
+            Ok(report) => Err(Failure::Panic(report)),
+            Err(reason) => Err(Failure::Codec(CodecStage::EncodeResult, reason)),
+        },
+        Kind::Codec => {
+            let reason = String::from_utf8_lossy(answer.body()).into_owned();
+            Err(Failure::Codec(CodecStage::from_worker(header.flags), reason))
+        }
+        _ => Ok(answer),
+    }
+}
+
+fn verdict_of(reason: &dyn Display) -> String {
+    format!("\n(killed by the pool: it broke the protocol: {reason})")
+}
+
+enum Unpublished {
+    /// No room: after the worker's next answer.
+    Later,
+    /// It cannot be passed on at all.
+    Never(String),
+}
+
+/// Puts a message for the worker into its lane, after the notes on shared memory that are due.
+fn publish(worker: &mut Worker, mut header: Header, message: &Encoded) -> Result<(), Unpublished> {
+    send_notes(worker)?;
+    let wire = worker.link.wrap(message).map_err(|error| match error {
+        WrapError::WouldBlock => Unpublished::Later,
+        WrapError::Failed(error) => Unpublished::Never(error.to_string()),
+    })?;
+    header.flags |= wire.flags;
+    let sent = worker.lane.send(header, &wire.parts(message));
+    if sent.is_err() {
+        worker.link.take_back(wire);
+    }
+    Ok(sent?)
+}
+
+impl From<SendError> for Unpublished {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Full => Self::Later,
+            // Also of a lane that is broken: its worker will be found out when it is read.
+            SendError::TooLong { .. } | SendError::Broken(_) => Self::Never(error.to_string()),
+        }
+    }
+}
+
+/// What finds no room now goes before the next message.
+fn send_notes(worker: &mut Worker) -> Result<(), Unpublished> {
+    worker.notes.extend(worker.link.notes());
+    while let Some(&(kind, id)) = worker.notes.front() {
+        worker.lane.send(Header { kind, flags: 0, job: 0, id }, &[])?;
+        worker.notes.pop_front();
+    }
+    Ok(())
+}
