@@ -230,7 +230,10 @@ mod tests {
     fn a_missing_hook_opens_it_at_once() {
         let exit = Exit { signal: None, code: Some(super::super::worker::EXIT_NO_HOOK) };
         let missing = Cause::early_death(exit, "");
-        assert!(Breaker::new(5, Duration::from_secs(10), Duration::from_secs(1)).early_death(Instant::now(), &missing));
+        assert!(
+            Breaker::new(5, Duration::from_secs(10), Duration::from_secs(1))
+                .early_death(Instant::now(), &missing)
+        );
         assert!(missing.to_error().to_string().contains("worker_entry"));
     }
 

@@ -239,7 +239,7 @@ enum Stage {
     /// It will never run.
     Failed(CallError),
     /// The queue was full: the request waits here until somebody awaits the call.
-    HeldBack(Request),
+    HeldBack(Box<Request>),
     Submitted(JobRef),
     /// The result was handed out.
     Over,
@@ -301,7 +301,7 @@ impl Future for RawCall {
             Stage::Failed(error) => return Poll::Ready(Err(error)),
             Stage::HeldBack(request) => {
                 let terms = self.terms;
-                match self.shared.with(|state| state.submit(request, terms, true)) {
+                match self.shared.with(|state| state.submit(*request, terms, true)) {
                     Ok(job) => job,
                     Err(Refusal::For(error)) => return Poll::Ready(Err(error)),
                     Err(Refusal::Full(_)) => {

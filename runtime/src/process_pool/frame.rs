@@ -121,7 +121,6 @@ pub(super) fn pack_ns(ns: u64) -> u16 {
     ((shift << MANTISSA_BITS) + (ns >> shift) as u32) as u16
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the pool reads it next"))]
 /// What [`pack_ns`] packed.
 pub(super) fn unpack_ns(packed: u16) -> u64 {
     let (exponent, mantissa) = (packed >> MANTISSA_BITS, u64::from(packed) & ((1 << MANTISSA_BITS) - 1));

@@ -15,6 +15,7 @@
 use super::{
     blob,
     breaker::Cause,
+    channel::silence,
     options::Options,
     output::{Outlet, Output},
     reader,
@@ -30,7 +31,7 @@ use rustix::{
 };
 use std::{
     fs, io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, OwnedFd},
     panic::{self, AssertUnwindSafe},
     sync::{
         Arc,
@@ -190,7 +191,7 @@ impl Keeper<'_> {
             if let Some(slot) = state.slot_to_fill(now) {
                 return Step::Spawn(slot);
             }
-            let workers = state.to_weigh(now);
+            let workers = state.weigh_now(now);
             if !workers.is_empty() {
                 return Step::Weigh(workers);
             }
@@ -208,8 +209,12 @@ impl Keeper<'_> {
                 if self.lines.len() <= slot {
                     self.lines.resize_with(slot + 1, || None);
                 }
-                self.lines[slot] = 
-                    Some(Line { process: Arc::clone(&process), bell: Arc::clone(&bell), output: Output::default(), reader: None });
+                self.lines[slot] = Some(Line {
+                    process: Arc::clone(&process),
+                    bell: Arc::clone(&bell),
+                    output: Output::default(),
+                    reader: None,
+                });
                 self.shared.with(|state| state.spawned(slot, process, lane, bell, now));
             }
             Err(error) => {
@@ -326,11 +331,6 @@ impl Keeper<'_> {
 /// Reads a lane to its end, letting others have the lock in between.
 pub(super) fn drain(shared: &Shared, slot: usize) {
     while shared.with(|state| state.drain(slot)) == Drained::More {}
-}
-
-fn silence(eventfd: BorrowedFd<'_>) {
-    let mut count = [0_u8; 8];
-    let _ = rustix::io::read(eventfd, &mut count);
 }
 
 /// The memory of a process that is its own and in use, in bytes.

@@ -34,21 +34,31 @@
 //!
 //! # How it works
 //! The pool starts `/proc/self/exe` (never a fork without exec) with one end of a socket pair as stdin and a token
-//! in the environment; [`worker_entry`] recognises both. Calls and answers are frames on that socket. One thread per
-//! pool, the dispatcher, starts and reaps the workers and reads their answers; callers send jobs to idle workers
-//! themselves. Linux only (pidfds: 5.4 or later).
+//! in the environment; [`worker_entry`] recognises both. Each worker shares a piece of sealed memory with the pool, its
+//! *lane*: two rings of frames, and a word by which the worker claims a job before it starts it. So as long as both
+//! sides are busy no system call is made; tiny jobs are handed over several at a time and can be taken back until the
+//! moment they start; and of a dead worker it is known which job it ran. Large values lie in shared memory of their
+//! own ([`Blob`]), and cross without a copy.
+//!
+//! One thread per pool, the keeper, starts, watches and reaps the workers. Answers are read where calls are awaited: by
+//! tasks on the runtime of this crate, or by the keeper for callers on other executors. Linux only (pidfds: 5.4 or
+//! later).
 //!
 //! # Floors of this module
-//! `pool`, `call`, `builder` (doors) → `dispatch` (the thread) → `state` (the books, one lock) → `breaker`, `spawn`,
-//! `frame`, `job`, `error`; `worker` is the other process and uses the last three only.
+//! `pool`, `call`, `map`, `offload`, `builder` (doors) → `keeper` (the thread), `reader` (the tasks) → `state` (the
+//! books, one lock) → `channel` (lanes), `blob` and `codec` (values), `breaker`, `spawn`, `output`, `frame`, `job`,
+//! `error`. `worker` is the other process; it uses `channel`, `blob`, `codec`, `frame`, `job` and `error` only.
 
+#[allow(unused_imports, reason = "the map uses the rest next")]
 mod blob;
 mod breaker;
 mod builder;
 mod call;
+#[allow(dead_code, unused_imports, reason = "chunks use the rest next")]
 pub(crate) mod channel;
 mod codec;
 mod error;
+#[allow(dead_code, reason = "the first form goes next")]
 mod frame;
 mod job;
 mod keeper;
@@ -62,7 +72,7 @@ mod output;
 mod pool;
 mod reader;
 mod registry;
-#[allow(dead_code, reason = "the pool moves over to lanes next")]
+#[allow(dead_code, reason = "the first form goes next")]
 mod spawn;
 mod state;
 mod worker;

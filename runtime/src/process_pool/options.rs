@@ -3,8 +3,6 @@
 //! [`Builder`](super::Builder) collects wishes; [`Options`] is what the pool reads: every number in it is in range,
 //! every job in it is known. Nothing here changes once the pool is built.
 
-#![expect(dead_code, reason = "the pool acts on all of these as soon as its books are rewritten")]
-
 use super::job::Table;
 use std::{fmt, num::NonZeroU64, sync::Arc, time::Duration};
 

@@ -164,7 +164,8 @@ impl ProcessPool {
     pub(super) fn call_raw(&self, number: u16, name: &'static str, kind: Kind, message: Encoded) -> RawCall {
         let (length, limit) = (message.total(), self.owner.options.max_frame_bytes);
         if length > limit as usize {
-            let reason = format!("{length} bytes exceed the limit of {limit} bytes (Builder::max_frame_bytes)");
+            let reason =
+                format!("{length} bytes exceed the limit of {limit} bytes (Builder::max_frame_bytes)");
             return self.not_encoded(name, reason);
         }
         let request = Request { number, name, kind, message, slot: self.slot };

@@ -8,7 +8,8 @@
 //! done when a prediction fails (the worker's present job takes long while others wait behind it), when a caller
 //! gives up a job, and when the worker must die. What is taken back is queued first, in its old order.
 
-use super::{super::{
+use super::{
+    super::{
         blob::{Link, Side, UnwrapError, WrapError},
         channel::{self, ParentEnd, Payload, SendError},
         codec::{self, Encoded},
@@ -64,6 +65,10 @@ pub(super) struct Worker {
     pub(super) check_at: Option<Instant>,
     /// The lane was full or the socket was: nothing more until the worker's next answer.
     stuck: bool,
+    /// Its first job, and since when a look has found that not started.
+    pub(super) unstarted_since: Option<(JobRef, Instant)>,
+    /// It was given a job and did not start it, and has not answered since: others are preferred.
+    pub(super) suspect: bool,
     /// Its present job takes longer than expected: nothing more until that is answered.
     pub(super) long: bool,
     /// Jobs with smaller ids were submitted before this worker was started.
@@ -119,6 +124,8 @@ impl Worker {
             backlog: 0,
             check_at: None,
             stuck: false,
+            suspect: false,
+            unstarted_since: None,
             long: false,
             born,
             since: Instant::now(),
@@ -273,15 +280,18 @@ impl State {
         if let Some(slot) = request.slot {
             return (self.slots[slot].pinned.is_empty() && self.may_take(slot, estimate)).then_some(slot);
         }
-        let mut best: Option<(usize, u64)> = None;
+        // The least backlog of those that may take it; an idle worker that is not suspect at once.
+        let mut best: Option<(usize, (bool, u64))> = None;
         for (slot, place) in self.slots.iter().enumerate() {
             let Some(worker) = &place.worker else { continue };
-            if worker.is_ready() && worker.assigned.is_empty() && !worker.stuck && !self.is_spent(worker) {
+            let rank = (worker.suspect, worker.backlog);
+            if best.is_some_and(|(_, least)| least <= rank) || !self.may_take(slot, estimate) {
+                continue;
+            }
+            if worker.assigned.is_empty() && !worker.suspect {
                 return Some(slot);
             }
-            if best.is_none_or(|(_, least)| worker.backlog < least) && self.may_take(slot, estimate) {
-                best = Some((slot, worker.backlog));
-            }
+            best = Some((slot, rank));
         }
         best.map(|(slot, _)| slot)
     }
@@ -300,9 +310,7 @@ impl State {
 
     /// It has had as many jobs as it may.
     fn is_spent(&self, worker: &Worker) -> bool {
-        self.options
-            .max_jobs
-            .is_some_and(|most| worker.served + worker.assigned.len() as u64 >= most.get())
+        self.options.max_jobs.is_some_and(|most| worker.served + worker.assigned.len() as u64 >= most.get())
     }
 
     /// What a job is expected to take, in ns, if its function has run before.
@@ -494,8 +502,7 @@ impl State {
         if !worker.is_ready() {
             return;
         }
-        let spent =
-            self.options.max_jobs.is_some_and(|most| worker.served >= most.get());
+        let spent = self.options.max_jobs.is_some_and(|most| worker.served >= most.get());
         if spent {
             self.retire(slot);
             return;
@@ -511,12 +518,7 @@ impl State {
     }
 
     /// One frame. True when it answered a job; an error means that the worker does not speak our protocol.
-    fn hear(
-        &mut self,
-        slot: usize,
-        header: Header,
-        payload: Payload,
-    ) -> Result<bool, String> {
+    fn hear(&mut self, slot: usize, header: Header, payload: Payload) -> Result<bool, String> {
         let Some(worker) = &mut self.slots[slot].worker else { return Ok(false) };
         match header.kind {
             Kind::Release | Kind::Forget => {
@@ -536,7 +538,9 @@ impl State {
                 self.answered(slot, header, payload)?;
                 Ok(true)
             }
-            Kind::Setup | Kind::Init | Kind::Job | Kind::Chunk | Kind::Shut => Err(format!("it sent a {:?} frame", header.kind)),
+            Kind::Setup | Kind::Init | Kind::Job | Kind::Chunk | Kind::Shut => {
+                Err(format!("it sent a {:?} frame", header.kind))
+            }
         }
     }
 
@@ -551,7 +555,7 @@ impl State {
         let ns = unpack_ns(header.job);
         worker.served += 1;
         worker.busy += Duration::from_nanos(ns);
-        (worker.stuck, worker.long) = (false, false);
+        (worker.stuck, worker.long, worker.suspect) = (false, false, false);
         self.breaker.progress();
         let request = &self.jobs[job.key].request;
         let (number, name, kind) = (request.number, request.name, request.kind);
@@ -595,11 +599,7 @@ impl State {
 }
 
 /// Takes an answer out of the lane, with the shared memory that it refers to.
-fn unpack(
-    worker: &mut Worker,
-    header: Header,
-    payload: Payload,
-) -> Result<Result<Encoded, Failure>, String> {
+fn unpack(worker: &mut Worker, header: Header, payload: Payload) -> Result<Result<Encoded, Failure>, String> {
     if header.kind == Kind::Codec {
         return Ok(Ok(Encoded::plain(payload)));
     }

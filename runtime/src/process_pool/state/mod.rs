@@ -29,15 +29,12 @@ mod tests;
 mod time;
 
 use super::{
-    CallError, CloseReport, OnDrop, PoolMetrics, Rejection, Retry, TimedOut,
-    breaker::Breaker,
-    codec::Encoded,
-    frame::Kind,
-    options::Options,
+    CallError, CloseReport, OnDrop, PoolMetrics, Rejection, Retry, TimedOut, breaker::Breaker,
+    codec::Encoded, frame::Kind, options::Options,
 };
 use crate::handle::Handle;
-use lanes::Worker;
 pub(super) use lanes::Drained;
+use lanes::Worker;
 use slab::Slab;
 use std::{
     cmp::Reverse,
@@ -154,7 +151,7 @@ pub(super) struct State {
 /// Why a call was not queued. The request comes back where waiting helps.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    Full(Request),
+    Full(Box<Request>),
     For(CallError),
 }
 
@@ -169,11 +166,7 @@ impl State {
             desired: options.min_workers,
             estimates: Vec::new(),
             expiries: BinaryHeap::new(),
-            breaker: Breaker::new(
-                options.breaker_deaths,
-                options.breaker_window,
-                options.startup_timeout,
-            ),
+            breaker: Breaker::new(options.breaker_deaths, options.breaker_window, options.startup_timeout),
             stage: Stage::Open,
             next_id: 1,
             reader: None,
@@ -209,7 +202,7 @@ impl State {
             return Err(Refusal::For(CallError::Rejected(Rejection::BreakerOpen)));
         }
         if !may_exceed && self.queued >= self.options.queue_limit && self.lane_for(&request).is_none() {
-            return Err(Refusal::Full(request));
+            return Err(Refusal::Full(Box::new(request)));
         }
         let id = self.next_id;
         self.next_id += 1;
@@ -331,8 +324,7 @@ impl State {
     fn dequeue(&mut self, job: JobRef) {
         self.queued -= 1;
         let jobs = &self.jobs;
-        let still_queued =
-            |other: &JobRef| *other != job && is_queued(jobs, *other);
+        let still_queued = |other: &JobRef| *other != job && is_queued(jobs, *other);
         match self.jobs[job.key].request.slot {
             Some(slot) => {
                 self.pinned -= 1;

@@ -23,7 +23,13 @@ fn state_of(builder: Builder) -> State {
 }
 
 fn request(number: u16) -> Request {
-    Request { number, name: "job", kind: Kind::Job, message: codec::encode(&()).expect("nothing"), slot: None }
+    Request {
+        number,
+        name: "job",
+        kind: Kind::Job,
+        message: codec::encode(&()).expect("nothing"),
+        slot: None,
+    }
 }
 
 fn submit(state: &mut State) -> JobRef {
@@ -125,7 +131,9 @@ fn a_function_that_has_not_run_yet_is_given_out_one_at_a_time() {
 
 #[test]
 fn depth_follows_the_run_time() {
-    for (ns, depth) in [(2_000 * MICROSECOND, 1), (150 * MICROSECOND, 1), (90 * MICROSECOND, 2), (MICROSECOND, 32)] {
+    for (ns, depth) in
+        [(2_000 * MICROSECOND, 1), (150 * MICROSECOND, 1), (90 * MICROSECOND, 2), (MICROSECOND, 32)]
+    {
         let mut state = state();
         let mut puppet = Puppet::ready(&mut state, 0);
         teach(&mut state, &mut puppet, 0, ns);

@@ -99,7 +99,7 @@ impl State {
         let before = self.counters.completed + self.counters.failed;
         for slot in 0..self.slots.len() {
             while self.drain(slot) == Drained::More {}
-            self.free_the_stuck(slot);
+            self.free_the_stuck(slot, now);
         }
         let found = self.counters.completed + self.counters.failed != before;
         self.look.unread = if found && !self.look.read { self.look.unread + 1 } else { 0 };
@@ -118,14 +118,31 @@ impl State {
         };
     }
 
-    /// Takes back what waits behind a job that takes longer than expected.
-    fn free_the_stuck(&mut self, slot: usize) {
+    /// Takes back what waits behind a job that takes longer than expected, and what a worker does not start although
+    /// it could: that one may be stopped, or starved.
+    fn free_the_stuck(&mut self, slot: usize, now: Instant) {
         let Some(worker) = &mut self.slots[slot].worker else { return };
-        if worker.is_deep() && worker.running().is_some() && worker.running_for() >= PATIENCE {
+        if worker.running().is_some() {
+            worker.unstarted_since = None;
+            if !worker.is_deep() || worker.running_for() < PATIENCE {
+                return;
+            }
             worker.long = true;
-            self.take_back(slot);
-            self.hand_over();
+        } else {
+            let Some(first) = worker.first() else { return };
+            match worker.unstarted_since {
+                Some((job, since)) if job == first && now.saturating_duration_since(since) >= LOOK => {}
+                Some((job, _)) if job == first => return,
+                _ => {
+                    worker.unstarted_since = Some((first, now));
+                    return;
+                }
+            }
+            worker.unstarted_since = None;
+            worker.suspect = true;
         }
+        self.take_back(slot);
+        self.hand_over();
     }
 
     // ---- deadlines -------------------------------------------------------------------------------------
@@ -231,7 +248,11 @@ impl State {
     fn retire_the_idle(&mut self, now: Instant) {
         let Some(limit) = self.options.idle_timeout else { return };
         for slot in 0..self.slots.len() {
-            let idle = self.slots[slot].worker.as_ref().filter(|worker| worker.is_ready()).and_then(|worker| worker.idle_since);
+            let idle = self.slots[slot]
+                .worker
+                .as_ref()
+                .filter(|worker| worker.is_ready())
+                .and_then(|worker| worker.idle_since);
             if idle.is_some_and(|since| now.saturating_duration_since(since) >= limit)
                 && self.ready_workers() > self.options.min_workers
             {
@@ -248,7 +269,7 @@ impl State {
     }
 
     /// The busy workers to be weighed now, by slot; empty when there is no limit on memory, or it is too early.
-    pub(in crate::process_pool) fn to_weigh(&mut self, now: Instant) -> Vec<(usize, u32)> {
+    pub(in crate::process_pool) fn weigh_now(&mut self, now: Instant) -> Vec<(usize, u32)> {
         if self.options.memory_limit.is_none() || self.look.weigh_at.is_some_and(|at| now < at) {
             return Vec::new();
         }
@@ -411,7 +432,7 @@ impl State {
         waker: &mut Option<Waker>,
     ) -> Option<CloseReport> {
         if self.is_finished() {
-            return Some(self.report.clone());
+            return Some(self.report);
         }
         self.watch(waker);
         None
