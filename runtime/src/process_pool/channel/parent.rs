@@ -108,7 +108,8 @@ impl ParentEnd {
     /// The worker's claims are impossible.
     pub(crate) fn recall(&mut self, end: u64) -> Result<u64, Broken> {
         let next = &self.memory.page().claim.next;
-        // Acquire, here and below: pairs with `WorkerEnd::claim`. The answers of the jobs before `n - 1` are visible.
+        // Acquire, here and where the exchange fails: pairs with `WorkerEnd::claim`. The answers of the jobs before
+        // `n - 1` are visible.
         let mut seen = next.load(Ordering::Acquire);
         // Each turn sees a greater number than the one before: the worker cannot keep the parent here.
         loop {
@@ -119,8 +120,9 @@ impl ParentEnd {
             if seen == end {
                 return Ok(end);
             }
-            // Nothing is handed over by it, but the worker's later claims must not lose what earlier ones released.
-            match next.compare_exchange(seen, end, Ordering::AcqRel, Ordering::Acquire) {
+            // Relaxed: `seen` was acquired already, and nothing is handed over. (An exchange carries on what earlier
+            // claims released, so a later Acquire load still has it.)
+            match next.compare_exchange(seen, end, Ordering::Relaxed, Ordering::Acquire) {
                 Ok(_) => {
                     self.claimed = end;
                     return Ok(seen);

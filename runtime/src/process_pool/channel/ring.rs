@@ -3,10 +3,11 @@
 //! A record is a frame in the ring, at a position that is a multiple of 8:
 //!
 //! ```text
-//! length u32 | kind u8 | flags u8 | job u16 | id u64 | payload (length bytes) | up to a multiple of 8       native-endian
+//! length u32 | kind u8 | flags u8 | job u16 | id u64 | payload (length bytes) | up to a multiple of 8
 //! ```
 //!
-//! Records go around the ring's end, even in the middle. Positions only grow, so `tail - head` is what is in the ring.
+//! The header is two native 64-bit words, with `length` and `id` in their lowest bits. Records go around the ring's
+//! end, even in the middle. Positions only grow, so `tail - head` is what is in the ring.
 //! Each side keeps its own position for itself and only tells the other: what the page says of the own one is never
 //! read. What it says of the other's is checked, so whatever a peer writes there, a record is read from within
 //! the bytes between the two.
