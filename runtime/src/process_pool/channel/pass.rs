@@ -3,20 +3,24 @@
 //! Every message carries both, so on a stream socket too a message is received alone: the kernel ends a read at
 //! descriptors. What arrives is owned before anything can fail, so nothing leaks.
 
-use rustix::io::Errno;
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// Most bytes of a tag.
 pub(crate) const TAG_MAX: usize = 64;
 
 /// Most descriptors of a message.
 pub(crate) const MOST_DESCRIPTORS: usize = 16;
+
+/// Received descriptors get this number or a higher one. A job may have closed its standard streams: what came in
+/// their place would be printed into.
+const LOWEST: RawFd = 10;
 
 /// Whether a call waits for the socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +36,7 @@ pub(crate) enum Wait {
 pub(crate) struct Passed {
     tag: [u8; TAG_MAX],
     tag_bytes: usize,
-    /// Close-on-exec.
+    /// Close-on-exec, and none of them is in the place of a standard stream.
     pub(crate) descriptors: Vec<OwnedFd>,
 }
 
@@ -99,6 +103,11 @@ pub(crate) fn receive_descriptors(socket: BorrowedFd<'_>, wait: Wait) -> io::Res
             passed.descriptors.extend(descriptors);
         }
     }
+    for descriptor in &mut passed.descriptors {
+        if descriptor.as_raw_fd() < LOWEST {
+            *descriptor = fcntl_dupfd_cloexec(&*descriptor, LOWEST)?;
+        }
+    }
     passed.tag_bytes = received.bytes;
     let cut = received.flags.intersects(ReturnFlags::CTRUNC | ReturnFlags::TRUNC);
     match (received.bytes, passed.descriptors.len()) {
@@ -134,9 +143,12 @@ mod tests {
 
             let first = receive_descriptors(theirs.as_fd(), Wait::Yes).unwrap().unwrap();
             assert_eq!((first.tag(), first.descriptors.len()), (&b"first"[..], 1));
-            assert!(fcntl_getfd(&first.descriptors[0]).unwrap().contains(FdFlags::CLOEXEC));
             let second = receive_descriptors(theirs.as_fd(), Wait::No).unwrap().unwrap();
             assert_eq!((second.tag(), second.descriptors.len()), (&[7; TAG_MAX][..], MOST_DESCRIPTORS));
+            for descriptor in first.descriptors.iter().chain(&second.descriptors) {
+                assert!(fcntl_getfd(descriptor).unwrap().contains(FdFlags::CLOEXEC));
+                assert!(descriptor.as_raw_fd() >= LOWEST);
+            }
             write(&second.descriptors[15], b"through").unwrap();
             let mut text = [0; 10];
             assert_eq!(read(&first.descriptors[0], &mut text), Ok(7));
