@@ -135,13 +135,9 @@ impl Consumer {
         Ok(Some((header, payload)))
     }
 
-    /// The next frame's header and length, which are checked; the frame stays.
+    /// The next frame's header and length, which are checked.
     #[inline]
-    pub(super) fn front(
-        &mut self,
-        positions: &Positions,
-        bytes: &Bytes,
-    ) -> Result<Option<(Header, usize)>, Broken> {
+    fn front(&mut self, positions: &Positions, bytes: &Bytes) -> Result<Option<(Header, usize)>, Broken> {
         if self.head == self.tail {
             // Pairs with the Release store in `Producer::push`.
             let tail = positions.tail.load(Ordering::Acquire);

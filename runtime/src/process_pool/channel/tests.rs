@@ -61,14 +61,14 @@ fn frames_arrive_as_they_were_sent_both_ways() {
         let (first, second) = payload.split_at(length / 3);
         let header = header(length as u64 | 1 << 63);
         parent.send(header, &[first, &[], second]).unwrap();
-        assert_eq!(worker.peek(), Some(header));
+        assert!(worker.has_input());
         assert_eq!(take(worker.receive()), (header, payload.clone()));
         worker.send(header, &[&payload]).unwrap();
         let (_, received) = parent.receive().unwrap().unwrap();
         assert_eq!((&*received, received.len()), (&payload[..], length));
     }
     assert!(parent.receive().unwrap().is_none() && worker.receive().unwrap().is_none());
-    assert!(!worker.has_input() && worker.peek().is_none());
+    assert!(!worker.has_input());
 }
 
 #[test]

@@ -47,14 +47,6 @@ impl WorkerEnd {
         self.input.pop(&self.memory.page().to_worker, self.memory.to_worker())
     }
 
-    /// The header of the next frame, which stays. It may be a job that has been recalled.
-    #[inline]
-    pub(crate) fn peek(&mut self) -> Option<Header> {
-        let front = self.input.front(&self.memory.page().to_worker, self.memory.to_worker());
-        // Broken: `receive` will say so.
-        front.ok().flatten().map(|(header, _)| header)
-    }
-
     /// Whether [`receive`](Self::receive) has something to say.
     #[inline]
     pub(crate) fn has_input(&self) -> bool {
