@@ -156,7 +156,7 @@ impl Contestant for Floor {
             Work::Noop => time_each(turn, || self.round_trip(&mut word(NOOP, 0)).map(drop)),
             Work::NoopRate => self.rate(turn, NOOP, 0),
             Work::EchoRate => self.rate(turn, ECHO, SMALL),
-            Work::Echo(len) => {
+            Work::Echo(len) | Work::EchoAs(_, len) => {
                 let bytes = system::bytes(len);
                 time_each(turn, || {
                     self.mapping.requests()[..len].copy_from_slice(&bytes);

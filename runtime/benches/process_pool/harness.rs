@@ -48,8 +48,8 @@ impl Turn {
     fn of(work: Work, smoke: bool) -> Turn {
         let (operations, warm_up) = match work {
             Work::Noop => (400, 40),
-            Work::Echo(bytes) if bytes < 1 << 20 => (60, 6),
-            Work::Echo(_) | Work::Sum => (5, 1),
+            Work::Echo(bytes) | Work::EchoAs(_, bytes) if bytes < 1 << 20 => (60, 6),
+            Work::Echo(_) | Work::EchoAs(..) | Work::Sum => (5, 1),
             Work::Cold | Work::ColdLarge => (5, 0),
             Work::Deadline => (100, 0),
             Work::Death { .. } | Work::Revival => (4, 0),

@@ -1,30 +1,43 @@
 //! Our pool, awaited by a task of our current-thread runtime, of our multi-thread runtime, or by a foreign executor.
 
 use std::future::Future;
+use std::hint::black_box;
+use std::ops::Deref;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossover_runtime::process_pool::{CallError, ProcessPool, job};
+use crossover_runtime::process_pool::{Blob, Call, CallError, ProcessPool, job};
 use crossover_runtime::runtime::{Builder, Runtime};
 use futures::future::{BoxFuture, try_join_all};
 use futures::stream::{self, StreamExt, TryStreamExt};
-use serde_bytes::ByteBuf;
+
+use serde::de::DeserializeOwned;
 
 use crate::harness::{Contestant, Turn, nanoseconds};
-use crate::rows::{IN_FLIGHT, LARGE, WORKERS, Who, Work};
+use crate::rows::{Form, IN_FLIGHT, LARGE, WORKERS, Who, Work};
 use crate::system;
 
 #[job]
 fn noop() {}
 
 #[job]
-fn echo(bytes: ByteBuf) -> ByteBuf {
+fn echo(bytes: Blob) -> Blob {
     bytes
 }
 
 #[job]
-fn sum(bytes: ByteBuf) -> u64 {
+fn echo_new_blob(bytes: Blob) -> Blob {
+    Blob::from(&bytes[..])
+}
+
+#[job]
+fn echo_vec(bytes: Vec<u8>) -> Vec<u8> {
+    bytes
+}
+
+#[job]
+fn sum(bytes: Blob) -> u64 {
     system::sum(&bytes)
 }
 
@@ -158,16 +171,14 @@ impl Contestant for Ours {
             Work::EchoRate => {
                 let pool = self.pool()?;
                 let one = |pool: ProcessPool| async move {
-                    let back = pool.call(echo, (ByteBuf::from(vec![7; 4096]),)).await?;
+                    let back = pool.call(echo, (Blob::from(vec![7; 4096]),)).await?;
                     assert!(back.len() == 4096 && back[4095] == 7, "the echo is what was sent");
                     Ok(())
                 };
                 self.home.run(rate(pool, turn.slice, in_runtime, one)).map_err(text)
             }
-            Work::Echo(len) => {
-                let pool = self.pool()?;
-                self.home.run(echoes(pool, turn, len)).map_err(text)
-            }
+            Work::Echo(len) => self.echo(Form::Blob, len, turn),
+            Work::EchoAs(form, len) => self.echo(form, len, turn),
             Work::Sum => {
                 let pool = self.pool()?;
                 self.home.run(sums(pool, turn)).map_err(text)
@@ -196,6 +207,20 @@ impl Contestant for Ours {
 }
 
 impl Ours {
+    fn echo(&mut self, form: Form, len: usize, turn: Turn) -> Result<Vec<f64>, String> {
+        let pool = self.pool()?;
+        let times = match form {
+            Form::Blob => {
+                self.home.run(echoes(pool, turn, len, |pool, bytes| pool.call(echo, (Blob::from(bytes),))))
+            }
+            Form::NewBlob => self
+                .home
+                .run(echoes(pool, turn, len, |pool, bytes| pool.call(echo_new_blob, (Blob::from(bytes),)))),
+            Form::Vec => self.home.run(echoes(pool, turn, len, |pool, bytes| pool.call(echo_vec, (bytes,)))),
+        };
+        times.map_err(text)
+    }
+
     fn cold(&self) -> Result<f64, String> {
         let start = Instant::now();
         let pool = ProcessPool::builder().workers(WORKERS).build().map_err(|error| error.to_string())?;
@@ -277,14 +302,24 @@ where
     Ok(vec![calls.iter().sum::<usize>() as f64 / start.elapsed().as_secs_f64()])
 }
 
-/// From bytes that the caller owns to bytes that the caller can read.
-async fn echoes(pool: ProcessPool, turn: Turn, len: usize) -> Result<Vec<f64>, CallError> {
+/// From bytes that the caller owns to bytes that the caller reads.
+async fn echoes<T>(
+    pool: ProcessPool,
+    turn: Turn,
+    len: usize,
+    call: fn(&ProcessPool, Vec<u8>) -> Call<T>,
+) -> Result<Vec<f64>, CallError>
+where
+    T: DeserializeOwned + Deref<Target = [u8]>,
+{
     let pattern = system::bytes(len);
     let mut times = Vec::with_capacity(turn.operations);
     for index in 0..turn.warm_up + turn.operations {
-        let bytes = ByteBuf::from(pattern.clone());
+        let bytes = pattern.clone();
         let start = Instant::now();
-        let back = pool.call(echo, (bytes,)).await?;
+        let back = call(&pool, bytes).await?;
+        // Every page is really there.
+        black_box(back.iter().step_by(4096).fold(0, |pages, byte| pages ^ byte));
         let time = start.elapsed();
         assert!(*back == pattern, "the echo is what was sent");
         if index >= turn.warm_up {
@@ -295,7 +330,7 @@ async fn echoes(pool: ProcessPool, turn: Turn, len: usize) -> Result<Vec<f64>, C
 }
 
 async fn sums(pool: ProcessPool, turn: Turn) -> Result<Vec<f64>, CallError> {
-    let bytes = ByteBuf::from(system::bytes(LARGE));
+    let bytes = Blob::from(system::bytes(LARGE));
     let expected = system::sum(&bytes);
     let mut times = Vec::with_capacity(turn.operations);
     for index in 0..turn.warm_up + turn.operations {

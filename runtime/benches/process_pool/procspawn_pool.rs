@@ -110,7 +110,9 @@ impl Contestant for Procspawn {
             Work::Dirty => pids(self.pool()?, WORKERS)?.into_iter().map(system::private_dirty).collect(),
             Work::Death { busy } => deaths(turn, busy, false),
             Work::Revival => deaths(turn, false, true),
-            Work::Map | Work::Deadline | Work::Orphans { .. } => Err("it has no such thing".to_owned()),
+            Work::EchoAs(..) | Work::Map | Work::Deadline | Work::Orphans { .. } => {
+                Err("it has no such thing".to_owned())
+            }
         }
     }
 }

@@ -83,7 +83,7 @@ impl Python {
             Work::Dirty => ("dirty", 0),
             Work::Death { busy: false } => ("death", 0),
             Work::Death { busy: true } => ("death_busy", 0),
-            Work::Revival | Work::Deadline | Work::Orphans { .. } => {
+            Work::EchoAs(..) | Work::Revival | Work::Deadline | Work::Orphans { .. } => {
                 return Err("it has no such thing".to_owned());
             }
         };

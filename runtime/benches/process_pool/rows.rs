@@ -67,6 +67,8 @@ pub enum Work {
     EchoRate,
     /// A job that returns the bytes it got, one after the other: the time of each.
     Echo(usize),
+    /// The same, in a form that only ours has a choice of.
+    EchoAs(Form, usize),
     /// A job that sums [`LARGE`] bytes, which are where the contestant likes them best: the time of each.
     Sum,
     /// A mapping of numbers, chunked as the contestant does by itself: items per second.
@@ -85,6 +87,17 @@ pub enum Work {
     Deadline,
     /// The parent is killed: workers that live 100 ms later.
     Orphans { busy: bool },
+}
+
+/// What our echo takes and returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A `Blob` that the job returns as it is: only the caller writes bytes.
+    Blob,
+    /// A `Blob` whose bytes the job copies to a new one, as a job that computes them would write them.
+    NewBlob,
+    /// A `Vec<u8>`, and the same returned.
+    Vec,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -175,6 +188,7 @@ pub fn cases() -> Vec<Case> {
     const ALL: &[Who] = &[Ours, Multi, Foreign, Ppe, Loky, Procspawn, Floor];
     const POOLS: &[Who] = &[Ours, Multi, Foreign, Ppe, Loky, Procspawn];
     const STARTS: &[Who] = &[Ours, Ppe, PpeSpawn, Loky, Procspawn];
+    const FORMS: &[Who] = &[Ours, Multi, Foreign, Floor];
     const SURVIVORS: &[Who] = &[Ours, Procspawn];
     const MICRO: f64 = 1e3;
     const MILLI: f64 = 1e6;
@@ -185,6 +199,11 @@ pub fn cases() -> Vec<Case> {
     let echo_rate = rate(Work::EchoRate, "echo_4KiB_64_in_flight", 400e3, ALL);
     let echo_256k = time(Work::Echo(256 << 10), "echo_256KiB_p50", 80.0 * MICRO, ALL);
     let echo_large = time(Work::Echo(LARGE), "echo_16MiB_p50", 3.2 * MILLI, ALL);
+    let new_256k =
+        time(Work::EchoAs(Form::NewBlob, 256 << 10), "echo_256KiB_new_blob_p50", 80.0 * MICRO, FORMS);
+    let new_large = time(Work::EchoAs(Form::NewBlob, LARGE), "echo_16MiB_new_blob_p50", 3.2 * MILLI, FORMS);
+    let vec_256k = time(Work::EchoAs(Form::Vec, 256 << 10), "echo_256KiB_vec_p50", 80.0 * MICRO, FORMS);
+    let vec_large = time(Work::EchoAs(Form::Vec, LARGE), "echo_16MiB_vec_p50", 3.2 * MILLI, FORMS);
     let sum = time(Work::Sum, "sum_16MiB_p50", 1.7 * MILLI, ALL);
     let map = rate(Work::Map, "map", 20e6, &[Ours, Multi, Foreign, Ppe, Loky]);
     let again: Vec<Case> = [&noop_rate, &echo_rate, &echo_256k, &echo_large, &sum, &map]
@@ -196,7 +215,11 @@ pub fn cases() -> Vec<Case> {
         noop_rate.clone(),
         echo_rate.clone(),
         echo_256k.clone(),
+        new_256k,
+        vec_256k,
         echo_large.clone(),
+        new_large,
+        vec_large,
         sum.clone(),
         map.clone(),
         time(Work::Cold, "first_job_cold_pool", 1.5 * MILLI, STARTS),
