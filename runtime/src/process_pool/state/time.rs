@@ -13,7 +13,8 @@ use super::{
         frame::{Header, Kind},
     },
     State,
-    lanes::{Drained, Life, Worker},
+    answers::Drained,
+    lanes::{Life, Worker},
 };
 use std::{
     cmp::Reverse,
