@@ -323,11 +323,11 @@ impl Link {
                 Ok(Some(passed)) => self.import(passed)?,
                 // Closed: its end is somebody else's business.
                 Ok(None) => return Ok(()),
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock => return Ok(()),
-                    io::ErrorKind::InvalidData => self.overlooked = true,
-                    _ => return Err(UnwrapError::Broken(format!("the control socket fails: {error}"))),
-                },
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if is_loss(&error) => self.overlooked = true,
+                Err(error) => {
+                    return Err(UnwrapError::Broken(format!("the control socket fails: {error}")));
+                }
             }
         }
     }
@@ -419,6 +419,14 @@ impl Drop for Link {
         self.outbox.close();
         cache::bury(self.mapped.drain().map(|(_, map)| map));
     }
+}
+
+/// Whether a message on the socket was lost with its descriptors, because this process can have no more.
+fn is_loss(error: &io::Error) -> bool {
+    let code = error.raw_os_error();
+    error.kind() == io::ErrorKind::InvalidData
+        || code == Some(Errno::MFILE.raw_os_error())
+        || code == Some(Errno::NFILE.raw_os_error())
 }
 
 /// What a message calls a segment of ours.
