@@ -63,7 +63,8 @@ pub(in crate::process_pool) enum Side {
 /// Why a message cannot be sent.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::process_pool) enum WrapError {
-    /// Not now: the socket is full. The next notes make the peer read it.
+    /// Not now: the socket is full, and the next notes make the peer read it. Or the peer has hung up, which whoever watches
+    /// it finds out, and then what waits for it goes elsewhere.
     #[error("the socket is full")]
     WouldBlock,
     #[error("shared memory cannot be passed on: {0}")]
@@ -194,9 +195,8 @@ impl Link {
 
     /// A send that failed. Too many descriptors under way is a full socket, too.
     fn refused(&mut self, error: io::Error) -> WrapError {
-        let full = error.kind() == io::ErrorKind::WouldBlock
-            || error.raw_os_error() == Some(Errno::TOOMANYREFS.raw_os_error());
-        if !full {
+        let later = [Errno::AGAIN, Errno::TOOMANYREFS, Errno::PIPE, Errno::CONNRESET];
+        if !later.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error())) {
             return WrapError::Failed(error);
         }
         if !self.notes.contains(&(Kind::Release, NUDGE)) {

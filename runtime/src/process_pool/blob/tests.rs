@@ -247,6 +247,15 @@ fn a_full_socket_is_no_error_and_is_emptied_by_a_nudge() {
 }
 
 #[test]
+fn a_peer_that_has_hung_up_fails_no_message() {
+    let Pair { mut parent, worker } = Pair::new();
+    drop(worker);
+    let message = encode(&Blob::from(bytes(LEAST))).unwrap();
+    assert!(matches!(parent.wrap(&message), Err(WrapError::WouldBlock)));
+    assert_eq!(parent.outstanding(), 0);
+}
+
+#[test]
 fn a_fill_that_panics_leaves_the_rest_in_order() {
     let caught = std::panic::catch_unwind(|| Blob::with_len(LEAST, |_| panic!("in the middle")));
     assert!(caught.is_err());

@@ -211,9 +211,8 @@ fn a_forked_child_writes_to_memory_of_its_own() {
         match unsafe { nix::unistd::fork() }.unwrap() {
             nix::unistd::ForkResult::Child => {
                 let other = Blob::from(vec![0xff; LEAST]);
-                let code = i32::from(other.as_ptr() == place);
-                // Without the exit handlers, which are the parent's.
-                // SAFETY: nothing has to run before the end.
+                let code = i32::from(other != [0xff; LEAST]);
+                // SAFETY: nothing has to run before the end, least of all the exit handlers, which are the parent's.
                 unsafe { nix::libc::_exit(code) }
             }
             nix::unistd::ForkResult::Parent { child } => {
