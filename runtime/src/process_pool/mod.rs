@@ -58,7 +58,6 @@ mod call;
 pub(crate) mod channel;
 mod codec;
 mod error;
-#[allow(dead_code, reason = "the first form goes next")]
 mod frame;
 mod job;
 mod keeper;
@@ -72,7 +71,6 @@ mod output;
 mod pool;
 mod reader;
 mod registry;
-#[allow(dead_code, reason = "the first form goes next")]
 mod spawn;
 mod state;
 mod worker;
