@@ -62,7 +62,6 @@ mod frame;
 mod job;
 mod keeper;
 mod libtest;
-#[allow(dead_code, unused_imports, reason = "opens with the pool's move to lanes")]
 mod map;
 mod metrics;
 mod offload;
@@ -81,6 +80,7 @@ pub use call::{Call, OnDrop, Retry};
 pub use crossover_runtime_macros::job;
 pub use error::{CallError, CodecStage, Rejection, TimedOut};
 pub use job::JobFn;
+pub use map::{Chunk, Map};
 pub use metrics::{CloseReport, PoolMetrics, WorkerMetrics};
 pub use offload::Offload;
 pub use options::{LineCallback, Stdio};

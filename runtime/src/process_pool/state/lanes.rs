@@ -14,7 +14,7 @@ use super::{
         channel::{self, ParentEnd, SendError},
         codec::Encoded,
         error::{CallError, CodecStage},
-        frame::{Header, Kind},
+        frame::{Header, Kind, TIMED},
         metrics::WorkerMetrics,
         spawn::Process,
     },
@@ -323,7 +323,9 @@ impl State {
         let Some(worker) = &mut self.slots[slot].worker else { return false };
         let seq = worker.end;
         let Request { number, kind, ref message, .. } = entry.request;
-        match publish(worker, Header { kind, flags: 0, job: number, id: seq }, message) {
+        // The limit of a chunk is one for each of its items: the worker tells when it begins one.
+        let flags = if kind == Kind::Chunk && entry.terms.timeout.is_some() { TIMED } else { 0 };
+        match publish(worker, Header { kind, flags, job: number, id: seq }, message) {
             Ok(()) => {}
             Err(Unpublished::Later) => {
                 worker.stuck = true;
@@ -359,7 +361,7 @@ impl State {
             return;
         };
         let header = Header { kind: Kind::Init, flags: 0, job: initializer.number, id: INITIALIZER };
-        let reason = match publish(worker, header, &Encoded::plain(initializer.arguments.clone())) {
+        let reason = match publish(worker, header, &initializer.arguments) {
             Ok(()) => return,
             Err(Unpublished::Never(reason)) => reason,
             Err(Unpublished::Later) => "the lane of a fresh worker has no room".to_owned(),
