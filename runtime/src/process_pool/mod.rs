@@ -49,7 +49,6 @@
 //! books, one lock) → `channel` (lanes), `blob` and `codec` (values), `breaker`, `spawn`, `output`, `frame`, `job`,
 //! `error`. `worker` is the other process; it uses `channel`, `blob`, `codec`, `frame`, `job` and `error` only.
 
-#[allow(unused_imports, reason = "the map uses the rest next")]
 mod blob;
 mod breaker;
 mod builder;

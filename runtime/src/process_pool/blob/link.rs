@@ -246,10 +246,7 @@ impl Link {
         if head.entries.is_empty() {
             return Ok(Encoded::plain(payload));
         }
-        let known = |entry: &Entry| entry.owner != Owner::Sender || self.mapped.contains_key(&entry.name);
-        if !head.entries.iter().all(known) {
-            self.look_at_socket()?;
-        }
+        self.receive_unknown(&head.entries)?;
         let mut segments = Vec::with_capacity(head.entries.len());
         let mut missing = 0;
         for entry in &head.entries {
@@ -275,7 +272,8 @@ impl Link {
         }
     }
 
-    /// Ends the uses of a message that nobody wants any more, without a look at it.
+    /// Ends the uses of a message that nobody wants any more, without a look at it. Its descriptors are taken from the
+    /// socket all the same, so that they do not fill it.
     ///
     /// # Errors
     /// Only [`UnwrapError::Broken`].
@@ -283,6 +281,7 @@ impl Link {
         let Some(head) = wire::read(flags, payload) else {
             return Err(broken("a frame whose list of segments makes no sense"));
         };
+        self.receive_unknown(&head.entries)?;
         for entry in head.entries {
             match entry.owner {
                 Owner::Sender => self.outbox.push(entry.number),
@@ -314,6 +313,12 @@ impl Link {
                 Ok(None)
             }
         }
+    }
+
+    /// Takes in what has arrived, if there is a segment among these that is not mapped yet.
+    fn receive_unknown(&mut self, entries: &[Entry]) -> Result<(), UnwrapError> {
+        let known = |entry: &Entry| entry.owner != Owner::Sender || self.mapped.contains_key(&entry.name);
+        if entries.iter().all(known) { Ok(()) } else { self.look_at_socket() }
     }
 
     /// Takes in all descriptors that have arrived.

@@ -21,7 +21,7 @@ mod wire;
 mod tests;
 
 pub(in crate::process_pool) use cache::{CacheUse, trim};
-pub(in crate::process_pool) use link::{Link, Side, UnwrapError, Wire, WrapError};
+pub(in crate::process_pool) use link::{Link, Side, UnwrapError, WrapError};
 pub(in crate::process_pool) use passing::{pass, passed};
 pub(in crate::process_pool) use segment::{LEAST, Shared};
 pub(in crate::process_pool) use wire::head_bytes;
