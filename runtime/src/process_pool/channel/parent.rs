@@ -138,6 +138,11 @@ impl ParentEnd {
         }
     }
 
+    /// Whether the worker has read every frame.
+    pub(crate) fn is_read(&self) -> bool {
+        self.output.is_read(&self.memory.page().to_worker)
+    }
+
     /// The first job that has not been started, by the worker's word, or that of [`recall`](Self::recall). The answers
     /// of all jobs before the last started one are in the ring, or have been received. It never goes back, whatever
     /// the worker writes; nothing says that it is not too great.

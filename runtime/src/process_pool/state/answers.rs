@@ -126,7 +126,7 @@ impl State {
         let ns = unpack_ns(header.job);
         worker.served += 1;
         worker.busy += Duration::from_nanos(ns);
-        (worker.stuck, worker.long, worker.suspect) = (false, false, false);
+        (worker.stuck, worker.long, worker.suspect, worker.silence) = (false, false, false, None);
         self.breaker.progress();
         let request = &self.jobs[job.key].request;
         let (number, name, kind) = (request.number, request.name, request.kind);

@@ -59,11 +59,14 @@ pub(super) struct Worker {
     backlog: u64,
     /// When the first job's time limit must be looked at.
     pub(super) check_at: Option<Instant>,
+    /// By the lane's clock, in ns: when it was started, and when the limit of its first job was last set.
+    born_at: u64,
+    pub(super) watched_since: u64,
     /// The lane was full or the socket was: nothing more until the worker's next answer.
     pub(super) stuck: bool,
-    /// Its first job, and since when a look has found that not started.
-    pub(super) unstarted_since: Option<(JobRef, Instant)>,
-    /// It was given a job and did not start it, and has not answered since: others are preferred.
+    /// A look found that it had not started its first job; it has shown no sign of life since.
+    pub(super) silence: Option<Silence>,
+    /// That has lasted for a while: others are preferred.
     pub(super) suspect: bool,
     /// Its present job takes longer than expected: nothing more until that is answered.
     pub(super) long: bool,
@@ -89,6 +92,13 @@ pub(super) enum Life {
     Leaving(Instant),
     /// Killed: it gets no more jobs, and its answers count only for the jobs it still has.
     Condemned,
+}
+
+/// See [`Worker::silence`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Silence {
+    pub(super) since: Instant,
+    pub(super) job: JobRef,
 }
 
 #[derive(Debug)]
@@ -119,9 +129,11 @@ impl Worker {
             end: 0,
             backlog: 0,
             check_at: None,
+            born_at: channel::now(),
+            watched_since: 0,
             stuck: false,
             suspect: false,
-            unstarted_since: None,
+            silence: None,
             long: false,
             born,
             since: Instant::now(),
@@ -156,9 +168,12 @@ impl Worker {
         self.assigned.front().map(|first| first.job)
     }
 
-    /// How long it has been at the job that [`running`](Self::running) names.
+    /// How long it has been at the job that [`running`](Self::running) names: since the instant that it noted, unless
+    /// that cannot be; then since the job's time limit has been watched.
     pub(super) fn running_for(&self) -> Duration {
-        Duration::from_nanos(channel::now().saturating_sub(self.lane.started_at()))
+        let (now, noted) = (channel::now(), self.lane.started_at());
+        let since = if noted > now || noted < self.born_at { self.watched_since } else { noted };
+        Duration::from_nanos(now.saturating_sub(since))
     }
 
     /// It has started at least one job.
