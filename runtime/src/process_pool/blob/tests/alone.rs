@@ -121,7 +121,7 @@ fn the_cache_keeps_no_more_than_it_may_and_forgets_the_oldest() {
         assert_eq!((pair.worker.mapped(), holdings()), (10, (20, 20)));
         drop((blobs, arrived));
         pair.settle();
-        pair.settle();
+        assert_eq!(holdings(), (20, 20), "nothing is destroyed where it might be under a lock");
         trim();
         // Four are kept, each mapped here and "there"; of the six others the worker is told.
         assert_eq!(holdings(), (14, 14), "before the worker knows");
@@ -137,6 +137,17 @@ fn the_cache_keeps_no_more_than_it_may_and_forgets_the_oldest() {
         // Without a user nothing is kept.
         drop(Blob::from(vec![3; 1 << 20]));
         assert_eq!(holdings().0, 4);
+    });
+}
+
+#[test]
+fn dropping_blobs_keeps_the_cache_within_its_bound() {
+    alone(|| {
+        let _cached = CacheUse::new(4 << 20);
+        let mut blobs: Vec<Blob> = (0..10).map(|_| Blob::from(vec![1; 1 << 20])).collect();
+        while blobs.pop().is_some() {
+            assert_eq!(holdings().0, blobs.len() + (10 - blobs.len()).min(4));
+        }
     });
 }
 
