@@ -2,16 +2,21 @@
 //! must see a clear error, in bounded time and with a bounded number of processes.
 //!
 //! This program is each of these programs in turn: started by itself with `BEHAVIOUR` set, it plays the user's
-//! program; its workers inherit the variable. Its `main` never calls `worker_entry`, on purpose.
+//! program; its workers inherit the variable. Its `main` never calls `worker_entry`, on purpose: only a worker of the
+//! program that recovers does, once it is allowed to.
 
-use crossover_runtime::process_pool::{CallError, ProcessPool, job};
+use crossover_runtime::process_pool::{CallError, ProcessPool, job, worker_entry};
 use futures::executor::block_on;
 use std::{
-    env,
+    env, fs,
+    path::PathBuf,
     process::{self, Command},
     thread,
     time::{Duration, Instant},
 };
+
+/// The variable that names the file whose existence makes the workers of the program that recovers crash.
+const OBSTACLE: &str = "CROSSOVER_TEST_OBSTACLE";
 
 /// The variable that chooses what the program does.
 const BEHAVIOUR: &str = "CROSSOVER_TEST_BEHAVIOUR";
@@ -44,6 +49,11 @@ fn user_program(behaviour: &str) {
         "wedges" if is_worker => loop {
             thread::park();
         },
+        "recovers" if is_worker && obstacle().exists() => process::exit(4),
+        "recovers" => {
+            worker_entry();
+            return recovers();
+        }
         _ => {}
     }
     println!("started");
@@ -63,15 +73,47 @@ fn user_program(behaviour: &str) {
     println!("warm-up: {}", block_on(pool.warm_up()).expect_err("no worker can start"));
 }
 
+fn obstacle() -> PathBuf {
+    env::var_os(OBSTACLE).expect("the test names a file").into()
+}
+
+/// A program whose workers crash for a while: it goes on calling, as a server does.
+fn recovers() {
+    let pool = ProcessPool::builder().workers(2).build().expect("a pool");
+    let first = block_on(pool.call(add, (1, 2))).expect_err("no worker can start");
+    println!("first: {first}");
+    for obstacle_stays in [true, false] {
+        let spawned = pool.metrics().spawned;
+        if !obstacle_stays {
+            fs::remove_file(obstacle()).expect("the obstacle goes");
+        }
+        let refusals_began = Instant::now();
+        let answer = loop {
+            match block_on(pool.call(add, (1, 2))) {
+                Err(error) if error.is_breaker_open() => thread::sleep(Duration::from_millis(20)),
+                other => break other,
+            }
+        };
+        let (probes, pause) = (pool.metrics().spawned - spawned, refusals_began.elapsed().as_secs());
+        println!("obstacle {obstacle_stays}: ok {} after {probes} probes, {pause} s", answer.is_ok());
+    }
+    println!("then {}", block_on(pool.call(add, (1, 2))).expect("the breaker is closed"));
+}
+
 /// Name, behaviour, what the first error must say, and the most processes that may have been started.
-const TESTS: [(&str, &str, &[&str], u64); 3] = [
+const TESTS: [(&str, &str, &[&str], u64); 4] = [
+    // Broken by: trying for ever, or failing the queued calls without the cause.
     (
         "p13_a_crash_loop_opens_the_breaker",
         "crashes",
         &["exited with code 3", "no licence found", "worker_entry"],
         6,
     ),
+    // Broken by: a breaker that never closes, or one that lets a crowd through instead of one probe.
+    ("p13_an_open_breaker_sends_one_probe_at_a_time_until_one_lives", "recovers", &[], 0),
+    // Broken by: waiting for a hello without an end.
     ("p14_a_wedged_start_is_killed_and_counts", "wedges", &["not ready within 50ms", "worker_entry"], 6),
+    // Broken by: taking the environment's word for being a worker's parent.
     (
         "p27_a_main_without_the_hook_is_a_loud_error_and_no_fork_bomb",
         "forgets",
@@ -96,7 +138,11 @@ fn run_tests() -> i32 {
     println!("\nrunning {} tests", chosen.len());
     let mut failed = 0;
     for (name, behaviour, expected, most) in &chosen {
-        match check(behaviour, expected, *most) {
+        let result = match *behaviour {
+            "recovers" => check_recovery(),
+            behaviour => check(behaviour, expected, *most),
+        };
+        match result {
             Ok(()) => println!("test {name} ... ok"),
             Err(reason) => {
                 println!("test {name} ... FAILED\n{reason}");
@@ -147,4 +193,27 @@ fn check(behaviour: &str, expected: &[&str], most: u64) -> Result<(), String> {
     // for each that ran `main` up to there, which only a missing hook allows.
     let runs = stdout.lines().filter(|line| *line == "started").count() as u64;
     require(runs <= 1 + counts[0], "a worker started workers")
+}
+
+fn check_recovery() -> Result<(), String> {
+    let obstacle = env::temp_dir().join(format!("crossover-p13-{}", process::id()));
+    fs::write(&obstacle, "").expect("a file");
+    let output = Command::new(env::current_exe().expect("this program"))
+        .env(BEHAVIOUR, "recovers")
+        .env(OBSTACLE, &obstacle)
+        .output()
+        .expect("the program runs");
+    // Gone already, unless the program failed.
+    let _ = fs::remove_file(&obstacle);
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let lines: Vec<&str> = stdout.lines().filter(|line| !line.starts_with("first: ")).collect();
+    let expected =
+        ["obstacle true: ok false after 1 probes", "obstacle false: ok true after 1 probes", "then 3"];
+    let fits = lines.len() == expected.len()
+        && lines.iter().zip(expected).all(|(line, start)| line.starts_with(start));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    match output.status.success() && stdout.contains("exited with code 4") && fits {
+        true => Ok(()),
+        false => Err(format!("{}\n--- stdout\n{stdout}--- stderr\n{stderr}", output.status)),
+    }
 }

@@ -111,7 +111,9 @@ pub(crate) fn close_stdio(id: u64) -> Answer<()> {
 #[job]
 pub(crate) fn grandchild(id: u64) -> Answer<()> {
     enter(id);
-    Command::new("sleep").arg("1000").env(MARK, parent_id().to_string()).spawn().expect("sleep");
+    let child = Command::new("sleep").arg("1000").env(MARK, parent_id().to_string()).spawn().expect("sleep");
+    // Nobody waits for it: that is the point.
+    std::mem::forget(child);
     answer(id, ())
 }
 

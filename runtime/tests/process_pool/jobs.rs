@@ -1,6 +1,6 @@
 //! The jobs that the scenarios call.
 
-use crate::support::{enter, wait_at};
+use crate::support::{enter, starts, wait_at};
 use crossover_runtime::process_pool::job;
 use rustix::process::{Resource, Rlimit, Signal, getpid, kill_process, setrlimit};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
@@ -160,6 +160,8 @@ pub(crate) fn reads_stdin() -> usize {
 pub(crate) enum Then {
     Return,
     Abort,
+    /// Aborts, unless the ledger says that it did already.
+    AbortFirst,
     /// Waits at a gate.
     Wait(String),
     /// Keeps the CPU busy for so many microseconds.
@@ -174,6 +176,8 @@ pub(crate) fn logged(ledger: String, number: u64, then: Then) -> u64 {
     match then {
         Then::Return => {}
         Then::Abort => process::abort(),
+        Then::AbortFirst if starts(&ledger, number) == 1 => process::abort(),
+        Then::AbortFirst => {}
         Then::Wait(gate) => wait_at(&gate, process::id()),
         Then::Work(micros) => drop(busy(micros)),
     }

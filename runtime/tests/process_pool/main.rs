@@ -7,10 +7,13 @@
 
 mod cancels;
 mod deaths;
+mod hostile;
 mod jobs;
 mod lifecycle;
+mod limits;
 mod roles;
 mod runner;
+mod sabotage;
 mod support;
 mod surroundings;
 mod values;
@@ -37,7 +40,7 @@ const SCENARIOS: &[Scenario] = scenarios![
     deaths::p02_a_worker_without_memory_says_so_and_the_pool_goes_on,
     deaths::p03_kills_at_random_instants_hang_nothing,
     deaths::p04_a_job_that_its_dead_worker_never_read_runs_elsewhere,
-    deaths::p04_a_job_on_the_way_to_two_workers_that_died_is_not_sent_to_a_third,
+    deaths::p04_an_unstarted_job_survives_any_number_of_deaths,
     cancels::p04_cancels_race_completions,
     cancels::p04_a_kill_hits_the_dropped_job_only,
     values::p05_many_submits_before_the_first_poll_complete,
@@ -81,6 +84,22 @@ const SCENARIOS: &[Scenario] = scenarios![
     lifecycle::dropping_the_pool_while_a_worker_starts_leaves_nothing,
     lifecycle::a_waker_may_drop_the_pool,
     lifecycle::a_waker_whose_panic_cannot_be_dropped_hurts_nobody,
+    limits::p12_a_worker_serves_one_job_when_told_so,
+    limits::p12_every_call_resolves_when_a_recycling_pool_is_dropped_early,
+    limits::p12_idle_workers_go_and_no_job_is_lost_with_them,
+    limits::p15_waiting_has_a_limit_of_its_own,
+    limits::p15_no_time_at_all_is_a_limit_too,
+    limits::p17_a_retry_is_one_more_run_and_only_after_a_death,
+    limits::p24_a_memory_hog_fails_alone,
+    limits::a_key_stays_with_its_worker,
+    limits::p18_a_job_sent_to_a_stopped_worker_runs_elsewhere,
+    hostile::p26_shared_memory_cannot_be_truncated,
+    hostile::p26_a_call_may_carry_thousands_of_blobs,
+    hostile::p26_a_job_may_close_every_descriptor,
+    hostile::p26_blobs_outlive_their_worker_and_their_pool,
+    hostile::p26_blobs_that_a_worker_keeps_stay_whole,
+    hostile::a_call_may_be_waited_for_on_the_thread_of_its_own_runtime,
+    hostile::calls_outlive_the_runtime_that_made_them,
 ];
 
 fn main() {

@@ -261,8 +261,7 @@ impl Ledger {
     /// How often each job started.
     pub(crate) fn starts(&self) -> HashMap<u64, u32> {
         let mut starts = HashMap::new();
-        for entry in fs::read(&self.0).expect("the ledger").chunks(8) {
-            let job = u64::from_le_bytes(entry.try_into().expect("entries of eight bytes"));
+        for job in entries(&self.name()) {
             *starts.entry(job).or_default() += 1;
         }
         starts
@@ -279,6 +278,16 @@ impl Drop for Ledger {
 pub(crate) fn enter(ledger: &str, job: u64) {
     let mut file = OpenOptions::new().append(true).open(ledger).expect("the ledger");
     file.write_all(&job.to_le_bytes()).expect("an entry");
+}
+
+/// How often a job has entered itself in a ledger.
+pub(crate) fn starts(ledger: &str, job: u64) -> usize {
+    entries(ledger).into_iter().filter(|entry| *entry == job).count()
+}
+
+fn entries(ledger: &str) -> Vec<u64> {
+    let bytes = fs::read(ledger).expect("the ledger");
+    bytes.chunks(8).map(|entry| u64::from_le_bytes(entry.try_into().expect("eight bytes"))).collect()
 }
 
 /// A linear congruential generator: the instants of kills and drops need no more.
