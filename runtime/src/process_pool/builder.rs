@@ -2,7 +2,8 @@
 
 use super::{
     ProcessPool, Registry, Stdio,
-    job::{self, JobFn, Table},
+    codec::{self, Encoded},
+    job::{JobFn, Table},
     options::{Initializer, Options},
     worker,
 };
@@ -52,7 +53,7 @@ pub struct Builder {
 struct Wish {
     function: TypeId,
     path: &'static str,
-    arguments: Result<Vec<u8>, String>,
+    arguments: Result<Encoded, String>,
 }
 
 impl Default for Builder {
@@ -120,7 +121,7 @@ impl Builder {
     }
 
     /// A worker that has run so many jobs leaves, and a new process takes its place: against what jobs leak. At least
-    /// 1: then every job gets a process of its own. A chunk of `map` counts as one job.
+    /// 1: then every job gets a process of its own. A chunk of [`map`](ProcessPool::map) counts as one job.
     /// Default: no limit.
     ///
     /// ```no_run
@@ -190,7 +191,7 @@ impl Builder {
         self.initializer = Some(Wish {
             function: TypeId::of::<F>(),
             path: std::any::type_name::<F>(),
-            arguments: job::encode(&arguments, Vec::new()),
+            arguments: codec::encode(&arguments),
         });
         self
     }
@@ -405,12 +406,12 @@ impl Wish {
             ));
         };
         match self.arguments {
-            Ok(arguments) if arguments.len() <= max_frame_bytes as usize => {
+            Ok(arguments) if arguments.total() <= max_frame_bytes as usize => {
                 Ok(Initializer { number, name: entry.name(), arguments })
             }
             Ok(arguments) => invalid(format!(
                 "initializer: the arguments of `{path}` take {} bytes, and max_frame_bytes = {max_frame_bytes}",
-                arguments.len()
+                arguments.total()
             )),
             Err(reason) => invalid(format!("initializer: cannot encode the arguments of `{path}`: {reason}")),
         }
@@ -489,7 +490,7 @@ mod tests {
         let initializer = options.initializer.unwrap();
         assert_eq!(initializer.name, "triple");
         assert_eq!(options.table.entry(initializer.number).unwrap().name(), "triple");
-        assert_eq!(job::decode::<(u64,)>(&initializer.arguments), Ok((300,)));
+        assert_eq!(codec::decode::<(u64,)>(&initializer.arguments), Ok((300,)));
     }
 
     #[test]

@@ -250,8 +250,8 @@ impl RawCall {
         Self { shared, job, stage: Stage::Failed(error), terms: Terms::default() }
     }
 
-    pub(super) fn submit(shared: Arc<Shared>, request: Request) -> Self {
-        let (job, terms) = (request.name, Terms::default());
+    pub(super) fn submit(shared: Arc<Shared>, request: Request, terms: Terms) -> Self {
+        let job = request.name;
         let stage = match shared.with(|state| state.submit(request, terms, false)) {
             Ok(job) => Stage::Submitted(job),
             Err(Refusal::Full(request)) => Stage::HeldBack(request),

@@ -224,7 +224,6 @@ impl fmt::Display for CodecStage {
 
 impl CallError {
     /// The same error for another item of the same chunk.
-    #[allow(dead_code, reason = "used by `Map`, which opens with the pool's move to lanes")]
     pub(super) fn again(&self) -> Self {
         match self {
             Self::Rejected(rejection) => Self::Rejected(*rejection),

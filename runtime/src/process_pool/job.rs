@@ -61,13 +61,6 @@ pub trait Run: Send + Sync {
     /// The type of the function.
     fn function(&self) -> TypeId;
 
-    /// Decodes the arguments, calls the function, appends the encoded result to `output`. A panic of the job unwinds
-    /// through.
-    ///
-    /// # Errors
-    /// The arguments do not decode to exactly what the function takes, or the result does not encode.
-    fn run(&self, input: &[u8], output: Vec<u8>) -> Result<Vec<u8>, (CodecStage, String)>;
-
     /// Decodes the arguments, calls the function, encodes the result, in memory of which `recycled` may be a part. A
     /// panic of the job unwinds through.
     ///
@@ -101,12 +94,6 @@ where
 {
     fn function(&self) -> TypeId {
         TypeId::of::<F>()
-    }
-
-    fn run(&self, input: &[u8], output: Vec<u8>) -> Result<Vec<u8>, RunError> {
-        let arguments = decode(input).map_err(|reason| (CodecStage::DecodeArguments, reason))?;
-        let result = self.function.invoke(arguments);
-        encode(&result, output).map_err(|reason| (CodecStage::EncodeResult, reason))
     }
 
     fn run_message(&self, input: &Encoded, recycled: Vec<u8>) -> Result<Encoded, RunError> {
@@ -175,12 +162,6 @@ impl Entry {
         self.name
     }
 
-    /// Runs the job on this thread: `input` is the encoded argument tuple, the encoded result is appended
-    /// to `output`. A panic of the job unwinds through.
-    pub(super) fn run(&self, input: &[u8], output: Vec<u8>) -> Result<Vec<u8>, RunError> {
-        self.run.run(input, output)
-    }
-
     /// Runs the job on this thread: the message is the argument tuple, what comes back the result. A panic of the job
     /// unwinds through.
     pub(super) fn run_message(&self, input: &Encoded, recycled: Vec<u8>) -> Result<Encoded, RunError> {
@@ -188,7 +169,6 @@ impl Entry {
     }
 
     /// Runs the job for every item of a chunk of a [`Map`](super::Map). An error concerns the whole chunk.
-    #[allow(dead_code, reason = "for workers with lanes, which come next")]
     pub(super) fn run_chunk(
         &self,
         input: &Encoded,
@@ -211,6 +191,7 @@ pub(super) fn encode<T: Serialize>(value: &T, buffer: Vec<u8>) -> Result<Vec<u8>
 }
 
 /// Reads a `T` that takes up all of `bytes`.
+#[cfg(test)]
 pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     match postcard::take_from_bytes(bytes) {
         Ok((value, [])) => Ok(value),
@@ -455,17 +436,17 @@ mod tests {
     }
 
     #[test]
-    fn a_job_runs_from_bytes_to_bytes() {
-        let input = encode(&("ab".to_owned(), 3_u8), Vec::new()).unwrap();
-        let output = entries()[0].run(&input, vec![9]).unwrap();
-        assert_eq!(output[0], 9, "the result is appended, what stood there is kept");
-        assert_eq!(decode::<String>(&output[1..]).unwrap(), "ababab");
+    fn a_job_runs_from_message_to_message() {
+        let input = codec::encode(&("ab", 3_u8)).unwrap();
+        let output = entries()[0].run_message(&input, vec![9]).unwrap();
+        assert_eq!(codec::decode::<String>(&output).unwrap(), "ababab", "nothing of the buffer's is left");
     }
 
     #[test]
     fn arguments_of_another_shape_are_refused() {
         for input in [&[][..], &[1, 2, 3, 4, 5, 6, 7][..]] {
-            let (stage, _) = entries()[1].run(input, Vec::new()).unwrap_err();
+            let (stage, _) =
+                entries()[1].run_message(&Encoded::plain(input.to_vec()), Vec::new()).unwrap_err();
             assert_eq!(stage, CodecStage::DecodeArguments);
         }
     }
@@ -481,8 +462,8 @@ mod tests {
         assert_eq!(number_of(&table, half).map(|(_, entry)| entry.name()), Some("half"));
         let (number, entry) = number_of(&table, triple).unwrap();
         assert_eq!(table.entry(number).map(Entry::name), Some("triple"));
-        let output = entry.run(&encode(&(14_u64,), Vec::new()).unwrap(), Vec::new()).unwrap();
-        assert_eq!(decode::<u64>(&output), Ok(42));
+        let output = entry.run_message(&codec::encode(&(14_u64,)).unwrap(), Vec::new()).unwrap();
+        assert_eq!(codec::decode::<u64>(&output), Ok(42));
     }
 
     #[test]

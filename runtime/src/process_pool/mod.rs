@@ -49,7 +49,6 @@
 //! books, one lock) → `channel` (lanes), `blob` and `codec` (values), `breaker`, `spawn`, `output`, `frame`, `job`,
 //! `error`. `worker` is the other process; it uses `channel`, `blob`, `codec`, `frame`, `job` and `error` only.
 
-#[allow(unused_imports, reason = "the map uses the rest next")]
 mod blob;
 mod breaker;
 mod builder;
@@ -58,12 +57,10 @@ mod call;
 pub(crate) mod channel;
 mod codec;
 mod error;
-#[allow(dead_code, reason = "the first form goes next")]
 mod frame;
 mod job;
 mod keeper;
 mod libtest;
-#[allow(dead_code, unused_imports, reason = "opens with the pool's move to lanes")]
 mod map;
 mod metrics;
 mod offload;
@@ -72,7 +69,6 @@ mod output;
 mod pool;
 mod reader;
 mod registry;
-#[allow(dead_code, reason = "the first form goes next")]
 mod spawn;
 mod state;
 mod worker;
@@ -83,6 +79,7 @@ pub use call::{Call, OnDrop, Retry};
 pub use crossover_runtime_macros::job;
 pub use error::{CallError, CodecStage, Rejection, TimedOut};
 pub use job::JobFn;
+pub use map::{Chunk, Map};
 pub use metrics::{CloseReport, PoolMetrics, WorkerMetrics};
 pub use offload::Offload;
 pub use options::{LineCallback, Stdio};

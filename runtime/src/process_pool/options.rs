@@ -3,7 +3,7 @@
 //! [`Builder`](super::Builder) collects wishes; [`Options`] is what the pool reads: every number in it is in range,
 //! every job in it is known. Nothing here changes once the pool is built.
 
-use super::job::Table;
+use super::{codec::Encoded, job::Table};
 use std::{fmt, num::NonZeroU64, sync::Arc, time::Duration};
 
 /// The checked options.
@@ -42,7 +42,7 @@ pub(super) struct Initializer {
     pub(super) number: u16,
     pub(super) name: &'static str,
     /// Encoded once, when the pool was built.
-    pub(super) arguments: Vec<u8>,
+    pub(super) arguments: Encoded,
 }
 
 /// Where a worker's stdout or stderr goes. See [`Builder::stdout`](super::Builder::stdout) and

@@ -10,7 +10,7 @@ use super::{
     job::JobFn,
     keeper::{self, Shared},
     options::Options,
-    state::{Request, State},
+    state::{Request, State, Terms},
 };
 use serde::Serialize;
 use std::{
@@ -150,7 +150,7 @@ impl ProcessPool {
             return Call::new(RawCall::failed(Arc::clone(&self.owner.shared), function, error));
         };
         Call::new(match codec::encode(&arguments) {
-            Ok(message) => self.call_raw(number, entry.name(), Kind::Job, message),
+            Ok(message) => self.call_raw(number, entry.name(), Kind::Job, message, Terms::default()),
             Err(reason) => self.not_encoded(entry.name(), reason),
         })
     }
@@ -161,7 +161,14 @@ impl ProcessPool {
     }
 
     /// Submits what is encoded already.
-    pub(super) fn call_raw(&self, number: u16, name: &'static str, kind: Kind, message: Encoded) -> RawCall {
+    pub(super) fn call_raw(
+        &self,
+        number: u16,
+        name: &'static str,
+        kind: Kind,
+        message: Encoded,
+        terms: Terms,
+    ) -> RawCall {
         let (length, limit) = (message.total(), self.owner.options.max_frame_bytes);
         if length > limit as usize {
             let reason =
@@ -169,7 +176,11 @@ impl ProcessPool {
             return self.not_encoded(name, reason);
         }
         let request = Request { number, name, kind, message, slot: self.slot };
-        RawCall::submit(Arc::clone(&self.owner.shared), request)
+        RawCall::submit(Arc::clone(&self.owner.shared), request, terms)
+    }
+
+    pub(super) fn options(&self) -> &Options {
+        &self.owner.options
     }
 
     /// As [`call`](Self::call), but a call that cannot be queued now is refused now.

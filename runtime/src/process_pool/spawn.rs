@@ -39,7 +39,6 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize};
 use std::{
-    fmt,
     fs::OpenOptions,
     io,
     os::{
@@ -47,36 +46,12 @@ use std::{
         unix::process::CommandExt,
     },
     process::{self, Command},
-    str::FromStr,
     sync::Arc,
 };
 
-/// The environment variable that carries the [`Token`].
-pub(super) const TOKEN_VARIABLE: &str = "CROSSOVER_WORKER";
-
-/// What makes a process a worker: handed over in the environment, checked against the socket on its stdin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Token {
-    /// The process that spawned the worker.
-    pub(super) parent: u32,
-    /// The longest payload, in bytes, that either side accepts.
-    pub(super) max_frame_bytes: u32,
-}
-
-impl fmt::Display for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.parent, self.max_frame_bytes)
-    }
-}
-
-impl FromStr for Token {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let (parent, limit) = text.split_once('.').ok_or(())?;
-        Ok(Self { parent: parent.parse().map_err(|_| ())?, max_frame_bytes: limit.parse().map_err(|_| ())? })
-    }
-}
+/// The environment variable that makes a process a worker: the number of the process that started it. Anybody may
+/// inherit it, so the worker checks it against the socket on its stdin.
+pub(super) const PARENT_VARIABLE: &str = "CROSSOVER_WORKER";
 
 /// Looks whether a child has ended: neither waits nor reaps.
 const PEEK: WaitIdOptions = WaitIdOptions::EXITED.union(WaitIdOptions::NOHANG).union(WaitIdOptions::NOWAIT);
@@ -89,7 +64,7 @@ pub(super) struct Process {
     /// Becomes readable when the process has ended.
     pidfd: OwnedFd,
     /// Non-blocking. Descriptors in both directions, and the hang-up.
-    socket: Arc<OwnedFd>,
+    control: Arc<OwnedFd>,
     /// Non-blocking. What the worker writes to its stdout, if that is piped.
     stdout: Option<OwnedFd>,
     /// Non-blocking. What the worker writes to its stderr.
@@ -211,9 +186,8 @@ pub(super) fn launch(settings: &Settings) -> io::Result<(Process, ParentEnd)> {
             (write, Some(read))
         }
     };
-    let token = Token { parent: process::id(), max_frame_bytes: settings.max_frame_bytes };
-    let mut command = worker_command(token);
-    command.args(&settings.harness);
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("crossover-worker").env(PARENT_VARIABLE, process::id().to_string()).args(&settings.harness);
     if setup.pass_stdout {
         send_descriptors(socket.as_fd(), STDOUT_TAG, &[stdout.as_fd()], Wait::Yes)?;
         command.stdout(process::Stdio::null());
@@ -221,23 +195,6 @@ pub(super) fn launch(settings: &Settings) -> io::Result<(Process, ParentEnd)> {
         command.stdout(stdout);
     }
     Ok((start(command, socket, theirs, printed)?, lane))
-}
-
-fn worker_command(token: Token) -> Command {
-    let mut command = Command::new("/proc/self/exe");
-    command.arg0("crossover-worker").env(TOKEN_VARIABLE, token.to_string());
-    command
-}
-
-/// Starts a worker. It has not said hello yet.
-///
-/// # Errors
-/// The socket pair, the spawn or the pidfd fails; no process is left behind.
-pub(super) fn spawn(token: Token) -> io::Result<Process> {
-    let (socket, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-    let mut command = worker_command(token);
-    command.args(libtest::arguments());
-    start(command, socket, theirs, None)
 }
 
 /// Starts `command` with `theirs`, the other end of `socket`, as its stdin. `stdout` is what can be read of its stdout.
@@ -268,7 +225,7 @@ fn start(
     };
     let stderr = child.stderr.take().map(OwnedFd::from).ok_or(io::ErrorKind::BrokenPipe.into());
     match stderr.and_then(|stderr| set_nonblocking(stderr.as_fd()).map(|()| stderr)) {
-        Ok(stderr) => Ok(Process { pid, pidfd, socket: Arc::new(socket), stdout, stderr }),
+        Ok(stderr) => Ok(Process { pid, pidfd, control: Arc::new(socket), stdout, stderr }),
         Err(error) => {
             // ESRCH, ECHILD: it has ended, or was reaped, already.
             let _ = pidfd_send_signal(&pidfd, Signal::KILL);
@@ -309,13 +266,9 @@ impl Process {
         self.pidfd.as_fd()
     }
 
-    pub(super) fn socket(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
-    }
-
     /// The control socket, to be shared with what passes descriptors over it.
     pub(super) fn control(&self) -> &Arc<OwnedFd> {
-        &self.socket
+        &self.control
     }
 
     pub(super) fn stdout(&self) -> Option<BorrowedFd<'_>> {
@@ -430,14 +383,5 @@ mod tests {
             assert!(!passed(stdout, &[]));
         }
         assert!(!passed(Output::Null, &["test"]));
-    }
-
-    #[test]
-    fn a_token_survives_the_environment() {
-        let token = Token { parent: 4711, max_frame_bytes: u32::MAX };
-        assert_eq!(token.to_string().parse(), Ok(token));
-        for broken in ["", ".", "1", "1.", ".1", "1.2.3", "-1.5", "1.4294967296"] {
-            assert_eq!(broken.parse::<Token>(), Err(()), "{broken:?}");
-        }
     }
 }

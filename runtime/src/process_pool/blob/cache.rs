@@ -10,6 +10,7 @@
 //! a leaf: nothing is created, destroyed or called under it.
 
 use super::segment::{Map, Spare};
+use rustix::process::getpid;
 use std::{
     collections::VecDeque,
     io, mem,
@@ -115,11 +116,20 @@ impl Drop for CacheUse {
 /// length beyond all reason.
 pub(super) fn take(len: usize) -> io::Result<Spare> {
     let bits = Spare::class(len).ok_or(io::ErrorKind::InvalidInput)?;
-    let spare = lock().take(bits);
-    trim();
-    if let Some(spare) = spare {
-        return Ok(spare);
+    let process = getpid();
+    loop {
+        let spare = lock().take(bits);
+        match spare {
+            Some(spare) if spare.is_from(process) => {
+                trim();
+                return Ok(spare);
+            }
+            // Inherited in a fork: another process may be using it.
+            Some(spare) => drop(spare),
+            None => break,
+        }
     }
+    trim();
     Spare::create(bits).or_else(|_| {
         let spares = lock().clear();
         drop(spares);

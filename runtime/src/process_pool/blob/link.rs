@@ -63,7 +63,8 @@ pub(in crate::process_pool) enum Side {
 /// Why a message cannot be sent.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::process_pool) enum WrapError {
-    /// Not now: the socket is full. The next notes make the peer read it.
+    /// Not now: the socket is full, and the next notes make the peer read it. Or the peer has hung up, which whoever watches
+    /// it finds out, and then what waits for it goes elsewhere.
     #[error("the socket is full")]
     WouldBlock,
     #[error("shared memory cannot be passed on: {0}")]
@@ -194,9 +195,8 @@ impl Link {
 
     /// A send that failed. Too many descriptors under way is a full socket, too.
     fn refused(&mut self, error: io::Error) -> WrapError {
-        let full = error.kind() == io::ErrorKind::WouldBlock
-            || error.raw_os_error() == Some(Errno::TOOMANYREFS.raw_os_error());
-        if !full {
+        let later = [Errno::AGAIN, Errno::TOOMANYREFS, Errno::PIPE, Errno::CONNRESET];
+        if !later.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error())) {
             return WrapError::Failed(error);
         }
         if !self.notes.contains(&(Kind::Release, NUDGE)) {
@@ -246,10 +246,7 @@ impl Link {
         if head.entries.is_empty() {
             return Ok(Encoded::plain(payload));
         }
-        let known = |entry: &Entry| entry.owner != Owner::Sender || self.mapped.contains_key(&entry.name);
-        if !head.entries.iter().all(known) {
-            self.look_at_socket()?;
-        }
+        self.receive_unknown(&head.entries)?;
         let mut segments = Vec::with_capacity(head.entries.len());
         let mut missing = 0;
         for entry in &head.entries {
@@ -275,7 +272,8 @@ impl Link {
         }
     }
 
-    /// Ends the uses of a message that nobody wants any more, without a look at it.
+    /// Ends the uses of a message that nobody wants any more, without a look at it. Its descriptors are taken from the
+    /// socket all the same, so that they do not fill it.
     ///
     /// # Errors
     /// Only [`UnwrapError::Broken`].
@@ -283,6 +281,7 @@ impl Link {
         let Some(head) = wire::read(flags, payload) else {
             return Err(broken("a frame whose list of segments makes no sense"));
         };
+        self.receive_unknown(&head.entries)?;
         for entry in head.entries {
             match entry.owner {
                 Owner::Sender => self.outbox.push(entry.number),
@@ -316,6 +315,12 @@ impl Link {
         }
     }
 
+    /// Takes in what has arrived, if there is a segment among these that is not mapped yet.
+    fn receive_unknown(&mut self, entries: &[Entry]) -> Result<(), UnwrapError> {
+        let known = |entry: &Entry| entry.owner != Owner::Sender || self.mapped.contains_key(&entry.name);
+        if entries.iter().all(known) { Ok(()) } else { self.look_at_socket() }
+    }
+
     /// Takes in all descriptors that have arrived.
     fn look_at_socket(&mut self) -> Result<(), UnwrapError> {
         loop {
@@ -323,11 +328,11 @@ impl Link {
                 Ok(Some(passed)) => self.import(passed)?,
                 // Closed: its end is somebody else's business.
                 Ok(None) => return Ok(()),
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock => return Ok(()),
-                    io::ErrorKind::InvalidData => self.overlooked = true,
-                    _ => return Err(UnwrapError::Broken(format!("the control socket fails: {error}"))),
-                },
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if is_loss(&error) => self.overlooked = true,
+                Err(error) => {
+                    return Err(UnwrapError::Broken(format!("the control socket fails: {error}")));
+                }
             }
         }
     }
@@ -419,6 +424,14 @@ impl Drop for Link {
         self.outbox.close();
         cache::bury(self.mapped.drain().map(|(_, map)| map));
     }
+}
+
+/// Whether a message on the socket was lost with its descriptors, because this process can have no more.
+fn is_loss(error: &io::Error) -> bool {
+    let code = error.raw_os_error();
+    error.kind() == io::ErrorKind::InvalidData
+        || code == Some(Errno::MFILE.raw_os_error())
+        || code == Some(Errno::NFILE.raw_os_error())
 }
 
 /// What a message calls a segment of ours.

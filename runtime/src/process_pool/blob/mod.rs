@@ -21,7 +21,7 @@ mod wire;
 mod tests;
 
 pub(in crate::process_pool) use cache::{CacheUse, trim};
-pub(in crate::process_pool) use link::{Link, Side, UnwrapError, Wire, WrapError};
+pub(in crate::process_pool) use link::{Link, Side, UnwrapError, WrapError};
 pub(in crate::process_pool) use passing::{pass, passed};
 pub(in crate::process_pool) use segment::{LEAST, Shared};
 pub(in crate::process_pool) use wire::head_bytes;
@@ -31,6 +31,7 @@ use std::{
     borrow::Borrow,
     fmt,
     hash::{Hash, Hasher},
+    mem,
     ops::{Bound, Deref, RangeBounds},
 };
 
@@ -255,10 +256,20 @@ impl From<Bytes> for Blob {
 }
 
 impl From<Blob> for Vec<u8> {
-    fn from(blob: Blob) -> Self {
-        match blob.0 {
-            Kept::Heap(bytes) => bytes.into(),
+    fn from(mut blob: Blob) -> Self {
+        match &mut blob.0 {
+            Kept::Heap(bytes) => mem::take(bytes).into(),
             Kept::Shared { .. } => blob.to_vec(),
+        }
+    }
+}
+
+/// The memory may go back to the cache, and make it too large.
+impl Drop for Blob {
+    fn drop(&mut self) {
+        if let Kept::Shared { .. } = self.0 {
+            self.0 = Kept::Heap(Bytes::new());
+            trim();
         }
     }
 }

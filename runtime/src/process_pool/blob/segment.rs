@@ -14,14 +14,17 @@
 //!   ever write to it.
 //! - A file of somebody else is mapped read-only, after a look at its seals and its size: within the mapping no access
 //!   can fail, whatever the other side does or however it ends.
+//! - A forked child has all of this too, but never writes to what it did not make.
 //! - A size is a power of two; [`LEAST`] is the smallest.
 
 use super::{cache, lease::Lease};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, ftruncate, memfd_create};
-use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use rustix::io::fcntl_dupfd_cloexec;
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
+use rustix::process::{Pid, getpid};
 use std::{
     io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     ptr::{self, NonNull},
     slice,
     sync::{
@@ -35,6 +38,12 @@ pub(in crate::process_pool) const LEAST: usize = 1 << LEAST_BITS;
 const LEAST_BITS: u32 = 15;
 /// A tebibyte; a request for more is refused before it reaches the system.
 const MOST_BITS: u32 = 40;
+
+/// The lowest number that the descriptor of a segment may have.
+const LOWEST: i32 = 10;
+
+/// No page is smaller. Where they are larger, populating may be refused, to no harm.
+const PAGE: usize = 4096;
 
 /// How many mappings this process has ever ended. Written with Release after the last reference to a map is gone; a
 /// link reads it with Acquire, and then sees which of the maps that its peer knows are gone.
@@ -70,6 +79,8 @@ impl Map {
     /// A new file of `1 << bits` zeros.
     fn create(bits: u32) -> io::Result<Self> {
         let file = memfd_create("crossover-blob", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+        // A program that has closed its standard streams must not find this in their place.
+        let file = if file.as_raw_fd() < LOWEST { fcntl_dupfd_cloexec(file, LOWEST)? } else { file };
         ftruncate(&file, 1 << bits)?;
         let map = Self::new(file, bits, ProtFlags::READ | ProtFlags::WRITE)?;
         // After the mapping: from now on nobody else can make a writable one.
@@ -106,6 +117,17 @@ impl Map {
         let base = unsafe { mmap(ptr::null_mut(), 1 << bits, access, MapFlags::SHARED, &file, 0) }?;
         let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
         Ok(Self { base, bits, file, number: fresh_number() })
+    }
+
+    /// Has the system provide the pages of that range at once, which costs less than one fault after the other. If it does
+    /// not (before Linux 5.14, or out of memory), they come one by one.
+    fn populate(&self, start: usize, end: usize) {
+        let start = start & !(PAGE - 1);
+        debug_assert!(end <= self.size());
+        // SAFETY: within the mapping.
+        let place = unsafe { self.base.add(start) };
+        // SAFETY: no byte changes by this.
+        let _ = unsafe { madvise(place.as_ptr().cast(), end - start, Advice::LinuxPopulateWrite) };
     }
 
     pub(super) fn size(&self) -> usize {
@@ -147,6 +169,7 @@ pub(super) struct Spare {
     map: Arc<Map>,
     /// How many bytes from the start have ever been written: so much memory it holds.
     touched: usize,
+    process: Pid,
 }
 
 impl Spare {
@@ -157,11 +180,16 @@ impl Spare {
     }
 
     pub(super) fn create(bits: u32) -> io::Result<Self> {
-        Ok(Self { map: Arc::new(Map::create(bits)?), touched: 0 })
+        Ok(Self { map: Arc::new(Map::create(bits)?), touched: 0, process: getpid() })
     }
 
     pub(super) fn bits(&self) -> u32 {
         self.map.bits
+    }
+
+    /// Whether this process made it. After a fork both processes have it, and only the one that made it may write.
+    pub(super) fn is_from(&self, process: Pid) -> bool {
+        self.process == process
     }
 
     pub(super) fn touched(&self) -> usize {
@@ -171,6 +199,9 @@ impl Spare {
     /// The first `len` bytes (no more than the size), to be written. They hold what was there before.
     pub(super) fn first(&mut self, len: usize) -> &mut [u8] {
         assert!(len <= self.map.size());
+        if len > self.touched {
+            self.map.populate(self.touched, len);
+        }
         self.touched = self.touched.max(len);
         // SAFETY: mapped and writable, since this is no import; borrowed from the only owner, who is borrowed mutably.
         unsafe { slice::from_raw_parts_mut(self.map.base.as_ptr(), len) }
@@ -178,7 +209,7 @@ impl Spare {
 
     /// From now on for reading.
     pub(super) fn freeze(self) -> Arc<Segment> {
-        Arc::new(Segment { map: self.map, touched: self.touched })
+        Arc::new(Segment { map: self.map, touched: self.touched, process: self.process })
     }
 }
 
@@ -187,6 +218,7 @@ impl Spare {
 pub(in crate::process_pool) struct Segment {
     map: Arc<Map>,
     touched: usize,
+    process: Pid,
 }
 
 impl Segment {
@@ -197,7 +229,7 @@ impl Segment {
 
 impl Drop for Segment {
     fn drop(&mut self) {
-        cache::put(Spare { map: Arc::clone(&self.map), touched: self.touched });
+        cache::put(Spare { map: Arc::clone(&self.map), touched: self.touched, process: self.process });
     }
 }
 

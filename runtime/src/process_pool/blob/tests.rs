@@ -197,8 +197,8 @@ fn what_was_not_sent_or_not_wanted_is_not_used() {
     pair.worker.skip(flags, &payload).unwrap();
     pair.settle();
     assert_eq!(pair.parent.outstanding(), 0);
-    assert_eq!(pair.worker.mapped(), 0);
-    // Later it can be read all the same: its descriptor is under way.
+    assert_eq!(pair.worker.mapped(), 1, "its descriptor is not left in the socket");
+    // It is sent once only, and later messages can be read.
     assert_eq!(decode::<Blob>(&send(&mut pair.parent, &mut pair.worker, &message)).unwrap(), bytes(LEAST));
 }
 
@@ -244,6 +244,15 @@ fn a_full_socket_is_no_error_and_is_emptied_by_a_nudge() {
         let blob: Blob = decode(&pair.worker.unwrap(flags, payload).unwrap()).unwrap();
         assert_eq!(blob, [n as u8; LEAST]);
     }
+}
+
+#[test]
+fn a_peer_that_has_hung_up_fails_no_message() {
+    let Pair { mut parent, worker } = Pair::new();
+    drop(worker);
+    let message = encode(&Blob::from(bytes(LEAST))).unwrap();
+    assert!(matches!(parent.wrap(&message), Err(WrapError::WouldBlock)));
+    assert_eq!(parent.outstanding(), 0);
 }
 
 #[test]

@@ -46,6 +46,9 @@ impl Memory {
 #[derive(Debug)]
 pub(super) struct Bytes(Box<[UnsafeCell<[u8; 8]>]>);
 
+// SAFETY: loom checks that no two threads are at a cell at the same time.
+unsafe impl Sync for Bytes {}
+
 impl Bytes {
     fn new(bytes: usize) -> Bytes {
         Bytes((0..bytes / 8).map(|_| UnsafeCell::new([0; 8])).collect())

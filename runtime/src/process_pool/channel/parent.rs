@@ -4,7 +4,8 @@ use super::page::{AWAKE, FOR_INPUT, FOR_SPACE, Ordering, fence};
 use super::payload::Payload;
 use super::ring::{Consumer, Producer};
 use super::{Bell, Broken, Memory, SendError};
-use crate::process_pool::frame::Header;
+use crate::process_pool::frame::{Header, Kind};
+use std::cell::Cell;
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// See the [module](super).
@@ -18,14 +19,14 @@ pub(crate) struct ParentEnd {
     armed: bool,
     /// The position of `input` when the worker was last told of freed space.
     freed: u64,
-    /// What `next` was at least when last looked at.
-    claimed: u64,
+    /// What `next` is at least, by all that was seen of it.
+    claimed: Cell<u64>,
 }
 
 impl ParentEnd {
     pub(super) fn new(memory: Memory, bell: Bell) -> ParentEnd {
         let (output, input) = (Producer::default(), Consumer::default());
-        ParentEnd { memory, output, input, bell, armed: false, freed: 0, claimed: 0 }
+        ParentEnd { memory, output, input, bell, armed: false, freed: 0, claimed: Cell::new(0) }
     }
 
     /// Sends a frame with the payload `parts`; wakes the worker if it waits for one.
@@ -85,6 +86,10 @@ impl ParentEnd {
             self.freed = self.input.position();
             self.wake_from(FOR_SPACE);
         }
+        if let Some((Header { kind: Kind::Done | Kind::Panic | Kind::Codec, id, .. }, _)) = frame {
+            // It was started, so a claim that says less is wrong. An initializer's answer has the number `u64::MAX`.
+            self.claimed.update(|least| least.max(id.wrapping_add(1)));
+        }
         Ok(frame)
     }
 
@@ -113,10 +118,11 @@ impl ParentEnd {
         let mut seen = next.load(Ordering::Acquire);
         // Each turn sees a greater number than the one before: the worker cannot keep the parent here.
         loop {
-            if seen < self.claimed || seen > end {
-                return Err(Broken::Claim { next: seen, least: self.claimed, end });
+            let least = self.claimed.get();
+            if seen < least || seen > end {
+                return Err(Broken::Claim { next: seen, least, end });
             }
-            self.claimed = seen;
+            self.claimed.set(seen);
             if seen == end {
                 return Ok(end);
             }
@@ -124,7 +130,7 @@ impl ParentEnd {
             // claims released, so a later Acquire load still has it.)
             match next.compare_exchange(seen, end, Ordering::Relaxed, Ordering::Acquire) {
                 Ok(_) => {
-                    self.claimed = end;
+                    self.claimed.set(end);
                     return Ok(seen);
                 }
                 Err(now) => seen = now,
@@ -132,12 +138,20 @@ impl ParentEnd {
         }
     }
 
+    /// Whether the worker has read every frame.
+    pub(crate) fn is_read(&self) -> bool {
+        self.output.is_read(&self.memory.page().to_worker)
+    }
+
     /// The first job that has not been started, by the worker's word, or that of [`recall`](Self::recall). The answers
-    /// of all jobs before the last started one are in the ring, or have been received.
+    /// of all jobs before the last started one are in the ring, or have been received. It never goes back, whatever
+    /// the worker writes; nothing says that it is not too great.
     #[inline]
     pub(crate) fn next(&self) -> u64 {
         // Pairs with `WorkerEnd::claim`.
-        self.memory.page().claim.next.load(Ordering::Acquire)
+        let next = self.memory.page().claim.next.load(Ordering::Acquire).max(self.claimed.get());
+        self.claimed.set(next);
+        next
     }
 
     /// When the worker made its last claim, by its word: nanoseconds of CLOCK_MONOTONIC. Read after

@@ -98,6 +98,12 @@ impl Producer {
         Ok(free(head) >= needed)
     }
 
+    /// Whether the other side has read everything.
+    pub(super) fn is_read(&self, positions: &Positions) -> bool {
+        // Relaxed: nothing is concluded of any memory.
+        positions.head.load(Ordering::Relaxed) == self.tail
+    }
+
     /// As `push` would find it: `Full` is not to be expected for `parts` any more.
     pub(super) fn may_push(&mut self, positions: &Positions, bytes: &Bytes, parts: &[&[u8]]) -> bool {
         let needed = record_bytes(parts.iter().map(|part| part.len()).sum());

@@ -262,6 +262,19 @@ fn impossible_claims_are_found_out() {
         worker.memory().page().claim.next.store(next, Relaxed);
         assert_eq!(parent.recall(1), Err(Broken::Claim { next, least: 1, end: 1 }));
     }
+
+    // What was answered was started, though the worker denies it; and so was what it has admitted once.
+    let (mut parent, mut worker) = lane(256);
+    (0..3).for_each(|id| parent.send(header(id), &[]).unwrap());
+    assert!(worker.claim(0, 0));
+    worker.send(Header { kind: Kind::Done, ..header(0) }, &[]).unwrap();
+    worker.memory().page().claim.next.store(0, Relaxed);
+    take(parent.receive());
+    assert_eq!((parent.next(), parent.recall(3)), (1, Err(Broken::Claim { next: 0, least: 1, end: 3 })));
+    worker.memory().page().claim.next.store(2, Relaxed);
+    assert_eq!(parent.next(), 2);
+    worker.memory().page().claim.next.store(1, Relaxed);
+    assert_eq!((parent.next(), parent.recall(3)), (2, Err(Broken::Claim { next: 1, least: 2, end: 3 })));
 }
 
 #[test]

@@ -7,7 +7,7 @@
 
 use crate::process_pool::{
     CallError,
-    codec::{Decoder, Encoded, Encoder, ItemCursor},
+    codec::{Decoder, Encoded, Encoder, ItemCursor, Mark},
     error::CodecStage,
     frame::PanicReport,
     job::RunError,
@@ -47,15 +47,20 @@ where
     let started = Instant::now();
     let mut output = Encoder::new(recycled);
     output.put_item(RAN, &[0_u8; 8]).map_err(|reason| (CodecStage::EncodeResult, reason))?;
-    let mut chunk = Run { input, cursor: ItemCursor::default(), output, each };
+    let mark = output.mark();
+    let mut chunk = Run { input, cursor: ItemCursor::default(), output, mark, each };
     loop {
-        // A job that panicked is over, and its result was not begun.
+        // A job that panicked is over: of the chunk, it can have touched nothing but the result that is taken back.
         match panic::catch_unwind(AssertUnwindSafe(|| chunk.go_on(&invoke))) {
             Ok(result) => break result?,
-            Err(payload) => chunk
-                .output
-                .put_item(PANIC, &worker::take_panic(payload))
-                .map_err(|reason| (CodecStage::EncodeResult, reason))?,
+            Err(payload) => {
+                // It may have panicked while its result was written.
+                chunk.output.rollback(chunk.mark);
+                chunk
+                    .output
+                    .put_item(PANIC, &worker::take_panic(payload))
+                    .map_err(|reason| (CodecStage::EncodeResult, reason))?;
+            }
         }
     }
     // 2^64 ns are centuries.
@@ -69,6 +74,8 @@ struct Run<'a, 'e> {
     input: &'a Encoded,
     cursor: ItemCursor,
     output: Encoder,
+    /// Before the item that is being run.
+    mark: Mark,
     each: Option<&'e mut dyn FnMut()>,
 }
 
@@ -81,6 +88,7 @@ impl Run<'_, '_> {
     {
         while let Some(item) = self.cursor.next(self.input) {
             let (_, decoder) = item.map_err(|reason| (CodecStage::DecodeArguments, reason))?;
+            self.mark = self.output.mark();
             if let Some(each) = &mut self.each {
                 each();
             }

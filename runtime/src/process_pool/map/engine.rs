@@ -8,12 +8,11 @@
 
 use super::{
     Chunk,
-    chunk::{ARGUMENTS, next_result},
+    chunk::{ARGUMENTS, next_result, time_of},
     sizes::{Cost, MOST_BYTES, Sizes},
 };
 use crate::process_pool::{
     CallError,
-    call::Answer,
     codec::{Encoded, Encoder, ItemCursor},
     error::CodecStage,
 };
@@ -34,7 +33,7 @@ const PARTS: usize = 16;
 
 /// Where chunks go.
 pub(super) trait Seam {
-    type Call: Future<Output = Result<Answer, CallError>> + Unpin;
+    type Call: Future<Output = Result<Encoded, CallError>> + Unpin;
 
     /// Submits a chunk. Dropping the call takes it back, if it has not started.
     fn submit(&self, chunk: Encoded, timeout: Option<Duration>) -> Self::Call;
@@ -185,19 +184,21 @@ where
     /// handed out.
     fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<Option<Results>> {
         self.recycle();
-        let mut full = self.fill();
-        loop {
-            if self.out.is_empty() && full {
-                return Poll::Ready(None);
+        let full = self.fill();
+        if self.out.is_empty() {
+            return Poll::Ready(None);
+        }
+        match self.poll_out(cx) {
+            Poll::Ready(results) => {
+                self.fill();
+                Poll::Ready(Some(results))
             }
-            match self.poll_out(cx) {
-                Poll::Ready(results) => {
-                    self.fill();
-                    return Poll::Ready(Some(results));
+            Poll::Pending => {
+                if !full {
+                    // Others get their turn, then it goes on.
+                    cx.waker().wake_by_ref();
                 }
-                Poll::Pending if full => return Poll::Pending,
-                // Answers were looked for in between; go on building.
-                Poll::Pending => full = self.fill(),
+                Poll::Pending
             }
         }
     }
@@ -238,7 +239,9 @@ where
                         break;
                     }
                     let limit = self.settings.max_bytes;
-                    Some(format!("an item of {bytes} bytes exceeds the limit of {limit} bytes (Builder::max_frame_bytes)"))
+                    Some(format!(
+                        "an item of {bytes} bytes exceeds the limit of {limit} bytes (Builder::max_frame_bytes)"
+                    ))
                 }
                 Err(reason) => Some(reason),
             };
@@ -311,57 +314,47 @@ where
                 Poll::Ready(answer) => answer,
                 Poll::Pending => return Poll::Pending,
             },
-            Stage::Over(None) => Ok(Answer { message: Encoded::plain(Vec::new()), ran: Duration::ZERO }),
+            Stage::Over(None) => Ok(Encoded::plain(Vec::new())),
             Stage::Over(Some(error)) => Err(error.again()),
             Stage::Held(_) => return Poll::Pending,
         };
         let Some(part) = self.out.remove(index) else { return Poll::Pending };
         if answer.as_ref().is_err_and(CallError::is_worker_died) && part.message.is_some() && !part.last {
-            return match self.split(index, part) {
-                Ok(()) => Poll::Ready(None),
-                Err((slots, error)) => Poll::Ready(Some(Results::new(slots, Err(error)))),
-            };
+            self.split(index, part);
+            return Poll::Ready(None);
         }
-        if let Ok(Answer { message, ran }) = &answer
-            && part.slots.good() > 0
+        let Part { slots, built, .. } = part;
+        let mut cursor = ItemCursor::default();
+        let items = slots.good();
+        if let Ok(answer) = &answer
+            && items > 0
         {
-            let items = part.slots.good();
-            self.sizes.learn(Cost { items, ran: *ran, built: part.built, bytes: message.total() });
+            let ran = time_of(answer, &mut cursor);
+            self.sizes.learn(Cost { items, ran, built, bytes: answer.total() });
         }
-        Poll::Ready(Some(Results::new(part.slots, answer.map(|answer| answer.message))))
+        Poll::Ready(Some(Results { slots, next: 0, answer, cursor }))
     }
 
     /// Puts smaller parts in the place of one whose worker died, so that in the end only the item that killed it
     /// fails. One item alone is run once more.
-    fn split(&mut self, index: usize, part: Part<S::Call>) -> Result<(), (Slots, CallError)> {
-        let Part { mut slots, message, .. } = part;
-        let Some(message) = message else { return Ok(()) };
+    fn split(&mut self, mut index: usize, part: Part<S::Call>) {
+        let Part { mut slots, message: Some(message), .. } = part else { return };
         let size = slots.count.div_ceil(PARTS);
-        let mut at = ItemCursor::default();
-        let mut place = index;
+        let mut at = Ok(ItemCursor::default());
         while slots.count > 0 {
             let taken = slots.take(size.min(slots.count));
-            let good = taken.good();
-            let piece = match message.items(at, good) {
-                Ok((piece, end)) => {
-                    at = end;
-                    piece
-                }
+            let last = taken.good() <= 1;
+            let cut = at.and_then(|at| message.items(at, taken.good()));
+            let (stage, message) = match &cut {
+                Ok(_) if taken.good() == 0 => (Stage::Over(None), None),
+                Ok((piece, _)) => (Stage::Held(piece.clone()), Some(piece.clone())),
                 // There is no memory to share any more: what is left fails.
-                Err(reason) => {
-                    let error = self.unencoded(reason);
-                    let stage = Stage::Over(Some(error));
-                    slots.put_before(taken);
-                    self.out.insert(place, Part { slots, stage, message: None, last: true, built: Duration::ZERO });
-                    return Ok(());
-                }
+                Err(reason) => (Stage::Over(Some(self.unencoded(reason.clone()))), None),
             };
-            let stage = if good == 0 { Stage::Over(None) } else { Stage::Held(piece.clone()) };
-            let part = Part { slots: taken, stage, message: Some(piece), last: good <= 1, built: Duration::ZERO };
-            self.out.insert(place, part);
-            place += 1;
+            at = cut.map(|(_, end)| end);
+            self.out.insert(index, Part { slots: taken, stage, message, last, built: Duration::ZERO });
+            index += 1;
         }
-        Ok(())
     }
 
     /// Keeps the memory of the part that was handed out.

@@ -59,6 +59,11 @@ impl Sizes {
         }
     }
 
+    /// Whether the caller has chosen.
+    pub(super) fn are_fixed(&self) -> bool {
+        matches!(self.chunk, Chunk::Fixed(_))
+    }
+
     /// Takes note of what a chunk came to.
     pub(super) fn learn(&mut self, cost: Cost) {
         let Cost { items, ran, built, bytes } = cost;

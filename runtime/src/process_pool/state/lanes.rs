@@ -1,4 +1,4 @@
-//! Workers as the books see them: what each was given, what to give next, and what it says.
+//! Workers as the books see them: what each was given, and what to give next.
 //!
 //! **Depth.** A worker that is idle gets the next job. One that is busy gets a further job only while what it has will
 //! be done within [`BACKLOG`], going by the average run time of each job function so far; a function that has not
@@ -10,19 +10,18 @@
 
 use super::{
     super::{
-        blob::{Link, Side, UnwrapError, WrapError},
-        channel::{self, ParentEnd, Payload, SendError},
-        codec::{self, Encoded},
+        blob::{Link, Side, WrapError},
+        channel::{self, ParentEnd, SendError},
+        codec::Encoded,
         error::{CallError, CodecStage},
-        frame::{Header, Hello, Kind, PROTOCOL, PanicReport, unpack_ns},
+        frame::{Header, Kind, TIMED},
         metrics::WorkerMetrics,
         spawn::Process,
     },
-    JobRef, Phase, Request, Stage, State, is_queued,
+    JobRef, Phase, Request, State, answers, is_queued,
 };
 use std::{
     collections::VecDeque,
-    fmt::Display,
     os::fd::OwnedFd,
     sync::Arc,
     time::{Duration, Instant},
@@ -38,10 +37,7 @@ const BACKLOG: u64 = 200_000;
 const WORTH_TAKING: u64 = 100_000;
 
 /// The number of the initializer, which is in no sequence.
-const INITIALIZER: u64 = u64::MAX;
-
-/// The answers that are read in a row before the lock is released.
-const ANSWERS_IN_A_ROW: usize = 128;
+pub(super) const INITIALIZER: u64 = u64::MAX;
 
 /// A slot's worker, from its spawn until it is reaped.
 #[derive(Debug)]
@@ -50,24 +46,27 @@ pub(super) struct Worker {
     pub(super) lane: ParentEnd,
     /// The lane's bell, as its reader knows it.
     pub(super) bell: Arc<OwnedFd>,
-    link: Link,
+    pub(super) link: Link,
     /// What the link has to say, still to be sent.
     notes: VecDeque<(Kind, u64)>,
     pub(super) life: Life,
-    greeted: bool,
+    pub(super) greeted: bool,
     /// In the order of their numbers. Only the first can have been started: answers come in order.
-    assigned: VecDeque<Assigned>,
+    pub(super) assigned: VecDeque<Assigned>,
     /// The number of the next frame.
     pub(super) end: u64,
     /// How long the assigned jobs will take together, in ns.
     backlog: u64,
     /// When the first job's time limit must be looked at.
     pub(super) check_at: Option<Instant>,
+    /// By the lane's clock, in ns: when it was started, and when the limit of its first job was last set.
+    born_at: u64,
+    pub(super) watched_since: u64,
     /// The lane was full or the socket was: nothing more until the worker's next answer.
-    stuck: bool,
-    /// Its first job, and since when a look has found that not started.
-    pub(super) unstarted_since: Option<(JobRef, Instant)>,
-    /// It was given a job and did not start it, and has not answered since: others are preferred.
+    pub(super) stuck: bool,
+    /// A look found that it had not started its first job; it has shown no sign of life since.
+    pub(super) silence: Option<Silence>,
+    /// That has lasted for a while: others are preferred.
     pub(super) suspect: bool,
     /// Its present job takes longer than expected: nothing more until that is answered.
     pub(super) long: bool,
@@ -76,7 +75,7 @@ pub(super) struct Worker {
     since: Instant,
     pub(super) idle_since: Option<Instant>,
     pub(super) served: u64,
-    busy: Duration,
+    pub(super) busy: Duration,
     /// Why it was condemned, when its exit status will not tell.
     pub(super) verdict: Option<String>,
     /// It was condemned for using so many bytes.
@@ -95,8 +94,15 @@ pub(super) enum Life {
     Condemned,
 }
 
+/// See [`Worker::silence`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Silence {
+    pub(super) since: Instant,
+    pub(super) job: JobRef,
+}
+
 #[derive(Debug)]
-struct Assigned {
+pub(super) struct Assigned {
     seq: u64,
     job: JobRef,
     /// What it was expected to take, in ns.
@@ -123,9 +129,11 @@ impl Worker {
             end: 0,
             backlog: 0,
             check_at: None,
+            born_at: channel::now(),
+            watched_since: 0,
             stuck: false,
             suspect: false,
-            unstarted_since: None,
+            silence: None,
             long: false,
             born,
             since: Instant::now(),
@@ -160,9 +168,12 @@ impl Worker {
         self.assigned.front().map(|first| first.job)
     }
 
-    /// How long it has been at the job that [`running`](Self::running) names.
+    /// How long it has been at the job that [`running`](Self::running) names: since the instant that it noted, unless
+    /// that cannot be; then since the job's time limit has been watched.
     pub(super) fn running_for(&self) -> Duration {
-        Duration::from_nanos(channel::now().saturating_sub(self.lane.started_at()))
+        let (now, noted) = (channel::now(), self.lane.started_at());
+        let since = if noted > now || noted < self.born_at { self.watched_since } else { noted };
+        Duration::from_nanos(now.saturating_sub(since))
     }
 
     /// It has started at least one job.
@@ -204,15 +215,6 @@ impl Worker {
             age: self.since.elapsed(),
         }
     }
-}
-
-/// What reading a lane came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::process_pool) enum Drained {
-    /// All is read, and the bell will ring for more.
-    Empty,
-    /// There may be more.
-    More,
 }
 
 impl State {
@@ -318,7 +320,7 @@ impl State {
         self.estimates.get(usize::from(request.number)).copied().filter(|estimate| *estimate > 0)
     }
 
-    fn learn(&mut self, number: u16, ns: u64) {
+    pub(super) fn learn(&mut self, number: u16, ns: u64) {
         let number = usize::from(number);
         if self.estimates.len() <= number {
             self.estimates.resize(number + 1, 0);
@@ -336,7 +338,9 @@ impl State {
         let Some(worker) = &mut self.slots[slot].worker else { return false };
         let seq = worker.end;
         let Request { number, kind, ref message, .. } = entry.request;
-        match publish(worker, Header { kind, flags: 0, job: number, id: seq }, message) {
+        // The limit of a chunk is one for each of its items: the worker tells when it begins one.
+        let flags = if kind == Kind::Chunk && entry.terms.timeout.is_some() { TIMED } else { 0 };
+        match publish(worker, Header { kind, flags, job: number, id: seq }, message) {
             Ok(()) => {}
             Err(Unpublished::Later) => {
                 worker.stuck = true;
@@ -372,7 +376,7 @@ impl State {
             return;
         };
         let header = Header { kind: Kind::Init, flags: 0, job: initializer.number, id: INITIALIZER };
-        let reason = match publish(worker, header, &Encoded::plain(initializer.arguments.clone())) {
+        let reason = match publish(worker, header, &initializer.arguments) {
             Ok(()) => return,
             Err(Unpublished::Never(reason)) => reason,
             Err(Unpublished::Later) => "the lane of a fresh worker has no room".to_owned(),
@@ -388,7 +392,7 @@ impl State {
         let Some(worker) = &mut self.slots[slot].worker else { return };
         let next = match worker.lane.recall(worker.end) {
             Ok(next) => next,
-            Err(broken) => return self.condemn(slot, Some(verdict_of(&broken))),
+            Err(broken) => return self.condemn(slot, Some(answers::verdict_of(&broken))),
         };
         while let Some(worker) = &mut self.slots[slot].worker
             && let Some(last) = worker.assigned.pop_back_if(|last| last.seq >= next)
@@ -420,7 +424,7 @@ impl State {
     }
 
     /// A worker has run out of jobs and none is queued: what waits behind a long job elsewhere goes to it.
-    fn share_out(&mut self) {
+    pub(super) fn share_out(&mut self) {
         if self.queued > 0 || !self.look.is_deep() {
             return;
         }
@@ -455,196 +459,6 @@ impl State {
         self.take_back(slot);
         self.hand_over();
     }
-
-    // ---- what workers say ------------------------------------------------------------------------------
-
-    /// Reads what a worker has published.
-    pub(in crate::process_pool) fn drain(&mut self, slot: usize) -> Drained {
-        let mut result = Drained::More;
-        let mut got_idle = false;
-        for _ in 0..ANSWERS_IN_A_ROW {
-            let Some(worker) = self.slots.get_mut(slot).and_then(|place| place.worker.as_mut()) else {
-                return Drained::Empty;
-            };
-            let said = match worker.lane.receive() {
-                Ok(Some((header, payload))) => self.hear(slot, header, payload),
-                Ok(None) if worker.lane.arm() => {
-                    result = Drained::Empty;
-                    break;
-                }
-                Ok(None) => continue,
-                Err(broken) => Err(broken.to_string()),
-            };
-            match said {
-                Ok(answered) => got_idle |= answered,
-                Err(reason) => {
-                    self.condemn(slot, Some(verdict_of(&reason)));
-                    return Drained::Empty;
-                }
-            }
-        }
-        if got_idle {
-            self.after_answers(slot);
-        }
-        result
-    }
-
-    /// A worker has answered: it may take more, and may be through.
-    fn after_answers(&mut self, slot: usize) {
-        if self.queued > 0 {
-            self.hand_over();
-        }
-        let Some(worker) = &mut self.slots[slot].worker else { return };
-        if !worker.assigned.is_empty() {
-            self.watch_front(slot, None);
-            return;
-        }
-        if !worker.is_ready() {
-            return;
-        }
-        let spent = self.options.max_jobs.is_some_and(|most| worker.served >= most.get());
-        if spent {
-            self.retire(slot);
-            return;
-        }
-        if self.options.idle_timeout.is_some() {
-            worker.idle_since = Some(Instant::now());
-            self.want_keeper_for_idle();
-        }
-        if self.stage != Stage::Open {
-            self.want_keeper();
-        }
-        self.share_out();
-    }
-
-    /// One frame. True when it answered a job; an error means that the worker does not speak our protocol.
-    fn hear(&mut self, slot: usize, header: Header, payload: Payload) -> Result<bool, String> {
-        let Some(worker) = &mut self.slots[slot].worker else { return Ok(false) };
-        match header.kind {
-            Kind::Release | Kind::Forget => {
-                worker.link.on_note(header.kind, header.id).map_err(|broken| broken.to_string())?;
-                Ok(false)
-            }
-            Kind::Hello => {
-                let hello: Hello = codec::decode(&Encoded::plain(payload))?;
-                self.greet(slot, &hello)?;
-                Ok(true)
-            }
-            Kind::Done | Kind::Panic | Kind::Codec if header.id == INITIALIZER => {
-                self.initialized(slot, header, payload)?;
-                Ok(false)
-            }
-            Kind::Done | Kind::Panic | Kind::Codec => {
-                self.answered(slot, header, payload)?;
-                Ok(true)
-            }
-            Kind::Setup | Kind::Init | Kind::Job | Kind::Chunk | Kind::Shut => {
-                Err(format!("it sent a {:?} frame", header.kind))
-            }
-        }
-    }
-
-    /// An answer to the first of the jobs that the worker has.
-    fn answered(&mut self, slot: usize, header: Header, payload: Payload) -> Result<(), String> {
-        let Some(worker) = &mut self.slots[slot].worker else { return Ok(()) };
-        if !worker.is_first(header.id) {
-            return Err(format!("it answered job {} of its lane, which is not its next", header.id));
-        }
-        let answer = unpack(worker, header, payload)?;
-        let Some(job) = worker.pop() else { return Ok(()) };
-        let ns = unpack_ns(header.job);
-        worker.served += 1;
-        worker.busy += Duration::from_nanos(ns);
-        (worker.stuck, worker.long, worker.suspect) = (false, false, false);
-        self.breaker.progress();
-        let request = &self.jobs[job.key].request;
-        let (number, name, kind) = (request.number, request.name, request.kind);
-        // The items of a chunk are another matter than calls of the same function.
-        if kind == Kind::Job {
-            self.learn(number, ns);
-        }
-        self.finish(job, answer.and_then(|answer| outcome(header, answer)).map_err(|error| error.of(name)));
-        Ok(())
-    }
-
-    /// The initializer's answer. The worker says hello only after a good one; why it does not is kept for whoever
-    /// waits for it.
-    fn initialized(&mut self, slot: usize, header: Header, payload: Payload) -> Result<(), String> {
-        let name = self.options.initializer.as_ref().map_or("", |initializer| initializer.name);
-        let Some(worker) = &mut self.slots[slot].worker else { return Ok(()) };
-        let answer = unpack(worker, header, payload)?;
-        if let Err(error) = answer.and_then(|answer| outcome(header, answer)) {
-            worker.verdict = Some(format!("\nthe initializer: {}", error.of(name)));
-        }
-        Ok(())
-    }
-
-    fn greet(&mut self, slot: usize, hello: &Hello) -> Result<(), String> {
-        let Some(worker) = &mut self.slots[slot].worker else { return Ok(()) };
-        let expected = worker.process.pid();
-        if hello.pid != expected {
-            return Err(format!("process {} said hello in the lane of process {expected}", hello.pid));
-        }
-        if hello.protocol != PROTOCOL || hello.fingerprint != self.options.table.fingerprint() {
-            return Err("it runs another version of this program, or knows other jobs".to_owned());
-        }
-        worker.greeted = true;
-        if matches!(worker.life, Life::Starting(_)) {
-            worker.life = Life::Ready;
-            self.breaker.worker_ready();
-            self.wakers.append(&mut self.watchers);
-        }
-        Ok(())
-    }
-}
-
-/// Takes an answer out of the lane, with the shared memory that it refers to.
-fn unpack(worker: &mut Worker, header: Header, payload: Payload) -> Result<Result<Encoded, Failure>, String> {
-    if header.kind == Kind::Codec {
-        return Ok(Ok(Encoded::plain(payload)));
-    }
-    match worker.link.unwrap(header.flags, payload) {
-        Ok(answer) => Ok(Ok(answer)),
-        Err(UnwrapError::Broken(reason)) => Err(reason),
-        // The job ran; its result cannot be had.
-        Err(UnwrapError::Unavailable(reason)) => Ok(Err(Failure::Codec(CodecStage::DecodeResult, reason))),
-    }
-}
-
-/// An error that lacks the job's name.
-enum Failure {
-    Codec(CodecStage, String),
-    Panic(PanicReport),
-}
-
-impl Failure {
-    fn of(self, job: &'static str) -> CallError {
-        match self {
-            Self::Codec(stage, reason) => CallError::Codec { job, stage, reason },
-            Self::Panic(PanicReport { message, location, backtrace }) => {
-                CallError::Panic { job, message, location, backtrace }
-            }
-        }
-    }
-}
-
-/// What an answer says.
-fn outcome(header: Header, answer: Encoded) -> Result<Encoded, Failure> {
-    match header.kind {
-        Kind::Panic => match codec::decode(&answer) {
-            Ok(report) => Err(Failure::Panic(report)),
-            Err(reason) => Err(Failure::Codec(CodecStage::EncodeResult, reason)),
-        },
-        Kind::Codec => {
-            let reason = String::from_utf8_lossy(answer.body()).into_owned();
-            Err(Failure::Codec(CodecStage::from_worker(header.flags), reason))
-        }
-        _ => Ok(answer),
-    }
-}
-
-fn verdict_of(reason: &dyn Display) -> String {
-    format!("\n(killed by the pool: it broke the protocol: {reason})")
 }
 
 enum Unpublished {

@@ -7,7 +7,8 @@
 //! | file | what it keeps |
 //! |---|---|
 //! | `mod` | calls: submitting, awaiting, changing and abandoning them |
-//! | `lanes` | workers: which job goes where, taking unstarted ones back, reading answers |
+//! | `lanes` | workers: which job goes where, taking unstarted ones back |
+//! | `answers` | reading lanes |
 //! | `slots` | how many workers there should be, who reads their lanes |
 //! | `reports` | what the keeper notices: a worker was started, died |
 //! | `time` | deadlines, the look at the lanes, retirement, the shutdown |
@@ -21,6 +22,7 @@
 //! Nothing foreign runs under the lock: values are encoded before and decoded after; wakers are collected in
 //! [`State::wakers`] and woken, and replaced ones dropped, after it is released.
 
+mod answers;
 mod lanes;
 mod reports;
 mod slots;
@@ -33,7 +35,7 @@ use super::{
     codec::Encoded, frame::Kind, options::Options,
 };
 use crate::handle::Handle;
-pub(super) use lanes::Drained;
+pub(super) use answers::Drained;
 use lanes::Worker;
 use slab::Slab;
 use std::{

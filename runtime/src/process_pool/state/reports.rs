@@ -7,13 +7,16 @@ use super::{
         channel::ParentEnd,
         spawn::{Exit, Process},
     },
-    Stage, State,
+    Phase, Stage, State,
     lanes::{Life, Worker},
 };
 use std::{os::fd::OwnedFd, sync::Arc, time::Instant};
 
 /// A job during which so many workers died is not given to another.
 const MOST_KILLED: u8 = 2;
+
+/// SIGKILL.
+const KILL: i32 = 9;
 
 impl State {
     /// Puts a fresh process into its slot.
@@ -121,6 +124,32 @@ impl State {
                 jobs_served: worker.served,
             },
         };
+        self.finish(job, Err(error));
+    }
+
+    /// A worker was killed that did not start this job. As with a death during a job, twice is enough.
+    pub(super) fn strike(&mut self, job: super::JobRef) {
+        let entry = &mut self.jobs[job.key];
+        entry.killed += 1;
+        if entry.killed < MOST_KILLED {
+            return;
+        }
+        if let Phase::At { slot, seq } = entry.phase {
+            self.take_back_if_unstarted(slot, seq);
+        }
+        if !self.knows(job) || !matches!(self.jobs[job.key].phase, Phase::Queued) {
+            return;
+        }
+        let entry = &self.jobs[job.key];
+        let error = CallError::WorkerDied {
+            job: entry.request.name,
+            signal: Some(KILL),
+            code: None,
+            stderr_tail: "(killed by the pool: given this job, two workers in a row showed no sign of life)"
+                .into(),
+            jobs_served: 0,
+        };
+        self.dequeue(job);
         self.finish(job, Err(error));
     }
 

@@ -2,6 +2,7 @@
 //! behind it is one that has ended. So every order of events can be had, also those that real workers show once in a
 //! million times.
 
+use super::lanes::Life;
 use super::*;
 use crate::process_pool::{Builder, ProcessPool, codec};
 use crate::process_pool::{
@@ -380,4 +381,53 @@ fn a_worker_retires_after_its_last_job() {
     assert_eq!(header.kind, Kind::Shut);
     puppet.bury(&mut state, 0);
     assert_eq!(state.slot_to_fill(Instant::now()), Some(0), "its successor");
+}
+
+#[test]
+fn a_worker_that_does_not_start_its_job_loses_it_and_then_its_life() {
+    let mut state = state();
+    let mut stopped = Puppet::ready(&mut state, 0);
+    let mut other = Puppet::ready(&mut state, 1);
+    let job = submit(&mut state);
+    assert_eq!((jobs_at(&state, 0), jobs_at(&state, 1)), (1, 0));
+    let mut now = Instant::now();
+    for _ in 0..2 {
+        now += Duration::from_millis(10);
+        state.tick(now);
+    }
+    assert_eq!((jobs_at(&state, 0), jobs_at(&state, 1)), (0, 1), "it runs where it can");
+    let next = submit(&mut state);
+    assert_eq!(jobs_at(&state, 0), 0, "only if there is no other");
+    other.run(&mut state, 1, MICROSECOND);
+    assert!(outcome(&mut state, job).is_some());
+    other.run(&mut state, 1, MICROSECOND);
+    assert!(outcome(&mut state, next).is_some());
+    // It goes on: what it reads is not its any more.
+    assert_eq!(stopped.begin(), None);
+    now += Duration::from_millis(10);
+    state.tick(now);
+    let first = submit(&mut state);
+    assert_eq!(jobs_at(&state, 0), 1, "it has shown that it lives");
+    stopped.run(&mut state, 0, MICROSECOND);
+    assert!(outcome(&mut state, first).is_some());
+}
+
+#[test]
+fn a_job_that_silences_two_workers_fails() {
+    let mut state = state();
+    let job = submit(&mut state);
+    let mut now = Instant::now();
+    for round in 0..2 {
+        let _silent = Puppet::ready(&mut state, 0);
+        assert_eq!(jobs_at(&state, 0), 1);
+        for _ in 0..3 {
+            now += Duration::from_secs(5);
+            state.tick(now);
+        }
+        assert_eq!(state.slots[0].worker.as_ref().map(|worker| worker.life), Some(Life::Condemned));
+        let exit = crate::process_pool::spawn::Exit { signal: Some(9), code: None };
+        state.died(0, exit, String::new(), now);
+        assert_eq!(state.jobs.len(), 1, "{round}");
+    }
+    assert!(matches!(outcome(&mut state, job), Some(Err(CallError::WorkerDied { .. }))));
 }

@@ -9,11 +9,12 @@
 
 use super::{
     super::{
-        CallError, CloseReport, Rejection, TimedOut,
+        CallError, CloseReport, Rejection, TimedOut, channel,
         frame::{Header, Kind},
     },
-    State,
-    lanes::{Drained, Life, Worker},
+    JobRef, State,
+    answers::Drained,
+    lanes::{Life, Silence, Worker},
 };
 use std::{
     cmp::Reverse,
@@ -108,7 +109,7 @@ impl State {
         }
         let workers = || self.slots.iter().filter_map(|slot| slot.worker.as_ref());
         let deep = workers().any(|worker| worker.is_deep());
-        let busy = workers().any(|worker| worker.jobs() > 0) || self.look.handed;
+        let busy = workers().any(|worker| worker.jobs() > 0 || worker.suspect) || self.look.handed;
         self.look.deep = deep;
         (self.look.handed, self.look.read) = (false, false);
         self.look.at = match (deep, busy) {
@@ -119,30 +120,50 @@ impl State {
     }
 
     /// Takes back what waits behind a job that takes longer than expected, and what a worker does not start although
-    /// it could: that one may be stopped, or starved.
+    /// it could: that one may be stopped, or starved. It is killed if that lasts as long as a start may last.
     fn free_the_stuck(&mut self, slot: usize, now: Instant) {
         let Some(worker) = &mut self.slots[slot].worker else { return };
-        if worker.running().is_some() {
-            worker.unstarted_since = None;
-            if !worker.is_deep() || worker.running_for() < PATIENCE {
-                return;
-            }
-            worker.long = true;
-        } else {
-            let Some(first) = worker.first() else { return };
-            match worker.unstarted_since {
-                Some((job, since)) if job == first && now.saturating_duration_since(since) >= LOOK => {}
-                Some((job, _)) if job == first => return,
-                _ => {
-                    worker.unstarted_since = Some((first, now));
-                    return;
-                }
-            }
-            worker.unstarted_since = None;
-            worker.suspect = true;
+        if !worker.is_ready() {
+            return;
         }
-        self.take_back(slot);
-        self.hand_over();
+        if worker.running().is_some() {
+            worker.silence = None;
+            if worker.is_deep() && worker.running_for() >= PATIENCE {
+                worker.long = true;
+                self.take_back(slot);
+                self.hand_over();
+            }
+            return;
+        }
+        if worker.first().is_none() && (!worker.suspect || worker.lane.is_read()) {
+            (worker.suspect, worker.silence) = (false, None);
+            return;
+        }
+        let Some(silence) = worker.silence else {
+            worker.silence = worker.first().map(|job| Silence { since: now, job });
+            return;
+        };
+        let silent_for = now.saturating_duration_since(silence.since);
+        if silent_for >= self.options.startup_timeout {
+            self.give_up_on(slot, silence.job);
+        } else if silent_for >= LOOK && !worker.suspect {
+            worker.suspect = true;
+            self.take_back(slot);
+            self.hand_over();
+        }
+    }
+
+    /// Kills a worker that shows no sign of life. The job that it was given first may be to blame: what a job does to
+    /// the lane of its own worker looks like that.
+    fn give_up_on(&mut self, slot: usize, job: JobRef) {
+        if self.knows(job) {
+            self.strike(job);
+        }
+        let limit = self.options.startup_timeout;
+        self.condemn(
+            slot,
+            Some(format!("\n(killed by the pool: it did not start a job that it was given {limit:?} ago)")),
+        );
     }
 
     // ---- deadlines -------------------------------------------------------------------------------------
@@ -164,6 +185,7 @@ impl State {
         let at = Instant::now().checked_add(limit.saturating_sub(running.unwrap_or_default()));
         if let Some(worker) = &mut self.slots[slot].worker {
             worker.check_at = at;
+            worker.watched_since = channel::now();
         }
         if let Some(at) = at {
             self.want_keeper_by(at);

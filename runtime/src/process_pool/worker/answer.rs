@@ -7,7 +7,7 @@ use super::{
     super::{
         codec::{self, Encoded},
         error::CodecStage,
-        frame::{Header, PanicReport},
+        frame::{Header, Kind, PanicReport, TIMED},
         job::{RunError, Table},
     },
     panic,
@@ -39,14 +39,16 @@ impl Answer {
     }
 }
 
-/// Runs the job that `header` names on this thread. `recycled` is a buffer for the result; no answer is longer than
-/// `limit` bytes.
+/// Runs the job that `header` names on this thread. The frame's kind tells whether the arguments are one call's or a
+/// chunk's; `recycled` is a buffer for the result; no answer is longer than `limit` bytes. Where each item of a chunk
+/// has its own time, `restart` is called before each.
 pub(super) fn run(
     table: &Table,
     header: Header,
     arguments: &Encoded,
     recycled: Vec<u8>,
     limit: u32,
+    restart: &mut dyn FnMut(),
 ) -> Answer {
     let Some(entry) = table.entry(header.job) else {
         let reason = "the worker does not know this job".to_owned();
@@ -54,7 +56,13 @@ pub(super) fn run(
     };
     panic::forget();
     // A job that panicked is over: no state of ours is shared with it but its arguments, which are only read.
-    let result = catch_unwind(AssertUnwindSafe(|| entry.run_message(arguments, recycled)));
+    let result = catch_unwind(AssertUnwindSafe(|| match header.kind {
+        Kind::Chunk => {
+            let restart = (header.flags & TIMED != 0).then_some(restart);
+            entry.run_chunk(arguments, recycled, restart)
+        }
+        _ => entry.run_message(arguments, recycled),
+    }));
     match result {
         Ok(result) => of_result(result, limit),
         Err(payload) => of_panic(payload, limit),

@@ -58,7 +58,6 @@ impl Bell {
     }
 
     /// Whether answers wait at all.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for chunks, which come next"))]
     pub(super) fn is_due(&self) -> bool {
         self.waiting > 0
     }

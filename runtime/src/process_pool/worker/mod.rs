@@ -1,8 +1,11 @@
 //! Inside a worker process: becoming one, the loop over jobs, and dying with the parent.
 //!
-//! One thread serves: read frames, run a job, answer, one after the other. The protocol lives on a duplicate of
-//! the socket at descriptor 10 or above; 0 is /dev/null by then, 1 and 2 belong to the job, which may print.
-//! A second thread only watches the socket for the parent's end (`orphan`).
+//! `mod` (the way in) → `setup` (descriptors, the lane), `limits`, `orphan` (no worker outlives its parent) → `serve`
+//! (the loop) → `answer` (one job), `bell` (when the parent is told), `panic` (what is left of one).
+//!
+//! One thread serves: it takes frames from the lane, claims a job, runs it, answers, one after the other. The protocol
+//! lives in shared memory and on two descriptors at 10 or above; 0 is /dev/null by then, 1 and 2 belong to the job, which
+//! may print. A second thread only watches the control socket for the parent's end.
 
 mod answer;
 mod bell;
@@ -22,31 +25,13 @@ use self::{
 };
 use super::{
     blob::CacheUse,
-    error::CodecStage,
-    frame::{self, Decoder, Header, Hello, Kind, PROTOCOL, Payload},
+    frame::{Hello, PROTOCOL},
     job::Table,
     registry::Registry,
-    spawn::{TOKEN_VARIABLE, Token},
+    spawn::PARENT_VARIABLE,
 };
-use rustix::{
-    buffer::spare_capacity,
-    io::{Errno, fcntl_dupfd_cloexec},
-    net::{
-        RecvFlags, SendFlags, SocketType, recv, send,
-        sockopt::{socket_peercred, socket_type},
-    },
-};
-use std::{
-    any::Any,
-    env,
-    error::Error,
-    fs::OpenOptions,
-    io::{self, Write},
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
-    panic::{AssertUnwindSafe, catch_unwind},
-    process,
-    sync::Arc,
-};
+use rustix::net::sockopt::socket_peercred;
+use std::{env, error::Error, io, os::fd::OwnedFd, process, sync::Arc};
 
 /// The exit code of a worker whose `main` never called [`worker_entry`]; the parent knows it.
 pub(super) const EXIT_NO_HOOK: i32 = 86;
@@ -59,9 +44,6 @@ const EXIT_INITIALIZER: i32 = 88;
 
 /// How many bytes of segments a worker keeps for the next results.
 const CACHE_BYTES: usize = 64 * 1024 * 1024;
-
-/// The lowest descriptor that the protocol may use: clear of the three that a job may print to or replace.
-const LOWEST_FD: i32 = 10;
 
 /// Turns this process into a worker if a pool started it as one. **The first line of `main`.**
 ///
@@ -90,15 +72,8 @@ pub fn worker_entry() {
 ///
 /// Also for tests: the test that a harness runs in a worker calls it.
 pub(super) fn enter(registry: Option<&Registry>) {
-    if let Some(token) = started_as_worker() {
-        if socket_type(io::stdin()) == Ok(SocketType::SEQPACKET) {
-            leave(work(token.parent, registry))
-        }
-        let control = set_up(token).unwrap_or_else(|error| {
-            eprintln!("crossover worker {}: cannot set itself up: {error}", process::id());
-            process::exit(EXIT_SETUP)
-        });
-        serve(control, registry, token.max_frame_bytes)
+    if let Some(parent) = started_as_worker() {
+        leave(work(parent, registry))
     }
 }
 
@@ -116,14 +91,14 @@ pub(super) fn refuse_without_hook() {
     }
 }
 
-/// The token, if this process is a fresh worker.
+/// The process that started this one as its worker, if one did and nothing has been set up yet.
 ///
 /// The variable alone does not make a worker: a job's own children inherit it. Stdin must also be a socket pair
-/// that the process named by the token created, and that a worker replaces before it runs any job.
-fn started_as_worker() -> Option<Token> {
-    let token: Token = env::var(TOKEN_VARIABLE).ok()?.parse().ok()?;
+/// that the process named by it created, and that a worker replaces before it runs any job.
+fn started_as_worker() -> Option<u32> {
+    let parent = env::var(PARENT_VARIABLE).ok()?.parse().ok()?;
     let creator = socket_peercred(io::stdin()).ok()?;
-    (u32::try_from(creator.pid.as_raw_nonzero().get()) == Ok(token.parent)).then_some(token)
+    (u32::try_from(creator.pid.as_raw_nonzero().get()) == Ok(parent)).then_some(parent)
 }
 
 /// Ends this process the way its work ended.
@@ -165,117 +140,4 @@ fn work(parent: u32, registry: Option<&Registry>) -> Result<i32, Box<dyn Error>>
 fn protect(control: &Arc<OwnedFd>) -> io::Result<()> {
     limits::prefer_as_victim();
     orphan::watch(control)
-}
-
-/// Orphan protection, limits, descriptors, watchdog. Returns the control socket.
-fn set_up(token: Token) -> io::Result<Arc<OwnedFd>> {
-    orphan::follow(token.parent)?;
-    limits::no_core_dumps()?;
-    let control = Arc::new(fcntl_dupfd_cloexec(io::stdin(), LOWEST_FD)?);
-    let null = OpenOptions::new().read(true).open("/dev/null")?;
-    nix::unistd::dup2_stdin(null)?;
-    // Every exec'd copy is called "exe" otherwise. Cosmetic, so a failure is no reason to stop.
-    let _ = rustix::thread::set_name(c"crossover-job");
-    orphan::watch(&control)?;
-    limits::prefer_as_victim();
-    Ok(control)
-}
-
-/// Says hello and serves until the parent says shut or goes away.
-fn serve(control: Arc<OwnedFd>, registry: Option<&Registry>, limit: u32) -> ! {
-    panic::install();
-    let table = Table::with(registry).unwrap_or_else(|reason| {
-        eprintln!("crossover worker {}: {reason}", process::id());
-        process::exit(EXIT_SETUP)
-    });
-    let hello = Hello { protocol: PROTOCOL, fingerprint: table.fingerprint(), pid: process::id() };
-    let header = Header { kind: Kind::Hello, flags: 0, job: 0, id: 0 };
-    let served = frame::message(header, &hello, limit)
-        .map_err(io::Error::other)
-        .and_then(|frame| send_all(control.as_fd(), &frame))
-        .and_then(|()| serve_jobs(control.as_fd(), &table, limit));
-    match served {
-        Ok(()) => process::exit(0),
-        Err(error) => {
-            eprintln!("crossover worker {}: {error}", process::id());
-            process::exit(EXIT_SETUP)
-        }
-    }
-}
-
-/// The loop. `Ok` when the parent is done with this worker, or gone.
-fn serve_jobs(control: BorrowedFd<'_>, table: &Table, limit: u32) -> io::Result<()> {
-    let mut decoder = Decoder::new(limit);
-    loop {
-        while let Some((header, payload)) = decoder.next().map_err(io::Error::other)? {
-            match header.kind {
-                Kind::Job => {
-                    let answer = run_job(table, header, &payload, limit);
-                    drop(payload);
-                    // `print!` without a newline must not wait for the next job's newline.
-                    let _ = io::stdout().flush();
-                    if send_all(control, &answer).is_err() {
-                        return Ok(());
-                    }
-                }
-                Kind::Shut => return Ok(()),
-                other => return Err(io::Error::other(format!("the parent sent a {other:?} frame"))),
-            }
-        }
-        match recv(control, spare_capacity(decoder.room()), RecvFlags::empty()) {
-            Ok((0, _)) => return Ok(()),
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(_) => return Ok(()),
-        }
-    }
-}
-
-/// Runs one job to its answer frame, whatever happens in it.
-fn run_job(table: &Table, header: Header, payload: &Payload, limit: u32) -> Vec<u8> {
-    let Header { job, id, .. } = header;
-    let Some(entry) = table.entry(job) else {
-        return frame::codec(
-            job,
-            id,
-            CodecStage::DecodeArguments,
-            "the worker does not know this job",
-            limit,
-        );
-    };
-    panic::forget();
-    let answer = frame::begin(Header { kind: Kind::Done, flags: 0, job, id });
-    // A job that panicked is over: no state of ours is shared with it but the payload, which is only read.
-    let result = catch_unwind(AssertUnwindSafe(|| entry.run(payload.bytes(), answer)));
-    match result {
-        Ok(Ok(mut answer)) => match frame::seal(&mut answer, limit) {
-            Ok(()) => answer,
-            Err(error) => frame::codec(job, id, CodecStage::EncodeResult, &error.to_string(), limit),
-        },
-        Ok(Err((stage, reason))) => frame::codec(job, id, stage, &reason, limit),
-        Err(panic) => panic_frame(job, id, panic, limit),
-    }
-}
-
-/// The answer for a panic. Without its backtrace where the limit on frames is too small for that.
-fn panic_frame(job: u16, id: u64, payload: Box<dyn Any + Send>, limit: u32) -> Vec<u8> {
-    let mut report = panic::report(payload);
-    let header = Header { kind: Kind::Panic, flags: 0, job, id };
-    frame::message(header, &report, limit)
-        .or_else(|_| {
-            panic::shorten(&mut report);
-            frame::message(header, &report, limit)
-        })
-        .unwrap_or_else(|reason| frame::codec(job, id, CodecStage::EncodeResult, &reason, limit))
-}
-
-/// Writes a whole frame to the (blocking) socket. The parent always reads, so this cannot deadlock.
-fn send_all(control: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match send(control, bytes, SendFlags::NOSIGNAL) {
-            Ok(sent) => bytes = &bytes[sent..],
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
 }

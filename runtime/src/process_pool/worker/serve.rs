@@ -132,7 +132,7 @@ impl Server {
         loop {
             match self.lane.receive()? {
                 Some((header, payload)) => match header.kind {
-                    Kind::Job => self.job(header, payload)?,
+                    Kind::Job | Kind::Chunk => self.job(header, payload)?,
                     Kind::Shut => return Ok(()),
                     _ => self.note(header)?,
                 },
@@ -150,7 +150,12 @@ impl Server {
 
     /// One job, from its frame to its answer.
     fn job(&mut self, header: Header, payload: Payload) -> Result<(), Fault> {
-        if self.bell.is_due_before(header.job, self.now) {
+        // How long a chunk takes is the parent's choice: no answer waits for it.
+        let due = match header.kind {
+            Kind::Chunk => self.bell.is_due(),
+            _ => self.bell.is_due_before(header.job, self.now),
+        };
+        if due {
             self.ring();
             // A system call, after which somebody else may have had this core for a while.
             self.now = now();
@@ -161,7 +166,9 @@ impl Server {
         let answer = self.run(header, payload)?;
         let end = now();
         let ran = end.saturating_sub(self.now);
-        self.bell.ran(header.job, ran);
+        if header.kind == Kind::Job {
+            self.bell.ran(header.job, ran);
+        }
         self.publish(answer, ran, header.id)?;
         self.bell.answered(end);
         self.now = end;
@@ -178,7 +185,8 @@ impl Server {
             }
         };
         let spare = mem::take(&mut self.spare);
-        let answer = answer::run(&self.table, header, &arguments, spare, self.limit);
+        let mut restart = || self.lane.restart(now());
+        let answer = answer::run(&self.table, header, &arguments, spare, self.limit, &mut restart);
         if self.flush {
             // `print!` without a newline must not wait for the next job's newline.
             let _ = io::stdout().flush();

@@ -1,11 +1,14 @@
 //! What looks at, or exhausts, things that belong to the whole process. So each of these runs in a process of its own.
 
 use super::*;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::{
+    io::fcntl_dupfd_cloexec,
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+};
 use std::{
     collections::HashSet,
     env, fs,
-    os::fd::{AsFd, AsRawFd},
+    os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd},
     process::Command,
     thread,
 };
@@ -41,8 +44,8 @@ fn holdings() -> (usize, usize) {
 /// Runs `body` without a descriptor to spare.
 fn without_descriptors<T>(body: impl FnOnce() -> T) -> T {
     let before = getrlimit(Resource::Nofile);
-    // The lowest free number is the next one to be given.
-    let next = std::io::stdin().as_fd().try_clone_to_owned().unwrap().as_raw_fd();
+    // Some of the lower numbers may be free, too: those below 10 do not count, as they are not used in the end.
+    let next = fcntl_dupfd_cloexec(std::io::stdin(), 10).unwrap().as_raw_fd();
     let limit = Rlimit { current: Some(next as u64), maximum: before.maximum };
     setrlimit(Resource::Nofile, limit).unwrap();
     let result = body();
@@ -118,7 +121,7 @@ fn the_cache_keeps_no_more_than_it_may_and_forgets_the_oldest() {
         assert_eq!((pair.worker.mapped(), holdings()), (10, (20, 20)));
         drop((blobs, arrived));
         pair.settle();
-        pair.settle();
+        assert_eq!(holdings(), (20, 20), "nothing is destroyed where it might be under a lock");
         trim();
         // Four are kept, each mapped here and "there"; of the six others the worker is told.
         assert_eq!(holdings(), (14, 14), "before the worker knows");
@@ -134,6 +137,17 @@ fn the_cache_keeps_no_more_than_it_may_and_forgets_the_oldest() {
         // Without a user nothing is kept.
         drop(Blob::from(vec![3; 1 << 20]));
         assert_eq!(holdings().0, 4);
+    });
+}
+
+#[test]
+fn dropping_blobs_keeps_the_cache_within_its_bound() {
+    alone(|| {
+        let _cached = CacheUse::new(4 << 20);
+        let mut blobs: Vec<Blob> = (0..10).map(|_| Blob::from(vec![1; 1 << 20])).collect();
+        while blobs.pop().is_some() {
+            assert_eq!(holdings().0, blobs.len() + (10 - blobs.len()).min(4));
+        }
     });
 }
 
@@ -183,5 +197,41 @@ fn a_receiver_without_descriptors_loses_that_message_only() {
         assert_eq!(pair.parent.outstanding(), 0);
         let again = send(&mut pair.parent, &mut pair.worker, &message);
         assert_eq!(decode::<Blob>(&again).unwrap(), bytes(LEAST));
+    });
+}
+
+#[test]
+fn segments_stay_away_from_the_standard_streams() {
+    alone(|| {
+        let saved = fcntl_dupfd_cloexec(std::io::stdin(), 10).unwrap();
+        // SAFETY: the number is put back below, and nothing reads from it meanwhile.
+        drop(unsafe { OwnedFd::from_raw_fd(0) });
+        let blob = Blob::from(bytes(LEAST));
+        assert!(blob.shared().unwrap().0.map().file().as_raw_fd() >= 10);
+        assert_eq!(rustix::io::dup(&saved).unwrap().into_raw_fd(), 0);
+    });
+}
+
+#[test]
+fn a_forked_child_writes_to_memory_of_its_own() {
+    alone(|| {
+        let _cached = CacheUse::new(64 << 20);
+        drop(Blob::from(bytes(LEAST)));
+        let place = Blob::from(bytes(LEAST)).as_ptr();
+        // SAFETY: this process has one thread besides the harness's, which waits; the child only allocates and exits.
+        match unsafe { nix::unistd::fork() }.unwrap() {
+            nix::unistd::ForkResult::Child => {
+                let other = Blob::from(vec![0xff; LEAST]);
+                let code = i32::from(other != [0xff; LEAST]);
+                // SAFETY: nothing has to run before the end, least of all the exit handlers, which are the parent's.
+                unsafe { nix::libc::_exit(code) }
+            }
+            nix::unistd::ForkResult::Parent { child } => {
+                let status = nix::sys::wait::waitpid(child, None).unwrap();
+                assert_eq!(status, nix::sys::wait::WaitStatus::Exited(child, 0));
+            }
+        }
+        let again = Blob::with_len(LEAST, |_| {});
+        assert_eq!((again.as_ptr(), &again[..]), (place, &bytes(LEAST)[..]));
     });
 }
