@@ -63,8 +63,10 @@ pub(super) struct Process {
     pid: Pid,
     /// Becomes readable when the process has ended.
     pidfd: OwnedFd,
-    /// Non-blocking. Descriptors in both directions, and the hang-up.
+    /// Non-blocking. Descriptors in both directions.
     control: Arc<OwnedFd>,
+    /// Held, and closed with the rest: see [`Ours`].
+    _life: OwnedFd,
     /// Non-blocking. What the worker writes to its stdout, if that is piped.
     stdout: Option<OwnedFd>,
     /// Non-blocking. What the worker writes to its stderr.
@@ -78,8 +80,9 @@ pub(super) struct Exit {
     pub(super) code: Option<i32>,
 }
 
-/// The tag of the message that passes the real stdout to a worker.
-pub(super) const STDOUT_TAG: &[u8] = b"stdout";
+/// The tag of the message that passes the end of the life line to a worker, and behind it the real stdout if the
+/// `Setup` frame says so.
+pub(super) const EXTRAS_TAG: &[u8] = b"life line";
 
 /// Where the jobs' stdout goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,7 +138,7 @@ pub(super) struct Setup {
     pub(super) memory_limit: Option<u64>,
     /// Somebody may read what the jobs print.
     pub(super) flush_stdout: bool,
-    /// The real stdout is in the socket, after the lane's descriptors.
+    /// The real stdout is in the socket, after the end of the life line.
     pub(super) pass_stdout: bool,
     pub(super) init: bool,
 }
@@ -164,6 +167,17 @@ impl Setup {
     }
 }
 
+/// The parent's ends of what a worker is started with.
+#[derive(Debug)]
+struct Ours {
+    /// Descriptors in both directions.
+    control: OwnedFd,
+    /// Closed, it kills the worker's process group (`worker::orphan`). Nothing is written to it.
+    life: OwnedFd,
+    /// What the worker writes to its stdout, if that is piped.
+    stdout: Option<OwnedFd>,
+}
+
 /// Starts a worker with a lane. It has not said hello yet.
 ///
 /// # Errors
@@ -174,10 +188,34 @@ pub(super) fn launch(settings: &Settings) -> io::Result<(Process, ParentEnd)> {
     let header = Header { kind: Kind::Setup, flags: 0, job: 0, id: 0 };
     lane.push(header, &[&setup.to_bytes()?]).map_err(io::Error::other)?;
 
-    let (socket, theirs) =
+    let (ours, theirs, line) = ends()?;
+    let (stdout, printed) = open(settings.stdout)?;
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("crossover-worker").env(PARENT_VARIABLE, process::id().to_string()).args(&settings.harness);
+    handed.send(ours.control.as_fd())?;
+    if setup.pass_stdout {
+        let extras = [line.as_fd(), stdout.as_fd()];
+        send_descriptors(ours.control.as_fd(), EXTRAS_TAG, &extras, Wait::Yes)?;
+        command.stdout(process::Stdio::null());
+    } else {
+        send_descriptors(ours.control.as_fd(), EXTRAS_TAG, &[line.as_fd()], Wait::Yes)?;
+        command.stdout(stdout);
+    }
+    let process = start(command, theirs, Ours { stdout: printed, ..ours })?;
+    Ok((process, lane))
+}
+
+/// Both ends of the control socket and of the life line: ours, and the worker's of either.
+fn ends() -> io::Result<(Ours, OwnedFd, OwnedFd)> {
+    let (control, theirs) =
         socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-    handed.send(socket.as_fd())?;
-    let (stdout, printed) = match settings.stdout {
+    let (line, life) = pipe_with(PipeFlags::CLOEXEC)?;
+    Ok((Ours { control, life, stdout: None }, theirs, line))
+}
+
+/// What jobs print to, and where that can be read here.
+fn open(output: Output) -> io::Result<(OwnedFd, Option<OwnedFd>)> {
+    Ok(match output {
         Output::Inherit => (io::stdout().as_fd().try_clone_to_owned()?, None),
         Output::Null => (OpenOptions::new().write(true).open("/dev/null")?.into(), None),
         Output::Piped => {
@@ -185,26 +223,13 @@ pub(super) fn launch(settings: &Settings) -> io::Result<(Process, ParentEnd)> {
             set_nonblocking(read.as_fd())?;
             (write, Some(read))
         }
-    };
-    let mut command = Command::new("/proc/self/exe");
-    command.arg0("crossover-worker").env(PARENT_VARIABLE, process::id().to_string()).args(&settings.harness);
-    if setup.pass_stdout {
-        send_descriptors(socket.as_fd(), STDOUT_TAG, &[stdout.as_fd()], Wait::Yes)?;
-        command.stdout(process::Stdio::null());
-    } else {
-        command.stdout(stdout);
-    }
-    Ok((start(command, socket, theirs, printed)?, lane))
+    })
 }
 
-/// Starts `command` with `theirs`, the other end of `socket`, as its stdin. `stdout` is what can be read of its stdout.
-fn start(
-    mut command: Command,
-    socket: OwnedFd,
-    theirs: OwnedFd,
-    stdout: Option<OwnedFd>,
-) -> io::Result<Process> {
-    set_nonblocking(socket.as_fd())?;
+/// Starts `command` with `theirs`, the other end of the control socket, as its stdin.
+fn start(mut command: Command, theirs: OwnedFd, ours: Ours) -> io::Result<Process> {
+    let Ours { control, life, stdout } = ours;
+    set_nonblocking(control.as_fd())?;
     let mut child =
         command.stdin(theirs).stderr(process::Stdio::piped()).process_group(0).spawn().map_err(|error| {
             let program = command.get_program().display();
@@ -225,7 +250,7 @@ fn start(
     };
     let stderr = child.stderr.take().map(OwnedFd::from).ok_or(io::ErrorKind::BrokenPipe.into());
     match stderr.and_then(|stderr| set_nonblocking(stderr.as_fd()).map(|()| stderr)) {
-        Ok(stderr) => Ok(Process { pid, pidfd, control: Arc::new(socket), stdout, stderr }),
+        Ok(stderr) => Ok(Process { pid, pidfd, control: Arc::new(control), _life: life, stdout, stderr }),
         Err(error) => {
             // ESRCH, ECHILD: it has ended, or was reaped, already.
             let _ = pidfd_send_signal(&pidfd, Signal::KILL);
@@ -322,10 +347,8 @@ fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
 impl Process {
     /// A process that has ended, not yet reaped, and never read its socket: what is sent to it fails.
     pub(super) fn ended() -> Self {
-        let (socket, theirs) =
-            socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
-                .expect("a socket");
-        let process = start(Command::new("true"), socket, theirs, None).expect("`true` starts");
+        let (ours, theirs, _line) = ends().expect("descriptors");
+        let process = start(Command::new("true"), theirs, ours).expect("`true` starts");
         rustix::event::poll(&mut [PollFd::new(&process.pidfd, PollFlags::IN)], None).expect("its end");
         process
     }

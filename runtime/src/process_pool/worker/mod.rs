@@ -4,8 +4,8 @@
 //! (the loop) → `answer` (one job), `bell` (when the parent is told), `panic` (what is left of one).
 //!
 //! One thread serves: it takes frames from the lane, claims a job, runs it, answers, one after the other. The protocol
-//! lives in shared memory and on two descriptors at 10 or above; 0 is /dev/null by then, 1 and 2 belong to the job, which
-//! may print. A second thread only watches the control socket for the parent's end.
+//! lives in shared memory and on three descriptors at 10 or above; 0 is /dev/null by then, 1 and 2 belong to the job,
+//! which may print. The process has no other thread but those that jobs start.
 
 mod answer;
 mod bell;
@@ -31,7 +31,7 @@ use super::{
     spawn::PARENT_VARIABLE,
 };
 use rustix::net::sockopt::socket_peercred;
-use std::{env, error::Error, io, os::fd::OwnedFd, process, sync::Arc};
+use std::{env, error::Error, io, process};
 
 /// The exit code of a worker whose `main` never called [`worker_entry`]; the parent knows it.
 pub(super) const EXIT_NO_HOOK: i32 = 86;
@@ -111,33 +111,26 @@ fn leave(ended: Result<i32, Box<dyn Error>>) -> ! {
 
 /// Becomes a worker, and works until the parent is done with it. Returns the exit code.
 fn work(parent: u32, registry: Option<&Registry>) -> Result<i32, Box<dyn Error>> {
-    let Ready { control, lane, setup } = setup::set_up(parent)?;
+    let Ready { control, _line, lane, setup } = setup::set_up(parent)?;
     let table = Table::for_worker(registry, setup.fingerprint)?;
     let hello = Hello { protocol: PROTOCOL, fingerprint: table.fingerprint(), pid: process::id() };
     panic::install();
     // What jobs have as blobs is kept for the next ones for as long as this lives.
     let _cache = CacheUse::new(CACHE_BYTES);
-    let mut server =
-        Server::new(Arc::clone(&control), lane, table, setup.max_frame_bytes, setup.flush_stdout);
+    let mut server = Server::new(control, lane, table, setup.max_frame_bytes, setup.flush_stdout);
     if setup.init {
-        protect(&control)?;
+        limits::prefer_as_victim();
         match server.initialize()? {
             Initialized::Ready => {}
             Initialized::Failed => return Ok(EXIT_INITIALIZER),
             Initialized::Shut => return Ok(0),
         }
-        server.say(&hello)?;
-    } else {
-        // Until a job runs there is nobody to protect against but this code. The parent can get up meanwhile.
-        server.say(&hello)?;
-        protect(&control)?;
+    }
+    server.say(&hello)?;
+    if !setup.init {
+        // After the hello: it takes a while, and the parent can get up meanwhile.
+        limits::prefer_as_victim();
     }
     server.serve()?;
     Ok(0)
-}
-
-/// What must be in place before the first line of other people's code, besides the parent-death signal.
-fn protect(control: &Arc<OwnedFd>) -> io::Result<()> {
-    limits::prefer_as_victim();
-    orphan::watch(control)
 }

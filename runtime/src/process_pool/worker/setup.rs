@@ -14,7 +14,7 @@ use super::{
             pass::{Wait, receive_descriptors},
         },
         frame::Kind,
-        spawn::{STDOUT_TAG, Setup},
+        spawn::{EXTRAS_TAG, Setup},
     },
     limits, orphan,
 };
@@ -31,8 +31,10 @@ const LOWEST_FD: i32 = 10;
 
 /// What a worker has before it knows its jobs.
 pub(super) struct Ready {
-    /// For descriptors, and for the hang-up that means the parent's end.
+    /// For descriptors.
     pub(super) control: Arc<OwnedFd>,
+    /// This process holds on to it, and lets go by its end only.
+    pub(super) _line: OwnedFd,
     pub(super) lane: WorkerEnd,
     pub(super) setup: Setup,
 }
@@ -50,8 +52,10 @@ pub(super) fn set_up(parent: u32) -> io::Result<Ready> {
     let bell = fcntl_dupfd_cloexec(&handed.bell, LOWEST_FD)?;
     let mut lane = WorkerEnd::attach(Handed { bell, ..handed })?;
     let setup = first_frame(&mut lane)?;
-    if setup.pass_stdout {
-        replace_stdout(&control)?;
+    let (line, stdout) = extras(&control)?;
+    orphan::hold_on(line.as_fd())?;
+    if let Some(stdout) = stdout.filter(|_| setup.pass_stdout) {
+        replace_stdout(stdout)?;
     }
     limits::no_core_dumps()?;
     if let Some(limit) = setup.memory_limit {
@@ -59,7 +63,7 @@ pub(super) fn set_up(parent: u32) -> io::Result<Ready> {
     }
     // Every exec'd copy is called "exe" otherwise. Cosmetic, so a failure is no reason to stop.
     let _ = rustix::thread::set_name(c"crossover-job");
-    Ok(Ready { control, lane, setup })
+    Ok(Ready { control, _line: line, lane, setup })
 }
 
 /// The `Setup` frame, which was in the lane before this process was started.
@@ -73,14 +77,20 @@ fn first_frame(lane: &mut WorkerEnd) -> io::Result<Setup> {
         .ok_or_else(|| io::Error::other("the parent runs another version of this program"))
 }
 
-/// Takes the real stdout in the place of /dev/null, which a test harness has printed its own lines to.
-fn replace_stdout(control: &OwnedFd) -> io::Result<()> {
+/// The end of the life line, and the real stdout if the parent has passed it.
+fn extras(control: &OwnedFd) -> io::Result<(OwnedFd, Option<OwnedFd>)> {
     let passed = receive_descriptors(control.as_fd(), Wait::No)?
-        .filter(|passed| passed.tag() == STDOUT_TAG)
-        .and_then(|passed| passed.descriptors.into_iter().next())
-        .ok_or_else(|| io::Error::other("the parent passed no stdout"))?;
+        .filter(|passed| passed.tag() == EXTRAS_TAG)
+        .ok_or_else(|| io::Error::other("the parent passed something else than the life line"))?;
+    let mut descriptors = passed.descriptors.into_iter();
+    let line = descriptors.next().ok_or_else(|| io::Error::other("the parent passed no life line"))?;
+    Ok((line, descriptors.next()))
+}
+
+/// Takes the real stdout in the place of /dev/null, which a test harness has printed its own lines to.
+fn replace_stdout(stdout: OwnedFd) -> io::Result<()> {
     // What the harness has left in the buffer goes where its lines went.
     io::stdout().flush()?;
-    nix::unistd::dup2_stdout(passed)?;
+    nix::unistd::dup2_stdout(stdout)?;
     Ok(())
 }

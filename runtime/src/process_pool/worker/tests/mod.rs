@@ -60,6 +60,13 @@ fn close_low() {
     }
 }
 
+/// Starts a process that nobody waits for, and returns its number.
+#[allow(clippy::zombie_processes, reason = "its parent dies before it")]
+fn start_child() -> i32 {
+    let child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+    child.id().cast_signed()
+}
+
 fn registry() -> Registry {
     Registry::new()
         .job("double", double)
@@ -68,6 +75,7 @@ fn registry() -> Registry {
         .job("blow_up", blow_up)
         .job("print", print)
         .job("close_low", close_low)
+        .job("start_child", start_child)
 }
 
 fn table() -> Arc<Table> {

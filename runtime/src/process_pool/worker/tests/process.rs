@@ -7,7 +7,7 @@ use super::{
     },
     *,
 };
-use rustix::process::{WaitId, WaitIdOptions, waitid};
+use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open, waitid};
 use std::os::fd::{AsFd, BorrowedFd};
 
 crate::enable_in_tests!(registry());
@@ -150,18 +150,21 @@ fn a_refused_allocation_ends_it_with_words_and_without_a_core() {
 }
 
 #[test]
-fn one_that_is_busy_for_ever_follows_its_parent() {
+fn one_that_is_busy_for_ever_follows_its_parent_with_all_it_started() {
     let mut worker = Worker::ready(&settings());
-    let spin = worker.pair.number(spin);
+    let (start, spin) = (worker.pair.number(start_child), worker.pair.number(spin));
+    let child = Pid::from_raw(worker.call(start, &())).unwrap();
+    let child = pidfd_open(child, PidfdFlags::empty()).unwrap();
     worker.pair.ask(spin, &(u64::MAX,));
     while worker.pair.parent.next() == 0 {
         thread::yield_now();
     }
     let Worker { process, pair } = worker;
     let pidfd = process.pidfd().try_clone_to_owned().unwrap();
-    // To the worker this is the parent's end: nobody has the other end of its socket any more.
+    // To the worker this is the parent's end, though the thread that started it lives: nobody has its life line.
     drop((process, pair));
     wait_for(pidfd.as_fd());
     let status = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED).unwrap().unwrap();
     assert_eq!(status.terminating_signal(), Some(9));
+    wait_for(child.as_fd());
 }
