@@ -185,21 +185,6 @@ impl fmt::Debug for Entry {
     }
 }
 
-/// Appends the postcard form of `value` to `buffer`.
-pub(super) fn encode<T: Serialize>(value: &T, buffer: Vec<u8>) -> Result<Vec<u8>, String> {
-    postcard::to_extend(value, buffer).map_err(|error| error.to_string())
-}
-
-/// Reads a `T` that takes up all of `bytes`.
-#[cfg(test)]
-pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
-    match postcard::take_from_bytes(bytes) {
-        Ok((value, [])) => Ok(value),
-        Ok((_, rest)) => Err(format!("{} bytes are left over after the value", rest.len())),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
 /// A function that can be called in a worker process with the argument tuple `Args`.
 ///
 /// Implemented for every `fn` item of up to six arguments whose arguments and result implement serde's traits;
