@@ -11,7 +11,7 @@
 use super::{
     super::{
         blob::{Link, Side, WrapError},
-        channel::{self, ParentEnd, SendError},
+        channel::{self, Broken, ParentEnd, SendError},
         codec::Encoded,
         error::{CallError, CodecStage},
         frame::{Header, Kind, TIMED},
@@ -304,10 +304,19 @@ impl State {
         if !worker.is_ready() || worker.stuck || self.is_spent(worker) {
             return false;
         }
+        if worker.suspect && self.has_sound_worker() {
+            return false;
+        }
         worker.assigned.is_empty()
             || (!worker.long
                 && worker.assigned.len() < DEPTH
                 && estimate.is_some_and(|estimate| worker.backlog + estimate <= BACKLOG))
+    }
+
+    /// Some worker is ready and not suspect.
+    fn has_sound_worker(&self) -> bool {
+        let workers = self.slots.iter().filter_map(|slot| slot.worker.as_ref());
+        workers.filter(|worker| worker.is_ready()).any(|worker| !worker.suspect)
     }
 
     /// It has had as many jobs as it may.
@@ -344,6 +353,12 @@ impl State {
             Ok(()) => {}
             Err(Unpublished::Later) => {
                 worker.stuck = true;
+                // Without an answer to come, the look finds out whether there is room.
+                self.want_look(false);
+                return false;
+            }
+            Err(Unpublished::Broken(broken)) => {
+                self.condemn(slot, Some(answers::verdict_of(&broken)));
                 return false;
             }
             Err(Unpublished::Never(reason)) => {
@@ -380,6 +395,7 @@ impl State {
             Ok(()) => return,
             Err(Unpublished::Never(reason)) => reason,
             Err(Unpublished::Later) => "the lane of a fresh worker has no room".to_owned(),
+            Err(Unpublished::Broken(broken)) => broken.to_string(),
         };
         self.condemn(slot, Some(format!("\nthe initializer cannot be passed on: {reason}")));
     }
@@ -461,11 +477,13 @@ impl State {
     }
 }
 
-enum Unpublished {
+pub(super) enum Unpublished {
     /// No room: after the worker's next answer.
     Later,
     /// It cannot be passed on at all.
     Never(String),
+    /// Not to this worker.
+    Broken(Broken),
 }
 
 /// Puts a message for the worker into its lane, after the notes on shared memory that are due.
@@ -487,14 +505,14 @@ impl From<SendError> for Unpublished {
     fn from(error: SendError) -> Self {
         match error {
             SendError::Full => Self::Later,
-            // Also of a lane that is broken: its worker will be found out when it is read.
-            SendError::TooLong { .. } | SendError::Broken(_) => Self::Never(error.to_string()),
+            SendError::TooLong { .. } => Self::Never(error.to_string()),
+            SendError::Broken(broken) => Self::Broken(broken),
         }
     }
 }
 
 /// What finds no room now goes before the next message.
-fn send_notes(worker: &mut Worker) -> Result<(), Unpublished> {
+pub(super) fn send_notes(worker: &mut Worker) -> Result<(), Unpublished> {
     worker.notes.extend(worker.link.notes());
     while let Some(&(kind, id)) = worker.notes.front() {
         worker.lane.send(Header { kind, flags: 0, job: 0, id }, &[])?;

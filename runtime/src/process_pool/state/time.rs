@@ -14,7 +14,7 @@ use super::{
     },
     JobRef, State,
     answers::Drained,
-    lanes::{Life, Silence, Worker},
+    lanes::{Life, Silence, Worker, send_notes},
 };
 use std::{
     cmp::Reverse,
@@ -146,7 +146,7 @@ impl State {
         let silent_for = now.saturating_duration_since(silence.since);
         if silent_for >= self.options.startup_timeout {
             self.give_up_on(slot, silence.job);
-        } else if silent_for >= LOOK && !worker.suspect {
+        } else if silent_for >= LOOK && worker.first().is_some() {
             worker.suspect = true;
             self.take_back(slot);
             self.hand_over();
@@ -164,6 +164,18 @@ impl State {
             slot,
             Some(format!("\n(killed by the pool: it did not start a job that it was given {limit:?} ago)")),
         );
+    }
+
+    /// An idle worker is told what shared memory it need not keep, and may be tried again if it could take nothing.
+    fn tidy(&mut self, slot: usize) {
+        if let Some(worker) = &mut self.slots[slot].worker
+            && worker.is_ready()
+            && worker.jobs() == 0
+        {
+            worker.stuck = false;
+            // What cannot be said now goes before its next job.
+            let _ = send_notes(worker);
+        }
     }
 
     // ---- deadlines -------------------------------------------------------------------------------------
@@ -331,6 +343,7 @@ impl State {
         self.expire_queue(now);
         for slot in 0..self.slots.len() {
             self.expire(slot, now);
+            self.tidy(slot);
         }
         self.retire_the_idle(now);
         if self.queued > 0 {
