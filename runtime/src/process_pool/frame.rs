@@ -22,6 +22,9 @@ pub(super) const PROTOCOL: u32 = 1;
 /// In the flags of a `Chunk`: each item has the time limit to itself, so the worker tells when it starts one.
 pub(super) const TIMED: u8 = 0x04;
 
+/// In the flags of an answer: the worker's memory is over its limit, so it should go.
+pub(super) const HEAVY: u8 = 0x08;
+
 /// What a frame says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]

@@ -322,8 +322,8 @@ impl Keeper<'_> {
         let Some(exit) = self.lines[slot].as_ref().and_then(|line| line.process.reap()) else { return };
         let Some(mut line) = self.lines[slot].take() else { return };
         let output = std::mem::take(&mut line.output);
-        let tail = output.finish(&line.process, self.options, &mut self.outlet);
-        self.shared.with(|state| state.died(slot, exit, tail, Instant::now()));
+        let words = output.finish(&line.process, self.options, &mut self.outlet);
+        self.shared.with(|state| state.died(slot, exit, words, Instant::now()));
         self.outlet.pass_on();
     }
 }

@@ -28,6 +28,12 @@ const CHUNK: usize = 1024;
 /// How much a dead worker's pipe is drained at most; a grandchild could write for ever.
 const LAST_WORDS: usize = 64 * 1024;
 
+/// What the standard library says before it aborts for lack of memory: `memory allocation of 8 bytes failed`.
+const REFUSAL: &[u8] = b"memory allocation of ";
+
+/// Digits of the number that follows.
+const LONGEST_NUMBER: usize = 20;
+
 /// A line that is longer is handed out in pieces. Part of what [`Stdio::lines`] promises.
 const LONGEST_LINE: usize = 8 * 1024;
 
@@ -38,13 +44,24 @@ pub(super) struct Output {
     stderr: Stream,
 }
 
+/// What a dead worker left on its stderr.
+#[derive(Debug, Default)]
+pub(super) struct LastWords {
+    pub(super) stderr_tail: String,
+    /// How many bytes the allocator was refused last.
+    pub(super) refused: Option<u64>,
+}
+
 /// One pipe.
 #[derive(Debug, Default)]
 struct Stream {
     closed: bool,
-    /// The line that has not ended yet, or the tail of everything.
+    /// The tail of everything.
     kept: Vec<u8>,
+    /// The line that has not ended yet.
     line: Vec<u8>,
+    /// How many bytes the allocator was refused, by its last words. A backtrace may push them out of the tail.
+    refused: Option<u64>,
 }
 
 impl Output {
@@ -68,8 +85,8 @@ impl Output {
         self.stderr.read(process.stderr(), CHUNK, process.pid(), to, outlet);
     }
 
-    /// Takes what a dead worker left, and the ends of lines that never ended. The tail of its stderr comes back.
-    pub(super) fn finish(mut self, process: &Process, options: &Options, outlet: &mut Outlet) -> String {
+    /// Takes what a dead worker left, and the ends of lines that never ended.
+    pub(super) fn finish(mut self, process: &Process, options: &Options, outlet: &mut Outlet) -> LastWords {
         let pid = process.pid();
         if let Some(pipe) = process.stdout() {
             self.stdout.read(pipe, LAST_WORDS, pid, &options.stdout, &mut Outlet::default());
@@ -77,7 +94,10 @@ impl Output {
         self.stderr.read(process.stderr(), LAST_WORDS, pid, &options.stderr, outlet);
         self.stdout.hand_out(pid, &options.stdout, true);
         self.stderr.hand_out(pid, &options.stderr, true);
-        String::from_utf8_lossy(&self.stderr.kept).into_owned()
+        LastWords {
+            stderr_tail: String::from_utf8_lossy(&self.stderr.kept).into_owned(),
+            refused: self.stderr.refused,
+        }
     }
 }
 
@@ -101,7 +121,9 @@ impl Stream {
     }
 
     fn take(&mut self, bytes: &[u8], pid: u32, to: &Stdio, outlet: &mut Outlet) {
+        let seen = self.kept.len().saturating_sub(REFUSAL.len() + LONGEST_NUMBER);
         self.kept.extend_from_slice(bytes);
+        self.refused = refused(&self.kept[seen..]).or(self.refused);
         self.kept.drain(..self.kept.len().saturating_sub(TAIL_BYTES));
         match to {
             Stdio::Inherit => outlet.bytes.extend_from_slice(bytes),
@@ -134,6 +156,15 @@ impl Stream {
     }
 }
 
+/// The number in the words of the standard library's allocation error, if they stand here whole.
+fn refused(text: &[u8]) -> Option<u64> {
+    let start = text.windows(REFUSAL.len()).rposition(|words| words == REFUSAL)? + REFUSAL.len();
+    let number = text[start..].split(|byte| *byte == b' ').next()?;
+    // Whole: something stands behind it.
+    let whole = text.len() > start + number.len();
+    std::str::from_utf8(number).ok().filter(|_| whole)?.parse().ok()
+}
+
 /// Workers' stderr on its way to ours.
 #[derive(Debug, Default)]
 pub(super) struct Outlet {
@@ -162,5 +193,50 @@ impl Outlet {
                 Err(_) => self.bytes.clear(),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    fn taken(chunks: &[&str]) -> Stream {
+        let mut stream = Stream::default();
+        for chunk in chunks {
+            stream.take(chunk.as_bytes(), 1, &Stdio::Null, &mut Outlet::default());
+        }
+        stream
+    }
+
+    #[test]
+    fn a_refused_allocation_is_found_wherever_it_is_cut() {
+        let text = "so far so good\nmemory allocation of 1073741824 bytes failed\n";
+        for cut in 0..text.len() {
+            let (head, tail) = text.split_at(cut);
+            assert_eq!(taken(&[head, tail]).refused, Some(1 << 30), "{head:?}");
+        }
+        let trace = "   0: a frame of a long backtrace\n".repeat(1000);
+        assert_eq!(taken(&[text, &trace]).refused, Some(1 << 30));
+        for other in ["", "memory allocation of many bytes", "memory allocation of 17"] {
+            assert_eq!(taken(&[other]).refused, None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn lines_come_whole_and_long_ones_in_pieces() {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&lines);
+        let to = Stdio::lines(move |_, line| seen.lock().expect("no panic").push(line.to_owned()));
+        let mut stream = Stream::default();
+        let long = "x".repeat(LONGEST_LINE + 1);
+        for chunk in ["on", "e\n\ntw", "o\n", &long, "\nlast"] {
+            stream.take(chunk.as_bytes(), 1, &to, &mut Outlet::default());
+        }
+        stream.hand_out(1, &to, true);
+        let lines = lines.lock().expect("no panic");
+        assert_eq!(lines[..3], ["one", "", "two"]);
+        assert_eq!((lines[3].len(), &lines[4][..], &lines[5][..]), (LONGEST_LINE, "x", "last"));
+        assert_eq!(lines.len(), 6);
     }
 }

@@ -9,7 +9,7 @@ use super::{
         channel::Payload,
         codec::{self, Encoded},
         error::{CallError, CodecStage},
-        frame::{Header, Hello, Kind, PROTOCOL, PanicReport, unpack_ns},
+        frame::{HEAVY, Header, Hello, Kind, PROTOCOL, PanicReport, unpack_ns},
     },
     Stage, State,
     lanes::{INITIALIZER, Life, Worker},
@@ -66,6 +66,12 @@ impl State {
             self.hand_over();
         }
         let Some(worker) = &mut self.slots[slot].worker else { return };
+        if worker.heavy && !worker.assigned.is_empty() {
+            // What it has not started by now runs elsewhere.
+            self.take_back(slot);
+            self.hand_over();
+        }
+        let Some(worker) = &mut self.slots[slot].worker else { return };
         if !worker.assigned.is_empty() {
             self.watch_front(slot, None);
             return;
@@ -73,7 +79,7 @@ impl State {
         if !worker.is_ready() {
             return;
         }
-        let spent = self.options.max_jobs.is_some_and(|most| worker.served >= most.get());
+        let spent = worker.heavy || self.options.max_jobs.is_some_and(|most| worker.served >= most.get());
         if spent {
             self.retire(slot);
             return;
@@ -127,6 +133,9 @@ impl State {
         worker.served += 1;
         worker.busy += Duration::from_nanos(ns);
         (worker.stuck, worker.long, worker.suspect, worker.silence) = (false, false, false, None);
+        if header.flags & HEAVY != 0 {
+            worker.heavy = true;
+        }
         self.breaker.progress();
         let request = &self.jobs[job.key].request;
         let (number, name, kind) = (request.number, request.name, request.kind);

@@ -78,6 +78,10 @@ pub(super) struct Worker {
     pub(super) busy: Duration,
     /// Why it was condemned, when its exit status will not tell.
     pub(super) verdict: Option<String>,
+    /// It uses more memory than it may: no more jobs for it.
+    pub(super) heavy: bool,
+    /// The job that it ran when it was weighed and found too heavy.
+    pub(super) weighed_in: Option<JobRef>,
     /// It was condemned for using so many bytes.
     pub(super) over_limit: Option<u64>,
 }
@@ -141,6 +145,8 @@ impl Worker {
             served: 0,
             busy: Duration::ZERO,
             verdict: None,
+            heavy: false,
+            weighed_in: None,
             over_limit: None,
         }
     }
@@ -319,9 +325,13 @@ impl State {
         workers.filter(|worker| worker.is_ready()).any(|worker| !worker.suspect)
     }
 
-    /// It has had as many jobs as it may.
+    /// It has had as many jobs as it may, or is too heavy for another.
     fn is_spent(&self, worker: &Worker) -> bool {
-        self.options.max_jobs.is_some_and(|most| worker.served + worker.assigned.len() as u64 >= most.get())
+        worker.heavy
+            || self
+                .options
+                .max_jobs
+                .is_some_and(|most| worker.served + worker.assigned.len() as u64 >= most.get())
     }
 
     /// What a job is expected to take, in ns, if its function has run before.

@@ -5,6 +5,7 @@ use super::{
         CallError, Retry,
         breaker::Cause,
         channel::ParentEnd,
+        output::LastWords,
         spawn::{Exit, Process},
     },
     Phase, Stage, State,
@@ -15,7 +16,8 @@ use std::{os::fd::OwnedFd, sync::Arc, time::Instant};
 /// A job during which so many workers died is not given to another.
 const MOST_KILLED: u8 = 2;
 
-/// SIGKILL.
+/// SIGABRT and SIGKILL.
+const ABORT: i32 = 6;
 const KILL: i32 = 9;
 
 impl State {
@@ -57,15 +59,10 @@ impl State {
     }
 
     /// A worker has ended and was reaped. All that it published has been read.
-    pub(in crate::process_pool) fn died(
-        &mut self,
-        slot: usize,
-        exit: Exit,
-        mut stderr_tail: String,
-        now: Instant,
-    ) {
+    pub(in crate::process_pool) fn died(&mut self, slot: usize, exit: Exit, words: LastWords, now: Instant) {
         let Some(worker) = &self.slots[slot].worker else { return };
         self.counters.deaths += 1;
+        let LastWords { mut stderr_tail, refused } = words;
         if let Some(verdict) = &worker.verdict {
             stderr_tail.push_str(verdict);
         }
@@ -75,7 +72,7 @@ impl State {
         let stillborn = !started && waited;
         self.take_back(slot);
         let Some(mut worker) = self.slots[slot].worker.take() else { return };
-        let over_limit = worker.over_limit.or_else(|| self.ran_out_of_memory(exit, &stderr_tail));
+        let over_limit = worker.over_limit.or_else(|| self.ran_out_of_memory(exit, refused));
         // One at most, unless the lane's words are garbage: then nobody knows what was started.
         while let Some(job) = worker.pop() {
             self.victim(job, &worker, exit, &stderr_tail, over_limit);
@@ -153,16 +150,9 @@ impl State {
         self.finish(job, Err(error));
     }
 
-    /// What a worker wanted that was refused memory, if that is what ended it: the allocator's last words, under a
-    /// limit.
-    fn ran_out_of_memory(&self, exit: Exit, stderr_tail: &str) -> Option<u64> {
-        const ABORT: i32 = 6;
-        let limit = self.options.memory_limit?;
-        if exit.signal != Some(ABORT) {
-            return None;
-        }
-        let words = stderr_tail.rsplit_once("memory allocation of ")?.1;
-        let wanted: u64 = words.split_once(" bytes failed")?.0.parse().ok()?;
-        Some(limit.saturating_add(wanted))
+    /// What a worker would have used, if it was ended by a refusal of memory under a limit.
+    fn ran_out_of_memory(&self, exit: Exit, refused: Option<u64>) -> Option<u64> {
+        let limit = self.options.memory_limit.filter(|_| exit.signal == Some(ABORT))?;
+        Some(limit.saturating_add(refused?))
     }
 }

@@ -8,6 +8,7 @@ use crate::process_pool::{Builder, ProcessPool, codec};
 use crate::process_pool::{
     channel::{self, WorkerEnd},
     frame::{Header, Hello, PROTOCOL, pack_ns},
+    output::LastWords,
     spawn::Process,
 };
 use std::os::fd::OwnedFd;
@@ -99,7 +100,7 @@ impl Puppet {
     fn bury(self, state: &mut State, slot: usize) {
         state.drain(slot);
         let exit = self.process.reap().expect("it has ended");
-        state.died(slot, exit, String::new(), Instant::now());
+        state.died(slot, exit, LastWords::default(), Instant::now());
     }
 }
 
@@ -426,7 +427,7 @@ fn a_job_that_silences_two_workers_fails() {
         }
         assert_eq!(state.slots[0].worker.as_ref().map(|worker| worker.life), Some(Life::Condemned));
         let exit = crate::process_pool::spawn::Exit { signal: Some(9), code: None };
-        state.died(0, exit, String::new(), now);
+        state.died(0, exit, LastWords::default(), now);
         assert_eq!(state.jobs.len(), 1, "{round}");
     }
     assert!(matches!(outcome(&mut state, job), Some(Err(CallError::WorkerDied { .. }))));

@@ -316,7 +316,8 @@ impl State {
         all
     }
 
-    /// A worker was found to use so much memory: over the limit it goes, with the job that it runs.
+    /// A worker was found to use so much memory. Over the limit it gets no more jobs; it is killed if the job that it ran
+    /// then still runs at the next weighing.
     pub(in crate::process_pool) fn weighed(&mut self, slot: usize, pid: u32, used: u64) {
         let Some(limit) = self.options.memory_limit.filter(|limit| used > *limit) else { return };
         while self.drain(slot) == Drained::More {}
@@ -324,15 +325,23 @@ impl State {
         if worker.process.pid() != pid || !worker.is_ready() {
             return;
         }
-        if worker.jobs() == 0 {
-            self.retire(slot);
+        worker.heavy = true;
+        let Some(job) = worker.running() else {
+            self.take_back(slot);
+            self.hand_over();
+            // Unless it has started one just now: then after that.
+            if self.slots[slot].worker.as_ref().is_some_and(|worker| worker.jobs() == 0) {
+                self.retire(slot);
+            }
             return;
+        };
+        if worker.weighed_in.replace(job) == Some(job) {
+            worker.over_limit = Some(used);
+            self.condemn(
+                slot,
+                Some(format!("\n(killed by the pool: it used {used} bytes, and {limit} are allowed)")),
+            );
         }
-        worker.over_limit = Some(used);
-        self.condemn(
-            slot,
-            Some(format!("\n(killed by the pool: it used {used} bytes, and {limit} are allowed)")),
-        );
     }
 
     // ---- the keeper's turn -----------------------------------------------------------------------------
