@@ -53,7 +53,7 @@ pub(crate) fn p04_a_kill_hits_the_dropped_job_only() {
         let batch: Vec<_> = (0..8)
             .map(|_| {
                 number += 1;
-                let arguments = (ledger.name(), number, Then::Work(random.below(500)));
+                let arguments = (ledger.name(), number, Then::Work(500 + random.below(2000)));
                 (number, pool.call(jobs::logged, arguments).on_drop(OnDrop::Kill))
             })
             .collect();
