@@ -40,7 +40,6 @@ pub(crate) fn p26_shared_memory_cannot_be_truncated() {
 }
 
 /// Broken by: a length, position, claim or time that is believed because it came from our own worker.
-#[expect(dead_code, reason = "the pool does not hold it yet")]
 pub(crate) fn p26_garbage_in_the_lane_hurts_nobody_else() {
     let before = Footprint::take();
     // A worker that takes no job within the start-up timeout is as good as one that never got ready.

@@ -96,6 +96,7 @@ const SCENARIOS: &[Scenario] = scenarios![
     hostile::p26_shared_memory_cannot_be_truncated,
     hostile::p26_a_call_may_carry_thousands_of_blobs,
     hostile::p26_a_job_may_close_every_descriptor,
+    hostile::p26_garbage_in_the_lane_hurts_nobody_else,
     hostile::p26_blobs_outlive_their_worker_and_their_pool,
     hostile::p26_blobs_that_a_worker_keeps_stay_whole,
     hostile::a_call_may_be_waited_for_on_the_thread_of_its_own_runtime,
