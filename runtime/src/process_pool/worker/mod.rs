@@ -117,7 +117,7 @@ fn work(parent: u32, registry: Option<&Registry>) -> Result<i32, Box<dyn Error>>
     panic::install();
     // What jobs have as blobs is kept for the next ones for as long as this lives.
     let _cache = CacheUse::new(CACHE_BYTES);
-    let mut server = Server::new(control, lane, table, setup.max_frame_bytes, setup.flush_stdout);
+    let mut server = Server::new(control, lane, table, &setup);
     if setup.init {
         limits::prefer_as_victim();
         match server.initialize()? {

@@ -17,11 +17,13 @@ use super::{
         channel::{Broken, Payload, SendError, WorkerEnd, now},
         codec::{self, Encoded},
         error::CodecStage,
-        frame::{Header, Hello, Kind, pack_ns},
+        frame::{HEAVY, Header, Hello, Kind, pack_ns},
         job::Table,
+        spawn::Setup,
     },
     answer::{self, Answer},
     bell::Bell,
+    limits,
 };
 use rustix::{
     event::{PollFd, PollFlags, poll},
@@ -72,6 +74,8 @@ pub(super) struct Server {
     limit: u32,
     /// Whether anybody sees what the jobs print.
     flush: bool,
+    /// How many bytes of memory this process should have at most, between two jobs.
+    memory_limit: Option<u64>,
     bell: Bell,
     /// A buffer for the next result.
     spare: Vec<u8>,
@@ -80,16 +84,19 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn new(
-        control: Arc<OwnedFd>,
-        lane: WorkerEnd,
-        table: Arc<Table>,
-        limit: u32,
-        flush: bool,
-    ) -> Self {
-        let link = Link::new(Arc::clone(&control), Side::Worker);
-        let (bell, spare) = (Bell::default(), Vec::new());
-        Self { control, lane, link, table, limit, flush, bell, spare, now: now() }
+    pub(super) fn new(control: Arc<OwnedFd>, lane: WorkerEnd, table: Arc<Table>, setup: &Setup) -> Self {
+        Self {
+            link: Link::new(Arc::clone(&control), Side::Worker),
+            control,
+            lane,
+            table,
+            limit: setup.max_frame_bytes,
+            flush: setup.flush_stdout,
+            memory_limit: setup.memory_limit,
+            bell: Bell::default(),
+            spare: Vec::new(),
+            now: now(),
+        }
     }
 
     /// Waits for the initializer's frame, runs it and answers it.
@@ -194,10 +201,13 @@ impl Server {
         Ok(answer)
     }
 
-    /// Gives back what the job's end has freed, then sends its answer.
+    /// Gives back what the job's end has freed, then sends its answer. The answer tells when this process has become
+    /// too large (but for codec errors, whose flags are taken).
     fn publish(&mut self, answer: Answer, ran: u64, id: u64) -> Result<(), Fault> {
         self.send_notes()?;
-        let header = |kind| Header { kind, flags: 0, job: pack_ns(ran), id };
+        let heavy = self.memory_limit.is_some_and(limits::is_over);
+        let flags = if heavy { HEAVY } else { 0 };
+        let header = |kind| Header { kind, flags, job: pack_ns(ran), id };
         let (stage, reason) = match answer {
             Answer::Done(encoded) => match self.send(header(Kind::Done), &encoded)? {
                 Ok(()) => {
@@ -224,7 +234,7 @@ impl Server {
         loop {
             match self.link.wrap(encoded) {
                 Ok(wire) => {
-                    let header = Header { flags: wire.flags, ..header };
+                    let header = Header { flags: header.flags | wire.flags, ..header };
                     return Ok(Ok(self.lane.send(header, &wire.parts(encoded))?));
                 }
                 Err(WrapError::WouldBlock) => self.wait_for_socket()?,

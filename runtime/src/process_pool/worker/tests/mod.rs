@@ -8,9 +8,10 @@ use super::{
         channel::{self, ParentEnd, Payload, WorkerEnd},
         codec::{self, Encoded},
         error::CodecStage,
-        frame::{Header, Kind, PanicReport, unpack_ns},
+        frame::{HEAVY, Header, Hello, Kind, PROTOCOL, PanicReport, unpack_ns},
         job::Table,
         registry::Registry,
+        spawn::Setup,
     },
     serve::{Fault, Initialized, Server},
 };
@@ -60,6 +61,16 @@ fn close_low() {
     }
 }
 
+/// Leaves so many bytes behind.
+fn leak(bytes: usize) {
+    std::mem::forget(vec![1_u8; bytes]);
+}
+
+/// Has so many bytes for a moment.
+fn use_up(bytes: usize) {
+    drop(std::hint::black_box(vec![1_u8; bytes]));
+}
+
 /// Starts a process that nobody waits for, and returns its number.
 #[allow(clippy::zombie_processes, reason = "its parent dies before it")]
 fn start_child() -> i32 {
@@ -76,6 +87,8 @@ fn registry() -> Registry {
         .job("print", print)
         .job("close_low", close_low)
         .job("start_child", start_child)
+        .job("leak", leak)
+        .job("use_up", use_up)
 }
 
 fn table() -> Arc<Table> {
@@ -101,7 +114,16 @@ impl Pair {
         let lane = WorkerEnd::attach(handed).unwrap();
         let (ours, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
-        let worker = Server::new(Arc::new(theirs), lane, Arc::clone(&table), LIMIT, false);
+        let setup = Setup {
+            protocol: PROTOCOL,
+            fingerprint: table.fingerprint(),
+            max_frame_bytes: LIMIT,
+            memory_limit: None,
+            flush_stdout: false,
+            pass_stdout: false,
+            init: false,
+        };
+        let worker = Server::new(Arc::new(theirs), lane, Arc::clone(&table), &setup);
         let link = Link::new(Arc::new(ours), Side::Parent);
         Self { parent, link, table, worker: Some(worker), next: 0 }
     }

@@ -1,10 +1,7 @@
 //! Real workers: this test program started as one, by `launch`.
 
 use super::{
-    super::super::{
-        frame::{Hello, PROTOCOL},
-        spawn::{Exit, Output, Process, Settings, launch},
-    },
+    super::super::spawn::{Exit, Output, Process, Settings, launch},
     *,
 };
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open, waitid};
@@ -147,6 +144,22 @@ fn a_refused_allocation_ends_it_with_words_and_without_a_core() {
     let (exit, stderr) = worker.end();
     assert_eq!(exit.signal, Some(6), "{stderr}");
     assert!(stderr.contains("memory allocation of"), "{stderr}");
+}
+
+#[test]
+fn one_that_keeps_too_much_says_so_and_one_that_only_had_it_does_not() {
+    let mut worker = Worker::ready(&Settings { memory_limit: Some(64 << 20), ..settings() });
+    let (leak, use_up) = (worker.pair.number(leak), worker.pair.number(use_up));
+    let mut heavy = |job, bytes: usize| {
+        worker.pair.ask(job, &(bytes,));
+        let (header, _) = worker.pair.receive();
+        assert_eq!(header.kind, Kind::Done);
+        header.flags & HEAVY != 0
+    };
+    assert!(!heavy(leak, 32 << 20));
+    assert!(!heavy(use_up, 48 << 20), "the peak is over the limit, and over");
+    assert!(heavy(leak, 34 << 20));
+    assert!(heavy(leak, 0), "it stays so");
 }
 
 #[test]
