@@ -6,7 +6,7 @@
 
 use super::memory;
 use super::page::Page;
-use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
 use std::io;
 use std::mem::{MaybeUninit, size_of};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -36,9 +36,15 @@ impl Memory {
     }
 
     /// Maps what the other side has created, after a look at its size and seals.
+    ///
+    /// A copy of this process, forked by a job, does not have the mapping: two that send through one lane would mix up
+    /// their answers. A copy that goes on as if it were the worker dies of SIGSEGV when it comes to the lane.
     pub(super) fn attach(fd: BorrowedFd<'_>, ring_bytes: usize) -> io::Result<Memory> {
         memory::verify(fd, size(ring_bytes) as u64)?;
-        Memory::map(fd, ring_bytes)
+        let mapped = Memory::map(fd, ring_bytes)?;
+        // SAFETY: it is this mapping as a whole, and its bytes stay as they are.
+        unsafe { madvise(mapped.base.as_ptr().cast(), size(ring_bytes), Advice::LinuxDontFork) }?;
+        Ok(mapped)
     }
 
     fn map(fd: BorrowedFd<'_>, ring_bytes: usize) -> io::Result<Memory> {

@@ -61,6 +61,15 @@ fn close_low() {
     }
 }
 
+/// Returns in two processes: the copy's number in the original, 0 in the copy.
+fn fork() -> i32 {
+    // SAFETY: the process has the thread that runs this, and at most that of a test harness, which waits for it.
+    match unsafe { nix::unistd::fork() }.unwrap() {
+        nix::unistd::ForkResult::Parent { child } => child.as_raw(),
+        nix::unistd::ForkResult::Child => 0,
+    }
+}
+
 /// Leaves so many bytes behind.
 fn leak(bytes: usize) {
     std::mem::forget(vec![1_u8; bytes]);
@@ -87,6 +96,7 @@ fn registry() -> Registry {
         .job("print", print)
         .job("close_low", close_low)
         .job("start_child", start_child)
+        .job("fork", fork)
         .job("leak", leak)
         .job("use_up", use_up)
 }

@@ -147,6 +147,21 @@ fn a_refused_allocation_ends_it_with_words_and_without_a_core() {
 }
 
 #[test]
+fn of_a_job_that_forks_and_returns_twice_one_answers() {
+    let mut worker = Worker::ready(&settings());
+    let (fork, double) = (worker.pair.number(fork), worker.pair.number(double));
+    let copy = Pid::from_raw(worker.call(fork, &())).expect("the original's answer");
+    // The copy ends by itself, of its first step back in the loop. Its number is its own until the worker reaps it.
+    let copy = pidfd_open(copy, PidfdFlags::empty()).unwrap();
+    wait_for(copy.as_fd());
+    for x in 0..100_u64 {
+        assert_eq!(worker.call::<u64>(double, &(x,)), 2 * x);
+    }
+    worker.pair.shut();
+    assert_eq!(worker.end().0.code, Some(0));
+}
+
+#[test]
 fn one_that_keeps_too_much_says_so_and_one_that_only_had_it_does_not() {
     let mut worker = Worker::ready(&Settings { memory_limit: Some(64 << 20), ..settings() });
     let (leak, use_up) = (worker.pair.number(leak), worker.pair.number(use_up));
