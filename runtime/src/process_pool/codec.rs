@@ -94,6 +94,7 @@ impl Encoded {
     }
 
     /// The encoded bytes, without those that lie in segments of their own.
+    #[inline]
     pub(super) fn body(&self) -> &[u8] {
         match &self.body {
             Body::Here { bytes, start } => &bytes[*start..],
@@ -157,11 +158,13 @@ impl Encoder {
     }
 
     /// The place after the last value.
+    #[inline]
     pub fn mark(&self) -> Mark {
         Mark { body: self.body.len(), segments: self.segments.len(), elsewhere: self.elsewhere }
     }
 
     /// Takes back all values after the mark.
+    #[inline]
     pub fn rollback(&mut self, mark: Mark) {
         self.body.truncate(mark.body);
         self.segments.truncate(mark.segments);
@@ -227,6 +230,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// Whether all values have been taken.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.input.is_empty()
     }
@@ -235,6 +239,7 @@ impl<'a> Decoder<'a> {
     ///
     /// # Errors
     /// There is more in it; as text.
+    #[inline]
     pub fn finish(self) -> Result<(), String> {
         match self.input.len() {
             0 => Ok(()),

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 /// A function item or a closure that captures nothing can be a job: a worker finds it by its name, and the pool by
 /// its type. Such a closure is named once and used by that name; two closures with the same text are two types.
 ///
-/// ```no_run
+/// ```standalone_crate
 /// use crossover_runtime::process_pool::{ProcessPool, Registry, worker_entry_with};
 ///
 /// fn area(width: u32, height: u32) -> u64 {

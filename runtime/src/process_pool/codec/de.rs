@@ -73,9 +73,27 @@ impl<'de> Decoder<'de> {
                 self.input = rest;
                 Ok(u64::from(*first))
             }
-            // No more than 64 bits come back.
-            _ => Ok(self.wide(64)? as u64),
+            _ => self.long_varint(),
         }
+    }
+
+    /// A number of up to ten bytes.
+    #[inline]
+    fn long_varint(&mut self) -> Result<u64, Error> {
+        let mut number = 0;
+        for (place, byte) in self.input.iter().enumerate() {
+            let low = u64::from(byte & 0x7f);
+            // The tenth byte has one bit left.
+            if place == 9 && *byte > 1 {
+                return Err(Error::Number);
+            }
+            number |= low << (7 * place);
+            if *byte < 0x80 {
+                self.input = &self.input[place + 1..];
+                return Ok(number);
+            }
+        }
+        Err(Error::End)
     }
 
     #[inline]

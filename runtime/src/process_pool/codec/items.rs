@@ -71,30 +71,59 @@ impl ItemCursor {
     /// The message does not consist of items; nothing more can be read.
     #[inline]
     pub fn next<'a>(&mut self, message: &'a Encoded) -> Option<Result<(u8, Decoder<'a>), String>> {
-        let rest = message.body().get(self.at..).unwrap_or_default();
-        if rest.is_empty() {
-            return None;
+        match self.split(message.body()) {
+            Next::Item(tag, input) => Some(Ok((tag, message.part(input)))),
+            Next::End => None,
+            Next::Broken => Some(Err("an item ends early".to_owned())),
         }
-        let item = rest.split_first_chunk::<HEADER>().and_then(|(header, rest)| {
+    }
+
+    /// As [`next`](Self::next), if the item has this tag; else nothing happens.
+    #[inline]
+    pub fn next_of<'a>(&mut self, tag: u8, message: &'a Encoded) -> Option<Decoder<'a>> {
+        let mut after = *self;
+        match after.split(message.body()) {
+            Next::Item(found, input) if found == tag => {
+                *self = after;
+                Some(message.part(input))
+            }
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn split<'a>(&mut self, body: &'a [u8]) -> Next<'a> {
+        let rest = body.get(self.at..).unwrap_or_default();
+        if let Some((header, rest)) = rest.split_first_chunk::<HEADER>() {
             let header = u32::from_le_bytes(*header);
             let length = (header >> 2) as usize;
-            self.at += HEADER + length;
-            Some(((header & 3) as u8, rest.get(..length)?))
-        });
-        Some(match item {
-            Some((tag, input)) => {
-                let exposed = matches!(message.body, Body::Segment { .. });
-                Ok((tag, Decoder { input, exposed, segments: &message.segments }))
+            if let Some(value) = rest.get(..length) {
+                self.at += HEADER + length;
+                return Next::Item((header & 3) as u8, value);
             }
-            None => {
-                self.at = usize::MAX;
-                Err("an item ends early".to_owned())
-            }
-        })
+        } else if rest.is_empty() {
+            return Next::End;
+        }
+        self.at = usize::MAX;
+        Next::Broken
     }
 }
 
+/// What stands at a place in a body.
+enum Next<'a> {
+    Item(u8, &'a [u8]),
+    End,
+    Broken,
+}
+
 impl Encoded {
+    /// What decodes a part of the body.
+    #[inline]
+    fn part<'a>(&'a self, input: &'a [u8]) -> Decoder<'a> {
+        let exposed = matches!(self.body, Body::Segment { .. });
+        Decoder { input, exposed, segments: &self.segments }
+    }
+
     /// A message of `count` items of this one, from a place on that lies between two of them; and the place after
     /// those.
     ///

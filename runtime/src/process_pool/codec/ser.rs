@@ -14,11 +14,25 @@ impl Encoder {
     /// Seven bits a byte, lowest first; the top bit says that more follow.
     #[inline]
     fn varint(&mut self, mut number: u64) {
-        while number >= 0x80 {
-            self.body.push(number as u8 | 0x80);
-            number >>= 7;
+        if number < 0x80 {
+            self.body.push(number as u8);
+        } else if number < 1 << 56 {
+            // All bytes at once: the groups of seven bits are moved apart in three steps.
+            let bytes = (70 - number.leading_zeros()) / 7;
+            number = number & 0x0fff_ffff | (number & 0x00ff_ffff_f000_0000) << 4;
+            number = number & 0x3fff_0000_3fff | (number & 0x0fff_c000_0fff_c000) << 2;
+            number = number & 0x007f_007f_007f_007f | (number & 0x3f80_3f80_3f80_3f80) << 1;
+            let more = 0x8080_8080_8080_8080 & ((1 << (8 * (bytes - 1))) - 1);
+            let start = self.body.len();
+            self.body.extend_from_slice(&(number | more).to_le_bytes());
+            self.body.truncate(start + bytes as usize);
+        } else {
+            while number >= 0x80 {
+                self.body.push(number as u8 | 0x80);
+                number >>= 7;
+            }
+            self.body.push(number as u8);
         }
-        self.body.push(number as u8);
     }
 
     fn varint_wide(&mut self, mut number: u128) {

@@ -180,6 +180,25 @@ proptest! {
 }
 
 #[test]
+fn numbers_of_every_length_are_encoded_as_postcard_does() {
+    for bits in 0..64 {
+        for number in [0, 1, u64::MAX, 0xaaaa_aaaa_aaaa_aaaa].map(|pattern| (pattern >> bits) | 1 << bits) {
+            let message = round(&(number, 7_u8));
+            assert_eq!(message.body(), postcard::to_stdvec(&(number, 7_u8)).unwrap());
+        }
+    }
+}
+
+#[test]
+fn numbers_that_are_too_long_are_refused() {
+    for last in [0x80, 0x81, 2, 0x7f] {
+        let bytes = [[0xff; 9].as_slice(), &[last], &[0]].concat();
+        assert!(decode::<(u64, u8)>(&Encoded::plain(bytes)).is_err(), "{last:#x}");
+    }
+    assert!(decode::<u64>(&Encoded::plain(vec![0xff; 5])).is_err());
+}
+
+#[test]
 fn a_run_is_where_its_length_says() {
     for (len, segments) in [(0, 0), (LEAST - 1, 1), (LEAST, 1)] {
         // Just below the threshold the bytes are in the body, which then is too long for a frame.

@@ -131,9 +131,9 @@ pub(super) fn next_result<R: DeserializeOwned>(
     cursor: &mut ItemCursor,
     job: &'static str,
 ) -> Result<R, CallError> {
-    match cursor.next(answer) {
-        Some(Ok((RESULT, item))) => whole(item).map_err(|reason| undecoded(job, reason)),
-        other => Err(failure(other, job)),
+    match cursor.next_of(RESULT, answer) {
+        Some(item) => whole(item).map_err(|reason| undecoded(job, reason)),
+        None => Err(failure(cursor.next(answer), job)),
     }
 }
 

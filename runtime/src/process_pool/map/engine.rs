@@ -253,7 +253,13 @@ where
         if slots.count == 0 {
             return None;
         }
-        let finished = if slots.good() == 0 { Ok(None) } else { encoder.finish().map(Some) };
+        let finished = if slots.good() == 0 {
+            Ok(None)
+        } else {
+            let (message, spare) = encoder.finish_and_recycle();
+            self.recycled = spare;
+            message.map(Some)
+        };
         let (stage, message) = match finished {
             Ok(None) => (Stage::Over(None), None),
             Ok(Some(message)) => {
@@ -360,7 +366,10 @@ where
     /// Keeps the memory of the part that was handed out.
     fn recycle(&mut self) {
         if let Some(Results { answer: Ok(answer), .. }) = self.current.take() {
-            self.recycled = answer.recycle();
+            let spare = answer.recycle();
+            if spare.capacity() > self.recycled.capacity() {
+                self.recycled = spare;
+            }
         }
     }
 
