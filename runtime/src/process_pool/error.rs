@@ -111,7 +111,7 @@ pub enum CallError {
         /// The worker's exit code, if it exited. With neither, the status is unknown: someone else
         /// reaped the process.
         code: Option<i32>,
-        /// The last bytes that the worker wrote to stderr (at most 4 KiB), over its whole life.
+        /// The last bytes that the worker wrote to stderr (at most 16 KiB), over its whole life.
         stderr_tail: String,
         /// How many jobs the worker had answered before.
         jobs_served: u64,

@@ -331,6 +331,9 @@ impl Keeper<'_> {
 /// Reads a lane to its end, letting others have the lock in between.
 pub(super) fn drain(shared: &Shared, slot: usize) {
     while shared.with(|state| state.drain(slot)) == Drained::More {}
+    // What the answers gave back, if it is more than is kept.
+    blob::trim();
+}
 }
 
 /// The memory of a process that is its own and in use, in bytes.

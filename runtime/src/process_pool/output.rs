@@ -19,7 +19,7 @@ use std::{
 };
 
 /// How much of a worker's stderr is kept.
-const TAIL_BYTES: usize = 4096;
+const TAIL_BYTES: usize = 16 * 1024;
 
 /// How much is read and passed on at a time: well below what a pipe that polls writable takes without blocking
 /// (PIPE_BUF).
