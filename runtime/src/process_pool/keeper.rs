@@ -334,7 +334,6 @@ pub(super) fn drain(shared: &Shared, slot: usize) {
     // What the answers gave back, if it is more than is kept.
     blob::trim();
 }
-}
 
 /// The memory of a process that is its own and in use, in bytes.
 pub(super) fn resident_bytes(pid: u32) -> Option<u64> {
