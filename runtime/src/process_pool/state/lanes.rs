@@ -3,6 +3,7 @@
 //! **Depth.** A worker that is idle gets the next job. One that is busy gets a further job only while what it has will
 //! be done within [`BACKLOG`], going by the average run time of each job function so far; a function that has not
 //! run yet counts as long. So jobs above that time go one by one, and tiny ones up to [`DEPTH`] at a time.
+//! To wake a worker takes longer than a tiny job: such a job rather goes to one that has a few of them already.
 //!
 //! **Taking back.** [`State::take_back`] moves a lane's claim word past every job that the worker has not started. It is
 //! done when a prediction fails (the worker's present job takes long while others wait behind it), when a caller
@@ -32,6 +33,11 @@ const DEPTH: usize = 32;
 
 /// A busy worker is given a further job only if all it has is expected to take no longer, in ns.
 const BACKLOG: u64 = 200_000;
+
+/// A job that takes no longer is not worth waking a worker for, in ns, as long as one that is awake will be done with
+/// what it has within [`NEARLY_IDLE`].
+const TINY: u64 = 2_000;
+const NEARLY_IDLE: u64 = 8_000;
 
 /// An idle worker takes jobs from behind a busy one if they would have to wait longer than that, in ns.
 const WORTH_TAKING: u64 = 100_000;
@@ -288,6 +294,11 @@ impl State {
         if let Some(slot) = request.slot {
             return (self.slots[slot].pinned.is_empty() && self.may_take(slot, estimate)).then_some(slot);
         }
+        if let Some(tiny) = estimate.filter(|estimate| *estimate <= TINY)
+            && let Some(slot) = self.awake_for(tiny)
+        {
+            return Some(slot);
+        }
         // The least backlog of those that may take it; an idle worker that is not suspect at once.
         let mut best: Option<(usize, (bool, u64))> = None;
         for (slot, place) in self.slots.iter().enumerate() {
@@ -302,6 +313,15 @@ impl State {
             best = Some((slot, rank));
         }
         best.map(|(slot, _)| slot)
+    }
+
+    /// A worker that has jobs, but will soon be done with them and one more.
+    fn awake_for(&self, tiny: u64) -> Option<usize> {
+        let soon = |worker: &Worker| !worker.assigned.is_empty() && worker.backlog + tiny <= NEARLY_IDLE;
+        let takes = |slot: &usize| {
+            self.slots[*slot].worker.as_ref().is_some_and(soon) && self.may_take(*slot, Some(tiny))
+        };
+        (0..self.slots.len()).find(takes)
     }
 
     /// Whether a worker may be given a job that is expected to take so long.
