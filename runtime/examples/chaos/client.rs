@@ -3,14 +3,17 @@
 use crate::{
     books::{Books, Runs, Verdict},
     jobs::{self, Answer, Stubborn},
-    plan::{Carrier, Deed, Ending, Fault, Rng, payload, stamp, sum_of},
+    plan::{Carrier, Deed, Ending, Fault, Rng, mapped, payload, stamp, sum_of},
 };
 use async_io::Timer;
-use crossover_runtime::process_pool::{Call, CallError, CodecStage, OnDrop, ProcessPool, Rejection};
-use futures::future::join_all;
+use crossover_runtime::process_pool::{
+    Call, CallError, Chunk, CodecStage, OnDrop, ProcessPool, Rejection, Retry, TimedOut,
+};
+use futures::{StreamExt, future::join_all};
 use futures_lite::future::{poll_once, yield_now};
 use serde::de::DeserializeOwned;
 use std::{
+    collections::HashMap,
     ops::Range,
     sync::{
         Mutex,
@@ -80,6 +83,11 @@ async fn perform(books: &Books, id: u64) {
 /// What must come of a call.
 enum Plan<T> {
     Value(T),
+    /// The value, or it was not started in time.
+    ValueOrNot(T),
+    /// The value, at its second try.
+    Second(T, Ending),
+    TooMuchMemory,
     Panic,
     Death(Ending),
     Codec(CodecStage),
@@ -115,6 +123,10 @@ async fn attempt(books: &Books, pool: ProcessPool, id: u64, deed: Deed) -> Optio
                     let call = pool.call(jobs::echo_bytes, (id, question.into()));
                     this.finish(call, Plan::Value(answer.into())).await
                 }
+                Carrier::Blob => {
+                    let call = pool.call(jobs::echo_blob, (id, question.into()));
+                    this.finish(call, Plan::Value(answer.into())).await
+                }
             }
         }
         Deed::Produce(carrier, bytes) => match carrier {
@@ -126,6 +138,10 @@ async fn attempt(books: &Books, pool: ProcessPool, id: u64, deed: Deed) -> Optio
                 let call = pool.call(jobs::produce_bytes, (id, bytes));
                 this.finish(call, Plan::Value(payload(id, bytes).into())).await
             }
+            Carrier::Blob => {
+                let call = pool.call(jobs::produce_blob, (id, bytes));
+                this.finish(call, Plan::Value(payload(id, bytes).into())).await
+            }
         },
         Deed::Print(bytes) => this.finish(pool.call(jobs::print, (id, bytes)), Plan::Value(bytes)).await,
         Deed::CloseStdio => this.finish(pool.call(jobs::close_stdio, (id,)), Plan::Value(())).await,
@@ -135,6 +151,19 @@ async fn attempt(books: &Books, pool: ProcessPool, id: u64, deed: Deed) -> Optio
         Deed::Endless(limit) => {
             this.finish(pool.call(jobs::endless, (id,)).timeout(limit), Plan::Timeout).await
         }
+        Deed::Hog => this.finish(pool.call(jobs::hog, (id,)), Plan::TooMuchMemory).await,
+        Deed::Keyed(key) => {
+            this.finish(pool.affinity(&key).call(jobs::add, numbers), Plan::Value(sum_of(id))).await
+        }
+        Deed::Impatient(limit) => {
+            let call = pool.call(jobs::add, numbers).queue_timeout(limit);
+            this.finish(call, Plan::ValueOrNot(sum_of(id))).await
+        }
+        Deed::Retried(ending) => {
+            let call = pool.call(jobs::end_once, (id, ending)).retry(Retry::OnDeath);
+            this.finish(call, Plan::Second(id, ending)).await
+        }
+        Deed::Map { items, chunk, ordered, taken } => this.map(pool, items, chunk, ordered, taken).await,
         Deed::Fault(fault) => this.stumble(pool, fault).await,
         Deed::Drop { polls, kill, work } => this.abandon(pool, polls, kill, work).await,
     }
@@ -173,6 +202,59 @@ impl Attempt<'_> {
         }
     }
 
+    /// A stream of results. Its items do not enter the ledger: what is counted is what comes out.
+    async fn map(
+        self,
+        pool: ProcessPool,
+        items: u64,
+        chunk: usize,
+        ordered: bool,
+        taken: u64,
+    ) -> Option<Verdict> {
+        let id = self.id;
+        let chunk = if chunk == 0 { Chunk::Auto } else { Chunk::Fixed(chunk) };
+        let mut results =
+            pool.map(jobs::map_item, (0..items).map(|item| (id, item))).chunk(chunk).ordered(ordered);
+        drop(pool);
+        let mut missing: HashMap<Option<u64>, u64> = HashMap::new();
+        (0..items).for_each(|item| *missing.entry(mapped(id, item)).or_default() += 1);
+        let mut hit = false;
+        for place in 0..taken {
+            let value = match results.next().await {
+                Some(Ok(value)) => Some(value),
+                Some(Err(CallError::Panic { .. })) => None,
+                // The item that it was at, or the whole chunk.
+                Some(Err(CallError::WorkerDied { signal: Some(9), .. })) => {
+                    hit = true;
+                    continue;
+                }
+                Some(Err(error)) => {
+                    let plan: Plan<()> = Plan::Value(());
+                    return self.compare(plan, Err(error));
+                }
+                None => return Some(Verdict::Wrong(format!("{place} results for {items} items"))),
+            };
+            if ordered && value != mapped(id, place) {
+                return Some(Verdict::Wrong(format!("result {place} is another item's")));
+            }
+            match missing.get_mut(&value) {
+                Some(count) if *count > 0 => *count -= 1,
+                _ => {
+                    return Some(Verdict::Wrong(format!(
+                        "a result, {value:?}, that no item has, or once too often"
+                    )));
+                }
+            }
+        }
+        if taken < items {
+            return Some(Verdict::Dropped);
+        }
+        if results.next().await.is_some() {
+            return Some(Verdict::Wrong(format!("more than {items} results")));
+        }
+        Some(if hit { Verdict::Hit } else { Verdict::AsPlanned(Runs::Never) })
+    }
+
     /// A call that is dropped after some polls.
     async fn abandon(self, pool: ProcessPool, polls: u64, kill: bool, work: u64) -> Option<Verdict> {
         let mut call = pool.call(jobs::work, (self.id, work));
@@ -197,6 +279,22 @@ impl Attempt<'_> {
                 self.books.served(worker);
                 Verdict::AsPlanned(Runs::Once)
             }
+            (Plan::ValueOrNot(expected), Ok((from, _, got))) if from == id && got == expected => {
+                Verdict::AsPlanned(Runs::Once)
+            }
+            (Plan::ValueOrNot(_), Err(CallError::Timeout { phase: TimedOut::Queued, .. })) => {
+                Verdict::AsPlanned(Runs::Never)
+            }
+            (Plan::Second(expected, _), Ok((from, _, got))) if from == id && got == expected => {
+                // Once more than twice if a kill from outside came before its first line.
+                Verdict::AsPlanned(Runs::AtMostTwice)
+            }
+            // A kill from outside took one of its two tries.
+            (Plan::Second(_, ending), Err(CallError::WorkerDied { signal, code, .. }))
+                if signal == Some(9) || ending.is(signal, code) =>
+            {
+                Verdict::HitTwice
+            }
             (_, Ok((from, worker, _))) => {
                 Verdict::Wrong(format!("a value that it should not have, of job {from} in process {worker}"))
             }
@@ -204,20 +302,12 @@ impl Attempt<'_> {
             (Plan::Panic, Err(CallError::Panic { message, .. })) if message == format!("job {id} panics") => {
                 Verdict::AsPlanned(Runs::Once)
             }
-            (Plan::Death(Ending::Abort), Err(CallError::WorkerDied { signal: Some(6), .. })) => {
-                Verdict::AsPlanned(Runs::Once)
-            }
-            (Plan::Death(Ending::Exit(wanted)), Err(CallError::WorkerDied { code: Some(code), .. }))
-                if code == i32::from(wanted) =>
-            {
-                Verdict::AsPlanned(Runs::Once)
-            }
+            (Plan::TooMuchMemory, Err(CallError::MemoryLimit { .. })) => Verdict::AsPlanned(Runs::Once),
             // One that kills itself with SIGKILL may have been hit before, which cannot be told apart.
-            (
-                Plan::Death(Ending::Signal(wanted)),
-                Err(CallError::WorkerDied { signal: Some(signal), .. }),
-            ) if signal == wanted => {
-                Verdict::AsPlanned(if signal == 9 { Runs::AtMostOnce } else { Runs::Once })
+            (Plan::Death(ending), Err(CallError::WorkerDied { signal, code, .. }))
+                if ending.is(signal, code) =>
+            {
+                Verdict::AsPlanned(if signal == Some(9) { Runs::AtMostOnce } else { Runs::Once })
             }
             (Plan::Codec(wanted), Err(CallError::Codec { stage, .. })) if stage == wanted => {
                 Verdict::AsPlanned(match stage {

@@ -19,10 +19,10 @@ const LOOK: Duration = Duration::from_micros(500);
 /// A worker that was stopped, until then.
 type Stopped = (OwnedFd, Instant);
 
-/// Lets the workers suffer until `over`.
-pub(crate) fn rage(books: &Books, over: &AtomicBool, every: u64) {
-    let mut rng = Rng::new(books.seed, u64::MAX);
-    let mut next = 0;
+/// Lets the workers of an epoch suffer until it is over.
+pub(crate) fn rage(books: &Books, over: &AtomicBool, every: u64, epoch: u64) {
+    let mut rng = Rng::new(books.seed, u64::MAX - epoch);
+    let mut next = books.done() + rng.below(2 * every);
     let mut stopped: Vec<Stopped> = Vec::new();
     // Acquire pairs with the Release of the main thread; nothing else is shared by it.
     while !over.load(Ordering::Acquire) {

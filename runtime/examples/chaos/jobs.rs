@@ -1,13 +1,13 @@
 //! The jobs: each enters its number in the ledger first, so that the parent learns what really ran, and how often.
 
-use crate::plan::{Ending, payload, stamp};
-use crossover_runtime::process_pool::job;
+use crate::plan::{Ending, MEMORY, mapped, payload, stamp};
+use crossover_runtime::process_pool::{Blob, job};
 use rustix::process::{Signal, getpid, kill_process};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use serde_bytes::ByteBuf;
 use std::{
     env,
-    fs::{File, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::Write,
     os::unix::process::parent_id,
     path::PathBuf,
@@ -86,6 +86,52 @@ pub(crate) fn produce_bytes(id: u64, bytes: usize) -> Answer<ByteBuf> {
     answer(id, payload(id, bytes).into())
 }
 
+#[job]
+pub(crate) fn echo_blob(id: u64, bytes: Blob) -> Answer<Blob> {
+    enter(id);
+    let answered = Blob::with_len(bytes.len(), |answer| {
+        answer.copy_from_slice(&bytes);
+        stamp(id, answer);
+    });
+    answer(id, answered)
+}
+
+#[job]
+pub(crate) fn produce_blob(id: u64, bytes: usize) -> Answer<Blob> {
+    enter(id);
+    answer(id, payload(id, bytes).into())
+}
+
+/// Touches memory until it has far too much.
+#[job]
+pub(crate) fn hog(id: u64) -> Answer<()> {
+    enter(id);
+    let mut held = Vec::new();
+    while held.len() < 4 * (MEMORY >> 20) as usize {
+        held.push(vec![1_u8; 1 << 20]);
+    }
+    std::hint::black_box(&held);
+    answer(id, ())
+}
+
+/// Ends its worker when it runs for the first time.
+#[job]
+pub(crate) fn end_once(id: u64, ending: Ending) -> Answer<u64> {
+    enter(id);
+    let mark = ledger_path(parent_id()).with_extension(id.to_string());
+    if File::create_new(&mark).is_ok() {
+        die(ending);
+    }
+    let _ = fs::remove_file(mark);
+    answer(id, id)
+}
+
+/// An item of a map: its job's number, and its own. Only the first enters the ledger.
+#[job]
+pub(crate) fn map_item((id, item): (u64, u64)) -> u64 {
+    mapped(id, item).unwrap_or_else(|| panic!("item {item} of job {id}"))
+}
+
 /// To both streams, as far as they exist.
 #[job]
 pub(crate) fn print(id: u64, bytes: usize) -> Answer<usize> {
@@ -126,7 +172,11 @@ pub(crate) fn panic(id: u64) -> Answer<()> {
 #[job]
 pub(crate) fn end(id: u64, ending: Ending) -> Answer<()> {
     enter(id);
-    eprintln!("job {id} ends its worker");
+    let _ = writeln!(std::io::stderr(), "job {id} ends its worker");
+    die(ending)
+}
+
+fn die(ending: Ending) -> ! {
     match ending {
         Ending::Abort => process::abort(),
         Ending::Exit(code) => process::exit(code.into()),

@@ -1,6 +1,6 @@
 //! A long random run against the process pool: workers are killed, stopped and continued from outside while their jobs
-//! panic, abort, exit, loop, print, leave children behind, do not encode, carry up to 16 MiB, or are dropped; pools are
-//! closed and dropped over them and opened again.
+//! panic, abort, exit, loop, print, leave children behind, take too much memory, do not encode, carry up to 16 MiB, are
+//! retried, mapped or dropped; pools are closed and dropped over them and opened again, with other options.
 //!
 //! `chaos [--jobs N] [--seed S] [--workers W] [--clients C] [--kill-every K]`. The seed decides what every job is and
 //! what is done to the workers after how many jobs, not how the processes run: the same seed makes a failure likely
@@ -21,9 +21,12 @@ mod plan;
 
 use books::{Books, Footprint, memory};
 use client::{Work, client};
-use crossover_runtime::{process_pool::ProcessPool, runtime};
+use crossover_runtime::{
+    process_pool::{ProcessPool, Stdio},
+    runtime,
+};
 use futures::{executor::block_on, future::join_all};
-use plan::Rng;
+use plan::{MEMORY, Rng};
 use std::{
     env,
     fs::{self, File},
@@ -106,12 +109,6 @@ fn run(options: &Options) -> Vec<String> {
     let started = Instant::now();
     let watched = Arc::clone(&books);
     thread::spawn(move || watched.watch());
-    let over = Arc::new(AtomicBool::new(false));
-    let havoc = {
-        let (books, over, every) = (Arc::clone(&books), Arc::clone(&over), options.kill_every);
-        thread::spawn(move || havoc::rage(&books, &over, every))
-    };
-
     let mut warm = None;
     for number in 0..EPOCHS {
         if number == WARM_UP {
@@ -121,15 +118,11 @@ fn run(options: &Options) -> Vec<String> {
         epoch(options, &books, number, bound(number)..bound(number + 1));
     }
     books.stage("the end".to_owned());
-    // Release pairs with the Acquire in `rage`.
-    over.store(true, Ordering::Release);
-    havoc.join().expect("havoc");
 
     let mut faults = books.verdicts();
     let (warm, rss) = warm.expect("a footprint after warm-up");
-    // One thread less: havoc's.
-    let last = warm.without_a_thread().settle();
-    if last != warm.without_a_thread() {
+    let last = warm.settle();
+    if last.exceeds(&warm) {
         faults.push(format!("growth: after warm-up {warm:?}, at the end {last:?}"));
     }
     let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
@@ -168,10 +161,31 @@ fn epoch(options: &Options, books: &Arc<Books>, number: u64, ids: Range<u64>) {
         [Ending::Complete, Ending::Drained, Ending::CutShort, Ending::Dropped][(number / 4 % 4) as usize];
     let workers = 1 + rng.below(options.workers as u64) as usize;
     let queue = 8 + rng.length(4096);
-    let pool = ProcessPool::builder().workers(workers).queue_limit(queue).build().expect("a pool");
-    books.stage(format!("epoch {number}: {workers} workers, a queue of {queue}, {ending:?}"));
+    let mut builder = ProcessPool::builder()
+        .workers(workers)
+        .queue_limit(queue)
+        .memory_limit(MEMORY)
+        .stderr(Stdio::Inherit);
+    let mut told = format!("epoch {number}: {workers} workers, a queue of {queue}, {ending:?}");
+    if rng.below(3) == 0 {
+        let jobs = 1 + rng.length(1000) as u64;
+        builder = builder.max_jobs_per_worker(jobs);
+        told += &format!(", {jobs} jobs per worker");
+    }
+    if rng.below(3) == 0 {
+        let idle = Duration::from_micros(100 + rng.below(5000));
+        builder = builder.min_workers(0).idle_timeout(idle);
+        told += &format!(", idle for {idle:?}");
+    }
+    books.stage(told);
+    let pool = builder.build().expect("a pool");
     books.open_pool(pool);
 
+    let over = Arc::new(AtomicBool::new(false));
+    let havoc = {
+        let (books, over, every) = (Arc::clone(books), Arc::clone(&over), options.kill_every);
+        thread::spawn(move || havoc::rage(&books, &over, every, number))
+    };
     let cut_at = ids.start + (ids.end - ids.start) * 9 / 10;
     let (sender, cut) = mpsc::channel();
     let work = Arc::new(Work::new(ids, cut_at, sender));
@@ -202,6 +216,9 @@ fn epoch(options: &Options, books: &Arc<Books>, number: u64, ids: Range<u64>) {
             clients();
         }
     }
+    // Release pairs with the Acquire in `rage`.
+    over.store(true, Ordering::Release);
+    havoc.join().expect("havoc");
 }
 
 /// Starts the clients on an executor that depends on the epoch; what is returned waits for them.

@@ -29,6 +29,15 @@ impl Rng {
         self.next() % limit
     }
 
+    fn ending(&mut self) -> Ending {
+        match self.below(8) {
+            0..3 => Ending::Abort,
+            3..6 => Ending::Exit(self.below(3) as u8),
+            // SIGKILL, SIGSEGV, SIGTERM.
+            _ => Ending::Signal([9, 11, 15][self.below(3) as usize]),
+        }
+    }
+
     /// A length up to `limit`, small ones more often: each order of magnitude is as likely as the next.
     pub(crate) fn length(&mut self, limit: usize) -> usize {
         let bits = self.below(u64::from(usize::BITS - limit.leading_zeros()));
@@ -43,6 +52,8 @@ pub(crate) enum Carrier {
     Plain,
     /// A `ByteBuf`.
     Bytes,
+    /// A `Blob`.
+    Blob,
 }
 
 /// How a job ends its worker.
@@ -52,6 +63,17 @@ pub(crate) enum Ending {
     Exit(u8),
     /// A signal to itself.
     Signal(i32),
+}
+
+impl Ending {
+    /// Whether a worker that ended so ended like this.
+    pub(crate) fn is(self, signal: Option<i32>, code: Option<i32>) -> bool {
+        match self {
+            Self::Abort => signal == Some(6),
+            Self::Signal(wanted) => signal == Some(wanted),
+            Self::Exit(wanted) => signal.is_none() && code == Some(wanted.into()),
+        }
+    }
 }
 
 /// Where a value fails to cross.
@@ -81,6 +103,21 @@ pub(crate) enum Deed {
     End(Ending),
     /// An endless loop with a limit.
     Endless(Duration),
+    /// More memory than the pool allows.
+    Hog,
+    /// On the worker of a key.
+    Keyed(u8),
+    /// With a limit on the waiting, which it may keep or not.
+    Impatient(Duration),
+    /// Ends its worker the first time, and is tried again.
+    Retried(Ending),
+    /// Many items at once, some of which panic; the stream is dropped after so many of them.
+    Map {
+        items: u64,
+        chunk: usize,
+        ordered: bool,
+        taken: u64,
+    },
     /// The call is dropped after so many polls, unless it is done by then.
     Drop {
         polls: u64,
@@ -96,9 +133,22 @@ impl Deed {
     /// What job `id` of the run does.
     pub(crate) fn draw(seed: u64, id: u64) -> Self {
         let mut rng = Rng::new(seed, id);
-        let carrier = [Carrier::Plain, Carrier::Bytes][rng.below(2) as usize];
+        let carrier = [Carrier::Plain, Carrier::Bytes, Carrier::Blob][rng.below(3) as usize];
         match rng.below(10_000) {
-            0..4000 => Self::Add,
+            0..3000 => Self::Add,
+            3000..3500 => Self::Keyed(rng.below(16) as u8),
+            3500..3900 => Self::Impatient(Duration::from_micros(rng.below(5000))),
+            3900..3950 => Self::Retried(rng.ending()),
+            3950..3999 => {
+                let items = rng.length(3000) as u64;
+                Self::Map {
+                    items,
+                    chunk: rng.below(2) as usize * rng.length(300),
+                    ordered: rng.below(2) == 0,
+                    taken: if rng.below(4) == 0 { rng.below(items + 1) } else { items },
+                }
+            }
+            3999 => Self::Hog,
             4000..4400 => Self::AddInTime,
             4400..5400 => Self::Work(rng.below(200)),
             5400..7400 => Self::Echo(carrier, rng.length(4 << 10)),
@@ -114,10 +164,7 @@ impl Deed {
                 [Fault::EncodeArguments, Fault::DecodeArguments, Fault::EncodeResult, Fault::DecodeResult]
                     [rng.below(4) as usize],
             ),
-            8800..8830 => Self::End(Ending::Abort),
-            8830..8860 => Self::End(Ending::Exit(rng.below(3) as u8)),
-            // SIGKILL, SIGSEGV, SIGTERM.
-            8860..8880 => Self::End(Ending::Signal([9, 11, 15][rng.below(3) as usize])),
+            8800..8880 => Self::End(rng.ending()),
             8880..8900 => Self::Endless(Duration::from_micros(1000 + rng.below(5000))),
             _ => {
                 Self::Drop { polls: rng.length(2000) as u64, kill: rng.below(20) == 0, work: rng.below(100) }
@@ -141,14 +188,19 @@ impl Deed {
             Self::Fault(_) => 10,
             Self::End(_) => 11,
             Self::Endless(_) => 12,
-            Self::Drop { kill: false, .. } => 13,
-            Self::Drop { kill: true, .. } => 14,
+            Self::Hog => 13,
+            Self::Keyed(_) => 14,
+            Self::Impatient(_) => 15,
+            Self::Retried(_) => 16,
+            Self::Map { .. } => 17,
+            Self::Drop { kill: false, .. } => 18,
+            Self::Drop { kill: true, .. } => 19,
         }
     }
 }
 
 /// The names of the rows.
-pub(crate) const ROWS: [&str; 15] = [
+pub(crate) const ROWS: [&str; 20] = [
     "add",
     "add, with a limit",
     "work up to 200 us",
@@ -162,9 +214,17 @@ pub(crate) const ROWS: [&str; 15] = [
     "does not cross",
     "ends its worker",
     "endless, with a limit",
+    "wants too much memory",
+    "on a key's worker",
+    "impatient",
+    "dies once, is retried",
+    "map streams",
     "dropped: detach",
     "dropped: kill",
 ];
+
+/// The memory that a worker may have.
+pub(crate) const MEMORY: u64 = 512 << 20;
 
 /// The number that job `id` must add up to.
 pub(crate) fn sum_of(id: u64) -> u64 {
@@ -194,4 +254,10 @@ pub(crate) fn stamp(id: u64, payload: &mut [u8]) {
             *byte = byte.wrapping_add(mask);
         }
     }
+}
+
+/// What item `item` of the map of job `id` becomes; `None`: it panics.
+pub(crate) fn mapped(id: u64, item: u64) -> Option<u64> {
+    let number = Rng::new(id, item).next();
+    (!number.is_multiple_of(97)).then_some(number)
 }

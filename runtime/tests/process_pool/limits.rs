@@ -155,7 +155,6 @@ pub(crate) fn p24_a_memory_hog_fails_alone() {
 }
 
 /// Broken by: a worker that is kept although every job leaves something behind, or killed for it in the midst of one.
-#[expect(dead_code, reason = "the pool does not hold it yet")]
 pub(crate) fn p24_a_worker_that_leaks_is_replaced_between_jobs() {
     let pool = ProcessPool::builder().workers(1).memory_limit(128 << 20).build().unwrap();
     let pids: HashSet<u32> = (0..40).map(|_| ok(pool.call(sabotage::leak, (16 << 20,)))).collect();
