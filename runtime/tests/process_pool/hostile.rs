@@ -126,7 +126,6 @@ pub(crate) fn p26_a_job_may_close_every_descriptor() {
 }
 
 /// Broken by: two processes that serve one lane.
-#[expect(dead_code, reason = "the pool does not hold it yet")]
 pub(crate) fn p26_a_job_that_forks_and_returns_twice_mixes_nothing_up() {
     let before = Footprint::take();
     let pool = warm_pool(2);

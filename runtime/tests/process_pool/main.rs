@@ -94,6 +94,7 @@ const SCENARIOS: &[Scenario] = scenarios![
     limits::a_key_stays_with_its_worker,
     limits::p18_a_job_sent_to_a_stopped_worker_runs_elsewhere,
     limits::p24_a_worker_that_leaks_is_replaced_between_jobs,
+    hostile::p26_a_job_that_forks_and_returns_twice_mixes_nothing_up,
     hostile::p26_shared_memory_cannot_be_truncated,
     hostile::p26_a_call_may_carry_thousands_of_blobs,
     hostile::p26_a_job_may_close_every_descriptor,
