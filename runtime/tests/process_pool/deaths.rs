@@ -241,6 +241,12 @@ pub(crate) fn p17_an_abort_takes_no_other_job_with_it() {
     assert!(twice.is_empty(), "job, starts: {twice:?}");
 }
 
+/// Broken by: a start that fails for want of descriptors and is not reported, or never tried again.
+pub(crate) fn p13_without_descriptors_calls_fail_with_the_cause_and_recover() {
+    let story = Role::RunsOutOfDescriptors.start().line();
+    assert!(story.contains("os error 24") && story.ends_with("then 3"), "{story}");
+}
+
 /// Broken by: a descriptor, mapping, thread or zombie that a killed worker leaves.
 pub(crate) fn p22_kill_cycles_leave_nothing() {
     let pool = warm_pool(2);

@@ -51,6 +51,7 @@ const SCENARIOS: &[Scenario] = scenarios![
     deaths::p08_a_panic_carries_its_backtrace_when_asked_for,
     deaths::p08_an_abort_is_reported_with_the_tail_of_stderr,
     deaths::p08_an_exit_is_reported_with_its_code,
+    deaths::p13_without_descriptors_calls_fail_with_the_cause_and_recover,
     surroundings::p09_busy_workers_die_with_their_parent,
     surroundings::p09_idle_workers_die_with_their_parent,
     surroundings::p09_the_watchdog_alone_kills_a_busy_worker,

@@ -8,15 +8,17 @@ use crate::{
 use crossover_runtime::process_pool::CallError;
 use futures::executor::block_on;
 use nix::sys::signal::{SigHandler, Signal as NixSignal, signal};
-use rustix::process::Signal;
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use std::{
     env,
+    fs::File,
     io::{self, BufRead, BufReader, Write},
     os::unix::process::CommandExt,
     path::Path,
     process::{self, Child, ChildStdout, Command, Stdio},
     sync::atomic::{AtomicBool, Ordering},
     thread,
+    time::Duration,
 };
 
 /// The argument that asks for a role.
@@ -36,9 +38,10 @@ pub(crate) enum Role {
     Panics,
     Floods,
     RunsOutOfMemory,
+    RunsOutOfDescriptors,
 }
 
-const ROLES: [(Role, fn()); 11] = [
+const ROLES: [(Role, fn()); 12] = [
     (Role::BusyPool, || busy_pool(false)),
     (Role::IdlePool, idle_pool),
     (Role::BusyPoolWithoutDeathSignal, || busy_pool(true)),
@@ -50,6 +53,7 @@ const ROLES: [(Role, fn()); 11] = [
     (Role::Panics, panics),
     (Role::Floods, floods),
     (Role::RunsOutOfMemory, runs_out_of_memory),
+    (Role::RunsOutOfDescriptors, runs_out_of_descriptors),
 ];
 
 /// Plays the role that the arguments name, and exits; returns when they name none.
@@ -252,4 +256,30 @@ fn runs_out_of_memory() {
     let pool = pool(1);
     let error = err(pool.call(jobs::runs_out_of_memory, (1 << 30,)));
     tell(&format!("{error}, then {}", ok(pool.call(jobs::add, (1, 2)))).replace('\n', " "));
+}
+
+fn runs_out_of_descriptors() {
+    let pool = pool(1);
+    ok(pool.call(jobs::unit, ()));
+    let few = Rlimit { current: Some(64), maximum: getrlimit(Resource::Nofile).maximum };
+    setrlimit(Resource::Nofile, few).expect("a lower limit");
+    let held: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+    // The worker at hand serves on; what is too large for its lane may fail, but only its own call.
+    assert_eq!(ok(pool.call(jobs::add, (1, 1))), 2);
+    match block_on(pool.call(jobs::echo, (vec![7; 1 << 20].into(),))) {
+        Ok(bytes) => assert!(bytes.len() == 1 << 20 && bytes.iter().all(|byte| *byte == 7)),
+        Err(error) => assert!(error.is_codec(), "{error}"),
+    }
+    assert!(err(pool.call(jobs::exits, (0,))).is_worker_died());
+    let error = err(pool.call(jobs::add, (1, 2)));
+    assert!(error.is_spawn(), "{error}");
+    drop(held);
+    let sum = loop {
+        match block_on(pool.call(jobs::add, (1, 2))) {
+            // Until the breaker tries again.
+            Err(error) if error.is_breaker_open() => thread::sleep(Duration::from_millis(20)),
+            other => break other.expect("a worker"),
+        }
+    };
+    tell(&format!("{error}, then {sum}").replace('\n', " "));
 }
