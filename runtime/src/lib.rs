@@ -37,7 +37,8 @@
 //! `async-lock`, `async-channel` and `tokio::sync` run on it unmodified.
 //!
 //! # Where to begin
-//! - [`guide::from_tokio`] and [`guide::from_asyncio`]: what one knows, and what it is called here.
+//! - [`guide::from_tokio`], [`guide::from_asyncio`] and [`guide::from_concurrent_futures`]: what one knows, and what it
+//!   is called here.
 //! - `examples/`: `echo`, `http` (hyper), `chat` (WebSocket), `blocking_library`, `process_pool`, `graceful_shutdown`, `trace`. Each says
 //!   in its first lines how to run it.
 //! - [`runtime::Builder`] for the settings, [`net`], [`fs`], [`time`], [`sync`] and [`task`] for the rest.
