@@ -121,6 +121,25 @@ pub(crate) fn p03_kills_at_random_instants_hang_nothing() {
     assert!(died <= rounds, "each kill costs at most one job: {fine} fine, {died} died");
 }
 
+/// Broken by: a death that is dealt with before the answers that came earlier.
+pub(crate) fn p03_an_answer_survives_its_worker() {
+    let pool = warm_pool(1);
+    let (ledger, gate) = (Ledger::new(), Gate::new());
+    for round in 0..count(30, 1000) {
+        // The pool learns that these are short: it sends both at once, and the worker need not announce each answer.
+        for _ in 0..20 {
+            ok(pool.call(jobs::logged, (ledger.name(), u64::MAX, Then::Return)));
+        }
+        let answered = pool.call(jobs::logged, (ledger.name(), round, Then::Return));
+        let running = pool.call(jobs::logged, (ledger.name(), u64::MAX, Then::Wait(gate.name())));
+        let guest = gate.guest();
+        // The first was answered before the second began.
+        kill(guest.pid, Signal::KILL);
+        assert_eq!(ok(answered), round);
+        assert_eq!(signal_of(&err(running)), Some(9));
+    }
+}
+
 /// Broken by: giving up a job that its worker never started.
 pub(crate) fn p04_a_job_that_its_dead_worker_never_read_runs_elsewhere() {
     let pool = warm_pool(1);

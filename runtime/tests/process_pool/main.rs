@@ -39,6 +39,7 @@ const SCENARIOS: &[Scenario] = scenarios![
     deaths::p02_a_worker_killed_for_memory_is_an_error_at_once,
     deaths::p02_a_worker_without_memory_says_so_and_the_pool_goes_on,
     deaths::p03_kills_at_random_instants_hang_nothing,
+    deaths::p03_an_answer_survives_its_worker,
     deaths::p04_a_job_that_its_dead_worker_never_read_runs_elsewhere,
     deaths::p04_an_unstarted_job_survives_any_number_of_deaths,
     cancels::p04_cancels_race_completions,
