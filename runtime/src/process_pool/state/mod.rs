@@ -403,7 +403,13 @@ impl State {
                 if self.stage != Stage::Open {
                     self.report.cancelled += 1;
                 }
-                self.finish(job, Err(error()));
+                let entry = &self.jobs[job.key];
+                // One that waits for its second try has run: nobody may believe that it had no effects.
+                let error = match entry.killed {
+                    0 => error(),
+                    _ => CallError::Cancelled { job: entry.request.name },
+                };
+                self.finish(job, Err(error));
             }
         }
         (self.queued, self.pinned) = (0, 0);

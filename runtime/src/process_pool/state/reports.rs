@@ -107,6 +107,8 @@ impl State {
         let entry = &mut self.jobs[job.key];
         entry.killed += 1;
         if entry.terms.retry == Retry::OnDeath && entry.killed < MOST_KILLED && over_limit.is_none() {
+            // It was started in time.
+            entry.start_by = None;
             self.requeue(job);
             return;
         }

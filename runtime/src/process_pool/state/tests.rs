@@ -432,3 +432,21 @@ fn a_job_that_silences_two_workers_fails() {
     }
     assert!(matches!(outcome(&mut state, job), Some(Err(CallError::WorkerDied { .. }))));
 }
+
+#[test]
+fn a_job_that_waits_for_its_second_try_does_not_fail_as_if_it_had_never_run() {
+    for terms in [
+        Terms { retry: Retry::OnDeath, ..Terms::default() },
+        Terms { retry: Retry::OnDeath, queue_timeout: Some(Duration::from_secs(1)), ..Terms::default() },
+    ] {
+        let mut state = state();
+        let mut puppet = Puppet::ready(&mut state, 0);
+        let job = state.submit(request(0), terms, false).expect("room");
+        puppet.begin().expect("a job");
+        puppet.bury(&mut state, 0);
+        state.tick(Instant::now() + Duration::from_secs(2));
+        assert!(outcome(&mut state, job).is_none(), "it was started in time");
+        state.kill_all();
+        assert!(matches!(outcome(&mut state, job), Some(Err(CallError::Cancelled { .. }))));
+    }
+}
