@@ -323,8 +323,12 @@ impl Keeper<'_> {
         let Some(mut line) = self.lines[slot].take() else { return };
         let output = std::mem::take(&mut line.output);
         let words = output.finish(&line.process, self.options, &mut self.outlet);
-        self.shared.with(|state| state.died(slot, exit, words, Instant::now()));
         self.outlet.pass_on();
+        // The program may end as soon as the pool has.
+        if self.lines.iter().all(Option::is_none) && self.shared.with(|state| state.is_closing()) {
+            self.outlet.finish();
+        }
+        self.shared.with(|state| state.died(slot, exit, words, Instant::now()));
     }
 }
 

@@ -16,6 +16,7 @@ use rustix::{
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd},
+    time::{Duration, Instant},
 };
 
 /// How much of a worker's stderr is kept.
@@ -33,6 +34,9 @@ const REFUSAL: &[u8] = b"memory allocation of ";
 
 /// Digits of the number that follows.
 const LONGEST_NUMBER: usize = 20;
+
+/// How long the end of a pool waits for our stderr to take workers' last words.
+const PARTING: Duration = Duration::from_secs(1);
 
 /// A line that is longer is handed out in pieces. Part of what [`Stdio::lines`] promises.
 const LONGEST_LINE: usize = 8 * 1024;
@@ -172,6 +176,20 @@ pub(super) struct Outlet {
 }
 
 impl Outlet {
+    /// Passes on what is left, waiting a while for whoever reads our stderr.
+    pub(super) fn finish(&mut self) {
+        let until = Instant::now() + PARTING;
+        loop {
+            self.pass_on();
+            let left = until.saturating_duration_since(Instant::now());
+            if self.is_empty() || left.is_zero() {
+                return;
+            }
+            let left = Timespec { tv_sec: 0, tv_nsec: left.as_nanos().min(999_999_999) as i64 };
+            let _ = poll(&mut [PollFd::new(&io::stderr(), PollFlags::OUT)], Some(&left));
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }

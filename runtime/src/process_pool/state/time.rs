@@ -466,6 +466,10 @@ impl State {
             && self.slots.iter().all(|slot| slot.worker.as_ref().is_none_or(|worker| worker.jobs() == 0))
     }
 
+    pub(in crate::process_pool) fn is_closing(&self) -> bool {
+        self.stage != Stage::Open
+    }
+
     pub(in crate::process_pool) fn is_finished(&self) -> bool {
         self.stage == Stage::Finished
     }
