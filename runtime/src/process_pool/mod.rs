@@ -53,7 +53,6 @@ mod blob;
 mod breaker;
 mod builder;
 mod call;
-#[allow(dead_code, unused_imports, reason = "chunks use the rest next")]
 pub(crate) mod channel;
 mod codec;
 mod error;
