@@ -285,7 +285,8 @@ impl RawCall {
         if !self.shared.is_attached()
             && let Ok(handle) = Handle::try_current()
         {
-            self.shared.with(|state| state.attach(handle));
+            // What comes back is dropped here, outside the lock.
+            drop(self.shared.with(|state| state.attach(handle)));
         }
     }
 }

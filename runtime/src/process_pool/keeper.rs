@@ -131,12 +131,13 @@ struct Line {
     /// A duplicate of the lane's eventfd.
     bell: Arc<OwnedFd>,
     output: Output,
-    reader: Option<JoinHandle<()>>,
+    /// And its number.
+    reader: Option<(u64, JoinHandle<()>)>,
 }
 
 impl Drop for Line {
     fn drop(&mut self) {
-        if let Some(reader) = &self.reader {
+        if let Some((_, reader)) = &self.reader {
             reader.abort();
         }
     }
@@ -147,7 +148,7 @@ enum Step {
     Finish,
     Spawn(usize),
     Weigh(Vec<(usize, u32)>),
-    Wait { until: Option<Instant>, bells: bool },
+    Wait { until: Option<Instant>, bells: bool, readers: u64 },
 }
 
 /// Which descriptor an event is about.
@@ -168,8 +169,8 @@ impl Keeper<'_> {
                 Step::Finish => return,
                 Step::Spawn(slot) => self.spawn(slot),
                 Step::Weigh(workers) => self.weigh(&workers),
-                Step::Wait { until, bells } => {
-                    self.start_readers();
+                Step::Wait { until, bells, readers } => {
+                    self.start_readers(readers);
                     blob::trim();
                     let events = self.wait(until, bells);
                     self.shared.with(State::wake_up);
@@ -195,7 +196,7 @@ impl Keeper<'_> {
             if !workers.is_empty() {
                 return Step::Weigh(workers);
             }
-            Step::Wait { until: state.arm(now), bells: state.keeper_reads() }
+            Step::Wait { until: state.arm(now), bells: state.keeper_reads(), readers: state.readers_number() }
         })
     }
 
@@ -224,16 +225,19 @@ impl Keeper<'_> {
         }
     }
 
-    /// Gives each lane a reader, once somebody calls from one of our runtimes.
-    fn start_readers(&mut self) {
-        if self.lines.iter().flatten().all(|line| line.reader.is_some()) {
+    /// Gives each lane a reader, once somebody calls from one of our runtimes; another where that one has changed.
+    fn start_readers(&mut self, number: u64) {
+        let has = |line: &Line, number| line.reader.as_ref().is_some_and(|(its, _)| *its == number);
+        if self.lines.iter().flatten().all(|line| has(line, number)) {
             return;
         }
-        let Some(handle) = self.shared.with(|state| state.reader()) else { return };
+        let Some((number, handle)) = self.shared.with(|state| state.reader()) else { return };
         for (slot, line) in self.lines.iter_mut().enumerate() {
-            if let Some(line) = line.as_mut().filter(|line| line.reader.is_none()) {
-                let task = reader::read(Arc::clone(self.shared), slot, Arc::clone(&line.bell));
-                line.reader = Some(handle.spawn(task));
+            if let Some(line) = line.as_mut().filter(|line| !has(line, number)) {
+                let task = reader::read(Arc::clone(self.shared), number, slot, Arc::clone(&line.bell));
+                if let Some((_, old)) = line.reader.replace((number, handle.spawn(task))) {
+                    old.abort();
+                }
             }
         }
     }

@@ -17,7 +17,7 @@ use std::{
     fmt,
     future::poll_fn,
     hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash},
-    io,
+    io, mem, process,
     sync::Arc,
     task::Poll,
     thread::{self, JoinHandle},
@@ -64,6 +64,8 @@ struct Owner {
     shared: Arc<Shared>,
     options: Arc<Options>,
     keeper: Option<JoinHandle<()>>,
+    /// The one that started the workers. A child that it forks has the books and descriptors, but no keeper.
+    process: u32,
     /// Shared memory that is let go of is kept for reuse as long as there is a pool.
     _cache: CacheUse,
 }
@@ -107,7 +109,13 @@ impl ProcessPool {
         let keeper = thread::Builder::new()
             .name("crossover-procpool".into())
             .spawn(move || keeper::run(&theirs, &settings))?;
-        let owner = Owner { shared, options, keeper: Some(keeper), _cache: CacheUse::new(KEPT_BYTES) };
+        let owner = Owner {
+            shared,
+            options,
+            keeper: Some(keeper),
+            process: process::id(),
+            _cache: CacheUse::new(KEPT_BYTES),
+        };
         Ok(Self { owner: Arc::new(owner), slot: None })
     }
 
@@ -335,8 +343,13 @@ impl ProcessPool {
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        self.shared.with(State::kill_all);
         let Some(keeper) = self.keeper.take() else { return };
+        if process::id() != self.process {
+            // The workers are the parent's, the lock may be held for ever, and the thread is not there.
+            mem::forget(keeper);
+            return;
+        }
+        self.shared.with(State::kill_all);
         // A waker that the keeper runs may hold the last handle: the thread cannot wait for itself.
         if keeper.thread().id() != thread::current().id() && self.shared.wait_finished(DROP_LIMIT) {
             // It is past its last use of anything; it cannot panic any more.

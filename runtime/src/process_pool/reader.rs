@@ -18,15 +18,20 @@ use std::{
 /// Reads the lane of the worker in `slot` whenever its bell rings. Ends by being aborted, when the worker is dead.
 ///
 /// An eventfd that is watched for edges announces every ring, so nobody reads its count.
-pub(super) fn read(shared: Arc<Shared>, slot: usize, bell: Arc<OwnedFd>) -> impl Future<Output = ()> + Send {
+pub(super) fn read(
+    shared: Arc<Shared>,
+    number: u64,
+    slot: usize,
+    bell: Arc<OwnedFd>,
+) -> impl Future<Output = ()> + Send {
     // Also a task that is never polled leaves.
-    let post = Post { shared, slot, bell: Bell(bell) };
+    let post = Post { shared, number, slot, bell: Bell(bell) };
     async move {
         let Ok(bell) = AsyncFd::new(Bell(Arc::clone(&post.bell.0))) else { return };
         loop {
             // The first time: what was published before the bell was watched.
             drain(&post.shared, slot);
-            post.shared.with(|state| state.was_read());
+            post.shared.with(|state| state.was_read(post.number));
             match bell.readable().await {
                 // Before the lane is read: a ring after that counts again.
                 Ok(mut ring) => ring.clear_ready(),
@@ -39,13 +44,16 @@ pub(super) fn read(shared: Arc<Shared>, slot: usize, bell: Arc<OwnedFd>) -> impl
 /// A reader's place at a lane. Tells the pool when the task ends, however it does.
 struct Post {
     shared: Arc<Shared>,
+    /// Of all readers on its runtime.
+    number: u64,
     slot: usize,
     bell: Bell,
 }
 
 impl Drop for Post {
     fn drop(&mut self) {
-        self.shared.with(|state| state.reader_left(self.slot, &self.bell.0));
+        // What comes back is dropped here, outside the lock.
+        drop(self.shared.with(|state| state.reader_left(self.number, self.slot, &self.bell.0)));
     }
 }
 

@@ -12,8 +12,13 @@ use crossover_runtime::{
     runtime,
 };
 use futures::{executor::block_on, future::join_all};
+use nix::{
+    libc::_exit,
+    sys::wait::waitpid,
+    unistd::{ForkResult, fork},
+};
 use rustix::io::Errno;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Every call of the pool gives what it should, many at a time.
 fn expect_service(pool: &ProcessPool) {
@@ -205,6 +210,50 @@ pub(crate) fn a_call_may_be_waited_for_on_the_thread_of_its_own_runtime() {
         });
         assert_eq!(sum, 3);
     }
+}
+
+/// Broken by: a handle that ends its pool also in a copy of the process that made it.
+pub(crate) fn a_forked_child_that_drops_the_pool_leaves_it_alone() {
+    let pool = warm_pool(2);
+    let pids = pool.worker_pids();
+    // SAFETY: the child lets go of the handle and leaves; it needs no other thread for that.
+    match unsafe { fork() }.expect("a child") {
+        ForkResult::Child => {
+            drop(pool);
+            // SAFETY: nothing is to be cleaned up: it all is the parent's.
+            unsafe { _exit(0) }
+        }
+        ForkResult::Parent { child } => drop(waitpid(child, None).expect("it ends")),
+    }
+    expect_service(&pool);
+    assert_eq!(pool.worker_pids(), pids);
+}
+
+/// Broken by: readers that keep their place at the lanes when their runtime is not run any more, or is gone.
+pub(crate) fn a_later_runtime_is_served_as_the_first() {
+    const CALLS: u64 = 400;
+    let pool = warm_pool(1);
+    let run = |runtime: &runtime::Runtime| {
+        let since = Instant::now();
+        runtime.block_on(async {
+            for n in 0..CALLS {
+                assert_eq!(pool.call(jobs::add, (n, 1)).await.unwrap(), n + 1);
+            }
+        });
+        since.elapsed()
+    };
+    let build = || runtime::Builder::new_current_thread().build().unwrap();
+    let [first, second, third] = [build(), build(), build()];
+    run(&first);
+    // Without a reader, each answer would lie until the keeper's next look, 10 ms later.
+    let limit = Duration::from_millis(5) * CALLS as u32;
+    let beside = run(&second);
+    assert!(beside < limit, "{beside:?} beside a runtime that is not run");
+    drop(second);
+    let after = run(&third);
+    assert!(after < limit, "{after:?} after a runtime that has ended");
+    let again = run(&first);
+    assert!(again < limit, "{again:?} on the first, again");
 }
 
 /// Broken by: answers that are only read by a task of a runtime that is gone.

@@ -104,6 +104,8 @@ const SCENARIOS: &[Scenario] = scenarios![
     hostile::p26_blobs_outlive_their_worker_and_their_pool,
     hostile::p26_blobs_that_a_worker_keeps_stay_whole,
     hostile::a_call_may_be_waited_for_on_the_thread_of_its_own_runtime,
+    hostile::a_later_runtime_is_served_as_the_first,
+    hostile::a_forked_child_that_drops_the_pool_leaves_it_alone,
     hostile::calls_outlive_the_runtime_that_made_them,
 ];
 

@@ -172,6 +172,8 @@ impl State {
         if matches!(worker.life, Life::Starting(_)) {
             worker.life = Life::Ready;
             self.breaker.worker_ready();
+            // An open breaker had put that off.
+            self.desired = self.desired.max(self.options.min_workers);
             self.wakers.append(&mut self.watchers);
         }
         Ok(())

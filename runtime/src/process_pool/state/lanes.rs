@@ -19,7 +19,7 @@ use super::{
         metrics::WorkerMetrics,
         spawn::Process,
     },
-    JobRef, Phase, Request, State, answers, is_queued,
+    JobRef, Phase, Request, Stage, State, answers, is_queued,
 };
 use std::{
     collections::VecDeque,
@@ -234,6 +234,9 @@ impl State {
 
     /// Gives queued jobs to workers, and asks for more workers where too few are there.
     pub(super) fn hand_over(&mut self) {
+        if matches!(self.stage, Stage::Killing | Stage::Finished) {
+            return;
+        }
         if self.pinned > 0 {
             for slot in 0..self.slots.len() {
                 while let Some(&job) = self.slots[slot].pinned.front() {
@@ -446,6 +449,14 @@ impl State {
             worker.backlog -= last.estimate;
             self.requeue(last.job);
         }
+        if let Some(worker) = &mut self.slots[slot].worker
+            && worker.assigned.is_empty()
+            && worker.is_ready()
+            && self.options.idle_timeout.is_some()
+        {
+            worker.idle_since.get_or_insert_with(Instant::now);
+            self.want_keeper_for_idle();
+        }
     }
 
     /// Takes a worker's unstarted jobs back if this is one of them; else does nothing and says so.
@@ -474,11 +485,11 @@ impl State {
         if self.queued > 0 || !self.look.is_deep() {
             return;
         }
+        let first = |worker: &Worker| worker.assigned.front().map_or(0, |first| first.estimate);
+        let overdue = |worker: &Worker| worker.running_for().as_nanos() as u64 > first(worker) + WORTH_TAKING;
         let waiting = |worker: &Worker| {
-            let first = worker.assigned.front().map_or(0, |first| first.estimate);
-            let behind = worker.backlog.saturating_sub(first);
-            let overdue = worker.running_for().as_nanos() as u64;
-            worker.is_deep() && (behind > WORTH_TAKING || overdue > first + WORTH_TAKING)
+            let behind = worker.backlog.saturating_sub(first(worker));
+            worker.is_deep() && (behind > WORTH_TAKING || overdue(worker))
         };
         let workers = self.slots.iter().enumerate();
         let from = workers
@@ -487,6 +498,13 @@ impl State {
             .max_by_key(|(_, worker)| worker.backlog)
             .map(|(slot, _)| slot);
         if let Some(slot) = from {
+            if let Some(worker) = &mut self.slots[slot].worker
+                && worker.running().is_some()
+                && overdue(worker)
+            {
+                // Else what is tiny would go back to where somebody is awake.
+                worker.long = true;
+            }
             self.take_back(slot);
             self.hand_over();
         }

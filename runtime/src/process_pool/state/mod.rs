@@ -34,7 +34,6 @@ use super::{
     CallError, CloseReport, OnDrop, PoolMetrics, Rejection, Retry, TimedOut, breaker::Breaker,
     codec::Encoded, frame::Kind, options::Options,
 };
-use crate::handle::Handle;
 pub(super) use answers::Drained;
 use lanes::Worker;
 use slab::Slab;
@@ -46,6 +45,9 @@ use std::{
     time::{Duration, Instant},
 };
 use time::Stage;
+
+/// So many places of jobs that are gone may stand in a queue of any length.
+const FEW: usize = 64;
 
 /// What came back for a job.
 pub(super) type Outcome = Result<Encoded, CallError>;
@@ -131,8 +133,7 @@ pub(super) struct State {
     breaker: Breaker,
     stage: Stage,
     next_id: u64,
-    /// The runtime on which tasks read the lanes.
-    reader: Option<Handle>,
+    readers: slots::Readers,
     /// The keeper reads the lanes: nobody else does, or it found that nobody did.
     keeper_reads: bool,
     look: time::Look,
@@ -171,7 +172,7 @@ impl State {
             breaker: Breaker::new(options.breaker_deaths, options.breaker_window, options.startup_timeout),
             stage: Stage::Open,
             next_id: 1,
-            reader: None,
+            readers: slots::Readers::default(),
             keeper_reads: true,
             look: time::Look::default(),
             asleep: false,
@@ -199,7 +200,7 @@ impl State {
         }
         if self.breaker.is_open()
             && self.breaker.refuses(Instant::now()).is_some()
-            && self.ready_workers() == 0
+            && !self.has_worker_for(request.slot)
         {
             return Err(Refusal::For(CallError::Rejected(Rejection::BreakerOpen)));
         }
@@ -222,8 +223,7 @@ impl State {
         let key = self.jobs.insert(entry);
         let job = JobRef { key, id };
         if let Some(start_by) = start_by {
-            self.expiries.push(Reverse((start_by, job)));
-            self.want_keeper_by(start_by);
+            self.expire_at(start_by, job);
         }
         self.counters.submitted += 1;
         self.enqueue(job, false);
@@ -268,7 +268,7 @@ impl State {
                     self.hand_over();
                 } else if kill {
                     // What it has answered by now needs no kill.
-                    self.drain(slot);
+                    while self.drain(slot) == Drained::More {}
                     if self.knows(job) {
                         self.remove_assigned(slot, seq);
                         self.jobs.remove(job.key);
@@ -292,8 +292,7 @@ impl State {
         };
         if let Some(start_by) = patience.and_then(|patience| Instant::now().checked_add(patience)) {
             entry.start_by = Some(start_by);
-            self.expiries.push(Reverse((start_by, job)));
-            self.want_keeper_by(start_by);
+            self.expire_at(start_by, job);
         }
         if let Some((slot, seq)) = phase {
             self.watch_front(slot, Some(seq));
@@ -330,13 +329,22 @@ impl State {
         match self.jobs[job.key].request.slot {
             Some(slot) => {
                 self.pinned -= 1;
-                self.slots[slot].pinned.retain(still_queued);
+                let queue = &mut self.slots[slot].pinned;
+                if queue.len() > 2 * self.pinned + FEW {
+                    queue.retain(still_queued);
+                }
+                // So one that is not empty has a job that waits.
+                while queue.pop_front_if(|first| !still_queued(first)).is_some() {}
             }
             None => {
-                if self.queue.len() > 2 * self.queued + 64 {
+                if self.queue.len() > 2 * self.queued + FEW {
                     self.queue.retain(still_queued);
                 }
             }
+        }
+        if self.stage != Stage::Open {
+            // It may have been the last.
+            self.want_keeper();
         }
     }
 
@@ -372,6 +380,17 @@ impl State {
         }
     }
 
+    /// The job must have been started by then.
+    fn expire_at(&mut self, start_by: Instant, job: JobRef) {
+        // Most calls are over long before: their places are swept when there are many.
+        if self.expiries.len() > 2 * self.jobs.len() + FEW {
+            let jobs = &self.jobs;
+            self.expiries.retain(|Reverse((at, job))| is_patient(jobs, *at, *job));
+        }
+        self.expiries.push(Reverse((start_by, job)));
+        self.want_keeper_by(start_by);
+    }
+
     /// A queued job that was not started in time.
     fn expire_queued(&mut self, job: JobRef) {
         if !self.knows(job) {
@@ -398,11 +417,27 @@ impl State {
     fn fail_queue(&mut self, error: impl Fn() -> CallError) {
         let pinned = self.slots.iter_mut().flat_map(|slot| slot.pinned.drain(..));
         let all: Vec<JobRef> = self.queue.drain(..).chain(pinned).collect();
+        self.fail_all(all, error);
+        debug_assert_eq!((self.queued, self.pinned), (0, 0));
+    }
+
+    /// Fails those that only slots without a ready worker may run.
+    fn fail_stranded(&mut self, error: impl Fn() -> CallError) {
+        let ready = |slot: &Slot| slot.worker.as_ref().is_some_and(Worker::is_ready);
+        let stranded = self.slots.iter_mut().filter(|slot| !ready(slot));
+        let all: Vec<JobRef> = stranded.flat_map(|slot| slot.pinned.drain(..)).collect();
+        self.fail_all(all, error);
+    }
+
+    /// Fails those of these jobs, which were taken out of their queues, that are still queued.
+    fn fail_all(&mut self, all: Vec<JobRef>, error: impl Fn() -> CallError) {
         for job in all {
             if is_queued(&self.jobs, job) {
                 if self.stage != Stage::Open {
                     self.report.cancelled += 1;
                 }
+                self.queued -= 1;
+                self.pinned -= usize::from(self.jobs[job.key].request.slot.is_some());
                 let entry = &self.jobs[job.key];
                 // One that waits for its second try has run: nobody may believe that it had no effects.
                 let error = match entry.killed {
@@ -412,7 +447,6 @@ impl State {
                 self.finish(job, Err(error));
             }
         }
-        (self.queued, self.pinned) = (0, 0);
     }
 
     // ---- for the pool's handle -------------------------------------------------------------------------
@@ -432,6 +466,13 @@ impl State {
     pub(super) fn take_wakers(&mut self) -> Vec<Waker> {
         std::mem::take(&mut self.wakers)
     }
+}
+
+/// Whether the job waits still, and until then.
+fn is_patient(jobs: &Slab<Job>, at: Instant, job: JobRef) -> bool {
+    jobs.get(job.key).is_some_and(|entry| {
+        entry.id == job.id && entry.start_by == Some(at) && !matches!(entry.phase, Phase::Done(_))
+    })
 }
 
 fn is_queued(jobs: &Slab<Job>, job: JobRef) -> bool {

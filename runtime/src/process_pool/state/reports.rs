@@ -55,6 +55,8 @@ impl State {
         self.desired = self.occupied();
         if self.ready_workers() == 0 {
             self.fail_queue(|| CallError::Spawn(cause.to_error()));
+        } else {
+            self.fail_stranded(|| CallError::Spawn(cause.to_error()));
         }
     }
 

@@ -3,10 +3,28 @@
 use super::{
     super::{CallError, Rejection},
     Stage, State,
-    lanes::Life,
+    lanes::{Life, Worker},
 };
 use crate::handle::Handle;
-use std::{os::fd::OwnedFd, sync::Arc, task::Waker, time::Instant};
+use std::{
+    os::fd::OwnedFd,
+    sync::Arc,
+    task::Waker,
+    time::{Duration, Instant},
+};
+
+/// A runtime whose tasks have left answers unread is not tried again before, unless they read by themselves.
+const DISTRUST: Duration = Duration::from_secs(1);
+
+/// Who reads the lanes besides the keeper: a task for each, on one runtime.
+#[derive(Debug, Default)]
+pub(super) struct Readers {
+    handle: Option<Handle>,
+    /// Changes with the runtime. Tasks with an earlier number are on their way out.
+    number: u64,
+    /// They were found absent: no new ones, and until then no other try on that runtime.
+    missed: Option<Instant>,
+}
 
 impl State {
     // ---- readers ---------------------------------------------------------------------------------------
@@ -16,29 +34,69 @@ impl State {
         self.keeper_reads
     }
 
-    /// Somebody awaits a call on this runtime: its tasks are to read the lanes, unless another's do.
-    pub(in crate::process_pool) fn attach(&mut self, handle: Handle) {
-        if self.reader.is_none() {
-            self.reader = Some(handle);
-            self.want_keeper();
-        } else {
+    /// Somebody awaits a call on this runtime: its tasks are to read the lanes, unless another's do. The keeper reads
+    /// until they say that they have begun. What comes back is to be dropped outside the lock.
+    pub(in crate::process_pool) fn attach(&mut self, handle: Handle) -> Option<Handle> {
+        let readers = &mut self.readers;
+        if let Some(present) = &readers.handle {
+            let replace =
+                readers.missed.is_some_and(|until| present.id() != handle.id() || Instant::now() >= until);
+            if !replace {
+                return Some(handle);
+            }
+        }
+        readers.number += 1;
+        readers.missed = None;
+        let old = readers.handle.replace(handle);
+        self.want_keeper();
+        old
+    }
+
+    /// The runtime on which lanes are to be read, and the number of the readers there.
+    pub(in crate::process_pool) fn reader(&self) -> Option<(u64, Handle)> {
+        let handle = self.readers.handle.as_ref().filter(|_| self.readers.missed.is_none())?;
+        Some((self.readers.number, handle.clone()))
+    }
+
+    /// Those with another number are to be replaced.
+    pub(in crate::process_pool) fn readers_number(&self) -> u64 {
+        self.readers.number
+    }
+
+    /// One of these readers has drained a lane: so they are at work.
+    pub(in crate::process_pool) fn was_read(&mut self, number: u64) {
+        if number == self.readers.number && self.readers.handle.is_some() {
+            self.look.found_a_reader();
+            self.readers.missed = None;
             self.keeper_reads = false;
-            self.look.unread = 0;
         }
     }
 
-    /// The runtime on which lanes are to be read.
-    pub(in crate::process_pool) fn reader(&self) -> Option<Handle> {
-        self.reader.clone()
-    }
-
-    /// The reader of this lane is gone. If its worker is not, its runtime is.
-    pub(in crate::process_pool) fn reader_left(&mut self, slot: usize, bell: &Arc<OwnedFd>) {
-        if self.slots[slot].worker.as_ref().is_some_and(|worker| Arc::ptr_eq(&worker.bell, bell)) {
-            self.reader = None;
+    /// The readers leave answers unread: their runtime is stuck, or not run.
+    pub(super) fn miss_readers(&mut self, now: Instant) {
+        if !self.keeper_reads {
             self.keeper_reads = true;
-            self.want_keeper();
+            self.readers.missed = now.checked_add(DISTRUST);
         }
+    }
+
+    /// The reader of this lane is gone. If its worker is not, its runtime is. What comes back is to be dropped outside
+    /// the lock.
+    pub(in crate::process_pool) fn reader_left(
+        &mut self,
+        number: u64,
+        slot: usize,
+        bell: &Arc<OwnedFd>,
+    ) -> Option<Handle> {
+        let its = |worker: &Worker| Arc::ptr_eq(&worker.bell, bell);
+        if number != self.readers.number || !self.slots[slot].worker.as_ref().is_some_and(its) {
+            return None;
+        }
+        self.readers.number += 1;
+        self.readers.missed = None;
+        self.keeper_reads = true;
+        self.want_keeper();
+        self.readers.handle.take()
     }
 
     // ---- slots -----------------------------------------------------------------------------------------
@@ -70,6 +128,14 @@ impl State {
 
     pub(super) fn ready_workers(&self) -> usize {
         self.count(|life| life == Life::Ready)
+    }
+
+    /// Some worker is ready, or the one in that slot.
+    pub(super) fn has_worker_for(&self, slot: Option<usize>) -> bool {
+        match slot {
+            Some(slot) => self.slots[slot].worker.as_ref().is_some_and(Worker::is_ready),
+            None => self.ready_workers() > 0,
+        }
     }
 
     fn count(&self, is: impl Fn(Life) -> bool) -> usize {

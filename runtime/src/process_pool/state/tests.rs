@@ -2,6 +2,8 @@
 //! behind it is one that has ended. So every order of events can be had, also those that real workers show once in a
 //! million times.
 
+mod corners;
+
 use super::lanes::Life;
 use super::*;
 use crate::process_pool::{Builder, ProcessPool, codec};

@@ -14,6 +14,7 @@ use super::{
     },
     JobRef, State,
     answers::Drained,
+    is_patient,
     lanes::{Life, Silence, Worker, send_notes},
 };
 use std::{
@@ -61,13 +62,17 @@ pub(super) struct Look {
     handed: bool,
     read: bool,
     /// Looks in a row that found answers and no reader.
-    pub(super) unread: u32,
+    unread: u32,
     weigh_at: Option<Instant>,
 }
 
 impl Look {
     pub(super) fn is_deep(&self) -> bool {
         self.deep
+    }
+
+    pub(super) fn found_a_reader(&mut self) {
+        self.read = true;
     }
 }
 
@@ -88,11 +93,6 @@ impl State {
         self.want_keeper_by(at);
     }
 
-    /// A reader has drained a lane.
-    pub(in crate::process_pool) fn was_read(&mut self) {
-        self.look.read = true;
-    }
-
     fn look(&mut self, now: Instant) {
         if self.look.at.is_none_or(|at| now < at) {
             return;
@@ -105,7 +105,7 @@ impl State {
         let found = self.counters.completed + self.counters.failed != before;
         self.look.unread = if found && !self.look.read { self.look.unread + 1 } else { 0 };
         if self.look.unread >= IDLE_READERS {
-            self.keeper_reads = true;
+            self.miss_readers(now);
         }
         let workers = || self.slots.iter().filter_map(|slot| slot.worker.as_ref());
         let deep = workers().any(|worker| worker.is_deep());
@@ -376,15 +376,19 @@ impl State {
 
     /// When [`tick`](Self::tick) has something to do next.
     pub(in crate::process_pool) fn arm(&mut self, now: Instant) -> Option<Instant> {
+        while let Some(&Reverse((at, job))) = self.expiries.peek()
+            && !is_patient(&self.jobs, at, job)
+        {
+            self.expiries.pop();
+        }
+        let may_retire = self.ready_workers() > self.options.min_workers;
         let workers = self.slots.iter().filter_map(|slot| slot.worker.as_ref()).filter_map(|worker| {
             match worker.life {
                 Life::Starting(by) => by,
                 Life::Leaving(by) => Some(by),
                 Life::Ready => {
                     let idle = match (worker.idle_since, self.options.idle_timeout) {
-                        (Some(since), Some(limit)) if self.ready_workers() > self.options.min_workers => {
-                            since.checked_add(limit)
-                        }
+                        (Some(since), Some(limit)) if may_retire => since.checked_add(limit),
                         _ => None,
                     };
                     [worker.check_at, idle].into_iter().flatten().min()
