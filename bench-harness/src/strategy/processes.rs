@@ -1,6 +1,7 @@
-//! `processes`: a pool of worker processes that stays up; each task is one call over a socketpair.
+//! `processes`: a pool of worker processes that stays up; each task is one call.
 //!
-//! All calls are submitted at once and awaited in order; how many are under way is for the pool to say. A worker
+//! All calls are submitted at once and awaited in order; how many are under way is for the pool to say. So its queue has
+//! no limit here: a call beyond that would start only when it is awaited, hence after all those before it have ended. A worker
 //! prepares a job's inputs at the first task that it gets of it and keeps them; what crosses per task is the
 //! specification and the digest.
 use crossover_runtime::process_pool::ProcessPool;
@@ -21,6 +22,8 @@ impl Processes {
     pub(super) fn start(workers: u32) -> Result<Self, String> {
         let pool = ProcessPool::builder()
             .workers(workers as usize)
+            .min_workers(workers as usize)
+            .queue_limit(usize::MAX)
             .build()
             .map_err(|error| format!("cannot start a pool of {workers} processes: {error}"))?;
         let runtime = Builder::new_current_thread()

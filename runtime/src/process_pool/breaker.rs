@@ -8,7 +8,10 @@
 //! So do as many workers in a row that said hello and were dead before a waiting job could be sent to them: such
 //! a job goes to the next worker each time, and would do so for ever.
 
-use super::spawn::Exit;
+use super::{
+    spawn::Exit,
+    worker::{EXIT_INITIALIZER, EXIT_NO_HOOK, EXIT_SETUP},
+};
 use std::{
     collections::VecDeque,
     io,
@@ -39,14 +42,19 @@ impl Cause {
     /// A worker that ended before hello.
     pub(super) fn early_death(exit: Exit, stderr_tail: &str) -> Self {
         use super::error::{Death, Tail};
-        if exit.code == Some(super::worker::EXIT_NO_HOOK) {
+        if exit.code == Some(EXIT_NO_HOOK) {
             let text = "`main` does not call `crossover_runtime::process_pool::worker_entry()`: make that its first \
-                        line, so that the copies of this program which the pool starts become workers";
+                        line, so that the copies of this program which the pool starts become workers (in a test \
+                        program of the standard harness: `crossover_runtime::enable_in_tests!()`)";
             return Self { kind: io::ErrorKind::Unsupported, text: text.into(), hopeless: true };
         }
+        // With these codes it was `worker_entry` that gave up, and has said why.
+        let advice = match exit.code {
+            Some(EXIT_SETUP | EXIT_INITIALIZER) => "",
+            _ => " (is `crossover_runtime::process_pool::worker_entry()` the first line of `main`?)",
+        };
         let text = format!(
-            "a worker ended before it was ready: {}{} (is `crossover_runtime::process_pool::worker_entry()` the first \
-             line of `main`?)",
+            "a worker ended before it was ready: {}{}{advice}",
             Death(exit.signal, exit.code),
             Tail(stderr_tail),
         );
@@ -228,13 +236,26 @@ mod tests {
 
     #[test]
     fn a_missing_hook_opens_it_at_once() {
-        let exit = Exit { signal: None, code: Some(super::super::worker::EXIT_NO_HOOK) };
+        let exit = Exit { signal: None, code: Some(EXIT_NO_HOOK) };
         let missing = Cause::early_death(exit, "");
         assert!(
             Breaker::new(5, Duration::from_secs(10), Duration::from_secs(1))
                 .early_death(Instant::now(), &missing)
         );
-        assert!(missing.to_error().to_string().contains("worker_entry"));
+        let text = missing.to_error().to_string();
+        assert!(text.contains("worker_entry") && text.contains("enable_in_tests!"), "{text}");
+    }
+
+    #[test]
+    fn the_hook_is_suspected_only_where_it_may_be_missing() {
+        let text = |code| {
+            let exit = Exit { signal: None, code: Some(code) };
+            Cause::early_death(exit, "no dictionary").to_error().to_string()
+        };
+        assert!(text(0).contains("the first line of `main`?"));
+        for code in [EXIT_SETUP, EXIT_INITIALIZER] {
+            assert!(text(code).ends_with("no dictionary"), "{}", text(code));
+        }
     }
 
     #[test]

@@ -250,7 +250,8 @@ impl Builder {
 
     /// How many calls may wait for a worker. Beyond that, [`try_call`](ProcessPool::try_call) refuses, and
     /// [`call`](ProcessPool::call) keeps the job in its future and queues it only once that is awaited, so a
-    /// caller that submits without awaiting cannot fill the pool. Zero is allowed: then nothing waits
+    /// caller that submits without awaiting cannot fill the pool (await such calls together, by `join_all` for instance:
+    /// one after the other they would also run so). Zero is allowed: then nothing waits
     /// unawaited. Default: 1024.
     ///
     /// ```no_run

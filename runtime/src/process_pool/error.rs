@@ -111,7 +111,8 @@ pub enum CallError {
         /// The worker's exit code, if it exited. With neither, the status is unknown: someone else
         /// reaped the process.
         code: Option<i32>,
-        /// The last bytes that the worker wrote to stderr (at most 16 KiB), over its whole life.
+        /// The last bytes that the worker wrote to stderr (at most 16 KiB), over its whole life: lines of earlier
+        /// jobs may stand before those of this one.
         stderr_tail: String,
         /// How many jobs the worker had answered before.
         jobs_served: u64,
@@ -151,7 +152,9 @@ impl fmt::Display for Rejection {
             Self::BreakerOpen => {
                 "the pool's workers keep dying before they are ready; it tries again after a pause (`warm_up` tells the cause)"
             }
-            Self::NoRuntime => "there is no runtime on this thread, whose blocking pool could run it",
+            Self::NoRuntime => {
+                "`Offload::Blocking` needs a runtime of this crate on the thread that calls (another crate's does not do)"
+            },
         })
     }
 }

@@ -22,15 +22,24 @@
 //!
 //! # What a job is
 //! A free function with `#[job]`: at most six owned arguments, which like the result implement serde's traits and cross
-//! in postcard's format (large byte buffers: `serde_bytes::ByteBuf`, many times faster than `Vec<u8>`).
+//! in postcard's format. It does not describe itself, so types that look at what comes (`serde_json::Value`,
+//! `#[serde(untagged)]`) cannot cross. `Vec<u8>`, `Vec<f32>`, `Vec<f64>` and `String` are copied whole, wherever they are
+//! in a value; a [`Blob`] is not copied at all. Functions and closures without the attribute: [`Registry`].
+//!
 //! Jobs run one at a time on a worker's main thread. They may print (stdout is the parent's; stderr is passed on
 //! to the parent's, its tail is part of [`CallError::WorkerDied`]); their stdin is `/dev/null`. What a job leaves behind
 //! in statics is there for the next job of the same worker: a cache, never a channel.
 //!
+//! # Ways to call
+//! [`call`](ProcessPool::call) one job; [`map`](ProcessPool::map) one over many items, in chunks that size themselves;
+//! [`affinity`](ProcessPool::affinity) to find again what an earlier job left. [`Call::timeout`], [`Call::queue_timeout`],
+//! [`Call::retry`] and [`Call::on_drop`] say what a call allows. [`Offload`] runs the same job inline, on a thread or
+//! here, by changing one word. Who knows Python's pool: [`guide::from_concurrent_futures`](crate::guide::from_concurrent_futures).
+//!
 //! # In tests
-//! The harness of `#[test]` owns `main`, so workers cannot start there. Set `harness = false` for the test target
-//! in `Cargo.toml`, and write a `main` that calls [`worker_entry`] first and the tests after it.
-//! A test target is a program like any other: jobs must be linked into it.
+//! The harness of `#[test]` owns `main`. [`enable_in_tests!()`](crate::enable_in_tests), once in the test program, makes
+//! its copies workers. A test target without the harness (`harness = false` in `Cargo.toml`) is a program like any other:
+//! [`worker_entry`] first in its `main`. Jobs must be linked into the test program.
 //!
 //! # How it works
 //! The pool starts `/proc/self/exe` (never a fork without exec) with one end of a socket pair as stdin and a token

@@ -37,10 +37,10 @@ use std::{env, error::Error, io, process};
 pub(super) const EXIT_NO_HOOK: i32 = 86;
 
 /// The exit code of a worker that could not set itself up.
-const EXIT_SETUP: i32 = 87;
+pub(super) const EXIT_SETUP: i32 = 87;
 
 /// The exit code of a worker whose initializer failed. Its parent was told in a frame how.
-const EXIT_INITIALIZER: i32 = 88;
+pub(super) const EXIT_INITIALIZER: i32 = 88;
 
 /// How many bytes of segments a worker keeps for the next results.
 const CACHE_BYTES: usize = 64 * 1024 * 1024;
