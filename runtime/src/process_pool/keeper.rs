@@ -18,6 +18,7 @@ use super::{
     channel::silence,
     options::Options,
     output::{Outlet, Output},
+    prompt::NoSlack,
     reader,
     spawn::{self, Process, Settings},
     state::{Drained, State},
@@ -107,7 +108,14 @@ impl Shared {
 /// The keeper thread's body.
 pub(super) fn run(shared: &Arc<Shared>, options: &Options) {
     let settings = Settings::of(options);
-    let mut keeper = Keeper { shared, options, settings, lines: Vec::new(), outlet: Outlet::default() };
+    let mut keeper = Keeper {
+        shared,
+        options,
+        settings,
+        slack: NoSlack::here(),
+        lines: Vec::new(),
+        outlet: Outlet::default(),
+    };
     if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| keeper.run())) {
         shared.with(State::abort);
         discard_payload(payload);
@@ -119,6 +127,7 @@ struct Keeper<'a> {
     shared: &'a Arc<Shared>,
     options: &'a Options,
     settings: Settings,
+    slack: NoSlack,
     /// By slot: what only the keeper knows of a worker.
     lines: Vec<Option<Line>>,
     /// Workers' stderr on its way to ours.
@@ -201,7 +210,9 @@ impl Keeper<'_> {
     }
 
     fn spawn(&mut self, slot: usize) {
-        let started = spawn::launch(&self.settings)
+        let started = self
+            .slack
+            .lifted(|| spawn::launch(&self.settings))
             .and_then(|(process, lane)| Ok((lane.bell().try_clone_to_owned()?, process, lane)));
         let now = Instant::now();
         match started {

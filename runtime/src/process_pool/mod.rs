@@ -55,7 +55,7 @@
 //!
 //! # Floors of this module
 //! `pool`, `call`, `map`, `offload`, `builder` (doors) → `keeper` (the thread), `reader` (the tasks) → `state` (the
-//! books, one lock) → `channel` (lanes), `blob` and `codec` (values), `breaker`, `spawn`, `output`, `frame`, `job`,
+//! books, one lock) → `channel` (lanes), `blob` and `codec` (values), `breaker`, `spawn`, `prompt`, `output`, `frame`, `job`,
 //! `error`. `worker` is the other process; it uses `channel`, `blob`, `codec`, `frame`, `job` and `error` only.
 
 mod blob;
@@ -75,6 +75,7 @@ mod offload;
 mod options;
 mod output;
 mod pool;
+mod prompt;
 mod reader;
 mod registry;
 mod spawn;
