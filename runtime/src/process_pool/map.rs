@@ -69,8 +69,8 @@ pub enum Chunk {
 /// # Errors
 /// Each item has its own result, in its place. An item that panics, or does not encode or decode, harms no other. The
 /// results of a chunk come back together: when its worker dies, is killed for a [`timeout`](Self::timeout) or for its
-/// memory, all items of that chunk fail with that error, also those that had run, unless
-/// [`retry`](Self::retry) tells them apart.
+/// memory, or when they exceed `Builder::max_frame_bytes` together, all items of that chunk fail with that error, also
+/// those that had run. Of these, [`retry`](Self::retry) tells apart only what a death did.
 ///
 /// # Cancel safety
 /// A result that was not polled out is not lost by dropping the future of `next()`. Dropping the stream cancels the
