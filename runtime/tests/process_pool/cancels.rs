@@ -161,6 +161,29 @@ pub(crate) fn p16_a_running_job_whose_call_is_dropped_is_killed_on_request() {
     assert_ne!(ok(pool.call(jobs::worker_pid, ())), worker);
 }
 
+/// Broken by: killing a worker for a job that only waits in its lane.
+pub(crate) fn p16_a_job_behind_another_is_dropped_without_a_kill() {
+    let pool = warm_pool(1);
+    let (ledger, gate) = (Ledger::new(), Gate::new());
+    let mut together = 0;
+    for round in 1..=50 {
+        // The pool learns that these are short, so it sends both below at once.
+        for _ in 0..20 {
+            ok(pool.call(jobs::logged, (ledger.name(), 0, Then::Return)));
+        }
+        let running = pool.call(jobs::logged, (ledger.name(), round, Then::Wait(gate.name())));
+        let behind =
+            pool.call(jobs::logged, (ledger.name(), 1000 + round, Then::Return)).on_drop(OnDrop::Kill);
+        together += u32::from(pool.metrics().running == 2);
+        drop(behind);
+        gate.guest().release();
+        assert_eq!(ok(running), round);
+    }
+    assert!(together > 0, "some waited in the lane and not in the queue");
+    assert!(ledger.starts().keys().all(|number| *number < 1000), "none of them ran");
+    assert_eq!(pool.metrics().deaths, 0);
+}
+
 /// Broken by: a call that is dropped before its worker said hello, and what it holds of the pool.
 pub(crate) fn p16_calls_dropped_while_a_worker_starts_leave_nothing() {
     let before = Footprint::take();

@@ -5,10 +5,10 @@ use crate::{
     jobs,
     runner::{SOON, count},
     sabotage::{self, Scribble},
-    support::{Footprint, ok, open_fds, pool, warm_pool},
+    support::{Footprint, Gate, Watched, err, kill, ok, open_fds, pool, warm_pool},
 };
 use crossover_runtime::{
-    process_pool::{Blob, CallError, ProcessPool},
+    process_pool::{Blob, CallError, ProcessPool, Stdio},
     runtime,
 };
 use futures::{executor::block_on, future::join_all};
@@ -17,8 +17,11 @@ use nix::{
     sys::wait::waitpid,
     unistd::{ForkResult, fork},
 };
-use rustix::io::Errno;
-use std::time::{Duration, Instant};
+use rustix::{io::Errno, process::Signal};
+use std::{
+    sync::{Mutex, mpsc},
+    time::{Duration, Instant},
+};
 
 /// Every call of the pool gives what it should, many at a time.
 fn expect_service(pool: &ProcessPool) {
@@ -110,6 +113,44 @@ pub(crate) fn p26_a_call_may_carry_thousands_of_blobs() {
     }
     drop(pool);
     before.expect_again();
+}
+
+/// Broken by: taking a socket's first error for its end. The worker dies with a descriptor unread, and with one of its
+/// own on the way, which the answer that it gave before needs.
+pub(crate) fn p26_the_segments_of_an_answer_survive_its_worker() {
+    // While the pool's thread is in this callback, nobody reads what workers say.
+    let ((entered, enter), (leave, left)) = (mpsc::channel(), mpsc::channel::<()>());
+    let left = Mutex::new(left);
+    let stderr = Stdio::lines(move |_, _| {
+        entered.send(()).expect("the test waits");
+        left.lock().expect("no panic").recv().expect("the test goes on");
+    });
+    let pool = ProcessPool::builder().workers(1).stderr(stderr).build().unwrap();
+    for round in 1..=count(10, 200) as usize {
+        // The pool learns that these are short, so it sends all three below at once.
+        for _ in 0..30 {
+            ok(pool.call(sabotage::trades, (Blob::from(vec![0]), 1, None)));
+        }
+        let (prompter, gate) = (Gate::new(), Gate::new());
+        ok(pool.call(sabotage::prints_later, (prompter.name(),)));
+        prompter.guest().release();
+        enter.recv().expect("the line is handed out");
+
+        let (large, fresh) = ((64 << 10) + round, Blob::from(vec![0; 1 << 20]));
+        let answered = pool.call(sabotage::trades, (Blob::from(vec![0; 3]), large, None));
+        let running = pool.call(sabotage::trades, (Blob::from(vec![0]), 1, Some(gate.name())));
+        let behind = pool.call(sabotage::trades, (fresh, large, None));
+        assert_eq!(pool.metrics().running, 3, "all of them are in the lane");
+        let guest = gate.guest();
+        let worker = Watched::new(guest.pid);
+        kill(guest.pid, Signal::KILL);
+        assert!(worker.ends_within(SOON));
+        leave.send(()).expect("the callback waits");
+
+        assert_eq!(ok(answered), Blob::from(vec![3; large]));
+        assert!(err(running).is_worker_died());
+        assert_eq!(ok(behind), Blob::from(vec![0; large]));
+    }
 }
 
 /// Broken by: waiting for a bell or a hang-up that cannot come any more.

@@ -1,6 +1,6 @@
 //! The jobs that hostile scenarios call: each does to its worker's insides what no job should.
 
-use crate::support::Random;
+use crate::support::{Random, wait_at};
 use crossover_runtime::process_pool::{Blob, job};
 use nix::unistd::{ForkResult, fork};
 use serde::{Deserialize, Serialize};
@@ -171,6 +171,24 @@ pub(crate) fn keeps_blob(blob: Blob) -> u64 {
 #[job]
 pub(crate) fn sums_blobs(blobs: Vec<Blob>) -> u64 {
     blobs.iter().flat_map(|blob| blob.iter()).map(|byte| u64::from(*byte)).sum()
+}
+
+/// Leaves a thread behind that prints a line when it is let through a gate.
+#[job]
+pub(crate) fn prints_later(gate: String) {
+    std::thread::spawn(move || {
+        wait_at(&gate, process::id());
+        eprintln!("later");
+    });
+}
+
+/// Takes shared memory and gives other; waits at a gate in between if there is one.
+#[job]
+pub(crate) fn trades(blob: Blob, bytes: usize, gate: Option<String>) -> Blob {
+    if let Some(gate) = gate {
+        wait_at(&gate, process::id());
+    }
+    Blob::from(vec![blob.len() as u8; bytes])
 }
 
 /// So many blobs of so many bytes.
