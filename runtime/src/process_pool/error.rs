@@ -100,8 +100,8 @@ pub enum CallError {
         /// The job's name.
         job: &'static str,
     },
-    /// The worker died while it ran this job. The pool goes on with a new worker; the job is not retried,
-    /// because it may have had effects already.
+    /// The worker died while it ran this job. The pool goes on with a new worker; the job, which may have had effects
+    /// already, is run again only if the call said so ([`Call::retry`](super::Call::retry)), and then only once.
     #[error("the worker died while it ran job `{job}`: {}{}", Death(*.signal, *.code), Tail(.stderr_tail))]
     WorkerDied {
         /// The job's name.
