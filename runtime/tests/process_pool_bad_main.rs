@@ -6,7 +6,7 @@
 //! program that recovers does, once it is allowed to.
 
 use crossover_runtime::process_pool::{CallError, ProcessPool, job, worker_entry};
-use futures::executor::block_on;
+use futures::{executor::block_on, future::join_all};
 use std::{
     env, fs,
     path::PathBuf,
@@ -89,9 +89,14 @@ fn recovers() {
         }
         let refusals_began = Instant::now();
         let answer = loop {
-            match block_on(pool.call(add, (1, 2))) {
-                Err(error) if error.is_breaker_open() => thread::sleep(Duration::from_millis(20)),
-                other => break other,
+            // Two at a time: a second worker would be welcome.
+            let calls = [pool.call(add, (1, 2)), pool.call(add, (1, 2))];
+            let answers = block_on(join_all(calls));
+            let refused =
+                |answer: &Result<_, CallError>| answer.as_ref().is_err_and(CallError::is_breaker_open);
+            match answers.into_iter().find(|answer| !refused(answer)) {
+                Some(answer) => break answer,
+                None => thread::sleep(Duration::from_millis(20)),
             }
         };
         let (probes, pause) = (pool.metrics().spawned - spawned, refusals_began.elapsed().as_secs());
@@ -207,8 +212,8 @@ fn check_recovery() -> Result<(), String> {
     let _ = fs::remove_file(&obstacle);
     let stdout = String::from_utf8_lossy(&output.stdout);
     let lines: Vec<&str> = stdout.lines().filter(|line| !line.starts_with("first: ")).collect();
-    let expected =
-        ["obstacle true: ok false after 1 probes", "obstacle false: ok true after 1 probes", "then 3"];
+    // Once a probe lives, others may follow.
+    let expected = ["obstacle true: ok false after 1 probes", "obstacle false: ok true", "then 3"];
     let fits = lines.len() == expected.len()
         && lines.iter().zip(expected).all(|(line, start)| line.starts_with(start));
     let stderr = String::from_utf8_lossy(&output.stderr);

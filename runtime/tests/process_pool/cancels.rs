@@ -105,6 +105,24 @@ pub(crate) fn p15_an_endless_job_ends_at_its_timeout() {
     assert_eq!(ok(pool.call(jobs::add, (1, 2)).timeout(Duration::MAX)), 3);
 }
 
+/// Broken by: a clock that starts when the job is sent.
+pub(crate) fn p15_the_clock_starts_with_the_job() {
+    let pool = warm_pool(1);
+    let worker = ok(pool.call(jobs::worker_pid, ()));
+    let watched = crate::support::Watched::new(worker);
+    rustix::process::kill_process(crate::support::pid(worker), rustix::process::Signal::STOP)
+        .expect("it lives");
+    let call = pool.call(jobs::worker_pid, ()).timeout(Duration::from_millis(20));
+    // The limit passes while the job lies in the lane of a worker that cannot take it.
+    assert!(
+        !watched.ends_within(Duration::from_millis(80)),
+        "it was killed for a job that it had not started"
+    );
+    rustix::process::kill_process(crate::support::pid(worker), rustix::process::Signal::CONT)
+        .expect("it lives");
+    assert_eq!(ok(call), worker);
+}
+
 /// Broken by: a limit that is kept for a job that is done, or that waits for a stopped worker's help.
 pub(crate) fn p15_a_stopped_worker_is_killed_at_the_timeout() {
     let pool = pool(1);

@@ -61,6 +61,7 @@ const SCENARIOS: &[Scenario] = scenarios![
     surroundings::p11_workers_start_under_threads_that_allocate,
     lifecycle::p12_every_call_resolves_when_the_pool_is_dropped_early,
     cancels::p15_an_endless_job_ends_at_its_timeout,
+    cancels::p15_the_clock_starts_with_the_job,
     cancels::p15_a_stopped_worker_is_killed_at_the_timeout,
     cancels::p16_a_queued_job_whose_call_is_dropped_never_runs,
     cancels::p16_a_running_job_whose_call_is_dropped_finishes_by_default,
