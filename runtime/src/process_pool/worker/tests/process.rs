@@ -137,6 +137,10 @@ fn a_job_may_close_every_low_descriptor() {
 }
 
 #[test]
+#[cfg_attr(
+    runtime_asan,
+    ignore = "the sanitizer's allocator neither fails nor gives back as the system's does"
+)]
 fn a_refused_allocation_ends_it_with_words_and_without_a_core() {
     let mut worker = Worker::ready(&Settings { memory_limit: Some(64 << 20), ..settings() });
     let blow_up = worker.pair.number(blow_up);
@@ -162,6 +166,10 @@ fn of_a_job_that_forks_and_returns_twice_one_answers() {
 }
 
 #[test]
+#[cfg_attr(
+    runtime_asan,
+    ignore = "the sanitizer's allocator neither fails nor gives back as the system's does"
+)]
 fn one_that_keeps_too_much_says_so_and_one_that_only_had_it_does_not() {
     let mut worker = Worker::ready(&Settings { memory_limit: Some(64 << 20), ..settings() });
     let (leak, use_up) = (worker.pair.number(leak), worker.pair.number(use_up));
