@@ -100,7 +100,7 @@ struct Attempt<'a> {
     id: u64,
 }
 
-/// `None`: refused for now.
+/// `None`: the pool refused the call.
 async fn attempt(books: &Books, pool: ProcessPool, id: u64, deed: Deed) -> Option<Verdict> {
     let this = Attempt { books, id };
     let numbers = (id, id.wrapping_mul(2), id.wrapping_add(7));

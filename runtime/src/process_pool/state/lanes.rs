@@ -93,7 +93,7 @@ pub(super) struct Worker {
 }
 
 /// Where a worker is in its life. Only ever moves down this list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Life {
     /// It has not said hello, and must until then.
     Starting(Option<Instant>),
@@ -357,8 +357,12 @@ impl State {
                 .is_some_and(|most| worker.served + worker.assigned.len() as u64 >= most.get())
     }
 
-    /// What a job is expected to take, in ns, if its function has run before.
+    /// What a job is expected to take, in ns, if its function has run before. Nobody knows of a chunk: how many items it has
+    /// is the map's choice.
     fn estimate(&self, request: &Request) -> Option<u64> {
+        if request.kind == Kind::Chunk {
+            return None;
+        }
         self.estimates.get(usize::from(request.number)).copied().filter(|estimate| *estimate > 0)
     }
 
@@ -375,8 +379,8 @@ impl State {
 
     /// Publishes a queued job in a worker's lane. False when the lane has no room now.
     fn assign(&mut self, slot: usize, job: JobRef) -> bool {
+        let estimate = self.estimate(&self.jobs[job.key].request).unwrap_or(0);
         let entry = &mut self.jobs[job.key];
-        let estimate = self.estimates.get(usize::from(entry.request.number)).copied().unwrap_or(0);
         let Some(worker) = &mut self.slots[slot].worker else { return false };
         let seq = worker.end;
         let Request { number, kind, ref message, .. } = entry.request;

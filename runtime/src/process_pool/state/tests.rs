@@ -149,6 +149,18 @@ fn depth_follows_the_run_time() {
 }
 
 #[test]
+fn a_chunk_is_not_taken_for_a_call_of_its_function() {
+    let mut state = state();
+    let (mut one, _other) = (Puppet::ready(&mut state, 0), Puppet::ready(&mut state, 1));
+    teach(&mut state, &mut one, 0, MICROSECOND);
+    for _ in 0..4 {
+        let chunk = Request { kind: Kind::Chunk, ..request(0) };
+        state.submit(chunk, Terms::default(), false).expect("room");
+    }
+    assert_eq!((jobs_at(&state, 0), jobs_at(&state, 1), state.metrics().queued), (1, 1, 2));
+}
+
+#[test]
 fn a_death_fails_the_job_that_ran_and_no_other() {
     let mut state = state();
     let mut puppet = Puppet::ready(&mut state, 0);

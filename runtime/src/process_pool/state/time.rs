@@ -267,7 +267,7 @@ impl State {
     /// Tells an idle worker to leave.
     pub(super) fn retire(&mut self, slot: usize) {
         let Some(worker) = &mut self.slots[slot].worker else { return };
-        if worker.life >= Life::Leaving(Instant::now()) {
+        if matches!(worker.life, Life::Leaving(_) | Life::Condemned) {
             return;
         }
         let by = Instant::now() + GRACE;
