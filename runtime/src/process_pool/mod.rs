@@ -64,6 +64,7 @@ mod builder;
 mod call;
 pub(crate) mod channel;
 mod codec;
+mod descriptor;
 mod error;
 mod frame;
 mod job;

@@ -17,14 +17,13 @@
 //! - A forked child has all of this too, but never writes to what it did not make.
 //! - A size is a power of two; [`LEAST`] is the smallest.
 
-use super::{cache, lease::Lease};
+use super::{super::descriptor::kept_high, cache, lease::Lease};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, ftruncate, memfd_create};
-use rustix::io::fcntl_dupfd_cloexec;
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
 use rustix::process::{Pid, getpid};
 use std::{
     io,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     ptr::{self, NonNull},
     slice,
     sync::{
@@ -38,9 +37,6 @@ pub(in crate::process_pool) const LEAST: usize = 1 << LEAST_BITS;
 const LEAST_BITS: u32 = 15;
 /// A tebibyte; a request for more is refused before it reaches the system.
 const MOST_BITS: u32 = 40;
-
-/// The lowest number that the descriptor of a segment may have.
-const LOWEST: i32 = 10;
 
 /// No page is smaller. Where they are larger, populating may be refused, to no harm.
 const PAGE: usize = 4096;
@@ -80,7 +76,7 @@ impl Map {
     fn create(bits: u32) -> io::Result<Self> {
         let file = memfd_create("crossover-blob", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
         // A program that has closed its standard streams must not find this in their place.
-        let file = if file.as_raw_fd() < LOWEST { fcntl_dupfd_cloexec(file, LOWEST)? } else { file };
+        let file = kept_high(file)?;
         ftruncate(&file, 1 << bits)?;
         let map = Self::new(file, bits, ProtFlags::READ | ProtFlags::WRITE)?;
         // After the mapping: from now on nobody else can make a writable one.

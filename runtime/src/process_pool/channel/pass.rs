@@ -3,24 +3,21 @@
 //! Every message carries both, so on a stream socket too a message is received alone: the kernel ends a read at
 //! descriptors. What arrives is owned before anything can fail, so nothing leaks.
 
-use rustix::io::{Errno, fcntl_dupfd_cloexec};
+use super::super::descriptor::kept_high;
+use rustix::io::Errno;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// Most bytes of a tag.
 pub(crate) const TAG_MAX: usize = 64;
 
 /// Most descriptors of a message.
 pub(crate) const MOST_DESCRIPTORS: usize = 16;
-
-/// Received descriptors get this number or a higher one. A job may have closed its standard streams: what came in
-/// their place would be printed into.
-const LOWEST: RawFd = 10;
 
 /// Whether a call waits for the socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,11 +102,8 @@ pub(crate) fn receive_descriptors(socket: BorrowedFd<'_>, wait: Wait) -> io::Res
             passed.descriptors.extend(descriptors);
         }
     }
-    for descriptor in &mut passed.descriptors {
-        if descriptor.as_raw_fd() < LOWEST {
-            *descriptor = fcntl_dupfd_cloexec(&*descriptor, LOWEST)?;
-        }
-    }
+    let arrived = std::mem::take(&mut passed.descriptors);
+    passed.descriptors = arrived.into_iter().map(kept_high).collect::<io::Result<_>>()?;
     passed.tag_bytes = received.bytes;
     let cut = received.flags.intersects(ReturnFlags::CTRUNC | ReturnFlags::TRUNC);
     match (received.bytes, passed.descriptors.len()) {
@@ -125,10 +119,11 @@ pub(crate) fn receive_descriptors(socket: BorrowedFd<'_>, wait: Wait) -> io::Res
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process_pool::descriptor::LOWEST;
     use rustix::io::{FdFlags, fcntl_getfd, read, write};
     use rustix::net::{AddressFamily, SocketFlags, SocketType, send, socketpair};
     use rustix::pipe::pipe;
-    use std::os::fd::AsFd;
+    use std::os::fd::{AsFd, AsRawFd};
 
     fn pair(kind: SocketType) -> (OwnedFd, OwnedFd) {
         socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None).unwrap()

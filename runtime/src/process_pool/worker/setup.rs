@@ -1,6 +1,6 @@
 //! From a fresh process to one that can serve: orphan protection, descriptors, the lane, limits.
 //!
-//! The control socket comes in as stdin. It moves to a descriptor of [`LOWEST_FD`] or above, as do all others that
+//! The control socket comes in as stdin. It moves to a high number (see `descriptor`), as do all others that
 //! the protocol keeps, and stdin becomes /dev/null: a job may print to, close or replace descriptors 0-2, and those
 //! just above them.
 //!
@@ -13,21 +13,18 @@ use super::{
             Handed, WorkerEnd,
             pass::{Wait, receive_descriptors},
         },
+        descriptor::high_copy,
         frame::Kind,
         spawn::{EXTRAS_TAG, Setup},
     },
     limits, orphan,
 };
-use rustix::io::fcntl_dupfd_cloexec;
 use std::{
     fs::OpenOptions,
     io::{self, Write},
     os::fd::{AsFd, OwnedFd},
     sync::Arc,
 };
-
-/// The lowest descriptor that the protocol may use: clear of the three that a job may print to or replace.
-const LOWEST_FD: i32 = 10;
 
 /// What a worker has before it knows its jobs.
 pub(super) struct Ready {
@@ -45,11 +42,11 @@ pub(super) struct Ready {
 /// The system refuses something, or what the parent sent is not what this version of the program understands.
 pub(super) fn set_up(parent: u32) -> io::Result<Ready> {
     orphan::follow(parent)?;
-    let control = Arc::new(fcntl_dupfd_cloexec(io::stdin(), LOWEST_FD)?);
+    let control = Arc::new(high_copy(io::stdin())?);
     let null = OpenOptions::new().read(true).open("/dev/null")?;
     nix::unistd::dup2_stdin(null)?;
     let handed = Handed::receive(control.as_fd())?;
-    let bell = fcntl_dupfd_cloexec(&handed.bell, LOWEST_FD)?;
+    let bell = high_copy(&handed.bell)?;
     let mut lane = WorkerEnd::attach(Handed { bell, ..handed })?;
     let setup = first_frame(&mut lane)?;
     let (line, stdout) = extras(&control)?;

@@ -1,14 +1,16 @@
 //! What looks at, or exhausts, things that belong to the whole process. So each of these runs in a process of its own.
 
 use super::*;
-use rustix::{
-    io::fcntl_dupfd_cloexec,
-    process::{Resource, Rlimit, getrlimit, setrlimit},
-};
+use crate::process_pool::descriptor::{LOWEST, high_copy};
+use nix::libc;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{
     collections::HashSet,
-    env, fs,
-    os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd},
+    env, fs, io,
+    os::{
+        fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd},
+        unix::process::CommandExt,
+    },
     process::Command,
     thread,
 };
@@ -20,11 +22,19 @@ fn alone(body: impl FnOnce()) {
         return body();
     }
     let name = thread::current().name().expect("the test's").to_owned();
-    let output = Command::new(env::current_exe().unwrap())
-        .args([&name, "--exact", "--nocapture", "--test-threads=1"])
-        .env(MARK, "1")
-        .output()
-        .unwrap();
+    let mut command = Command::new(env::current_exe().unwrap());
+    command.args([&name, "--exact", "--nocapture", "--test-threads=1"]).env(MARK, "1");
+    // What was passed on to us has no part in it: which numbers are free is the same wherever it runs.
+    let forget_inherited = || {
+        // SAFETY: async-signal-safe, and it closes nothing before the exec.
+        match unsafe { libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC as libc::c_int) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    };
+    // SAFETY: see there.
+    unsafe { command.pre_exec(forget_inherited) };
+    let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && text.contains("1 passed"), "{text}\n{errors}");
@@ -44,8 +54,8 @@ fn holdings() -> (usize, usize) {
 /// Runs `body` without a descriptor to spare.
 fn without_descriptors<T>(body: impl FnOnce() -> T) -> T {
     let before = getrlimit(Resource::Nofile);
-    // Some of the lower numbers may be free, too: those below 10 do not count, as they are not used in the end.
-    let next = fcntl_dupfd_cloexec(std::io::stdin(), 10).unwrap().as_raw_fd();
+    // Some of the lower numbers are free, too: those do not count, as they are not used in the end.
+    let next = high_copy(io::stdin()).unwrap().as_raw_fd();
     let limit = Rlimit { current: Some(next as u64), maximum: before.maximum };
     setrlimit(Resource::Nofile, limit).unwrap();
     let result = body();
@@ -155,17 +165,21 @@ fn dropping_blobs_keeps_the_cache_within_its_bound() {
 fn without_descriptors_blobs_are_on_the_heap_and_long_messages_fail_by_name() {
     alone(|| {
         let long = bytes(4 * LEAST);
-        let blob = without_descriptors(|| {
-            let blob = Blob::from(long.clone());
-            assert!(blob.shared().is_none());
-            let reason = encode(&blob).unwrap_err();
-            assert!(reason.contains("shared memory") && reason.contains("os error 24"), "{reason}");
-            assert_eq!(decode::<Vec<u8>>(&encode(&long[..1000]).unwrap()).unwrap(), long[..1000]);
-            blob
-        });
-        let message = encode(&blob).unwrap();
-        assert_eq!(message.segments.len(), 1, "later it can be shared");
-        assert_eq!(decode::<Blob>(&message).unwrap(), long);
+        // With a limit of the lowest number that counts, and with a higher one.
+        for held in 0..2 {
+            let _held: Vec<OwnedFd> = (0..held).map(|_| high_copy(io::stdin()).unwrap()).collect();
+            let blob = without_descriptors(|| {
+                let blob = Blob::from(long.clone());
+                assert!(blob.shared().is_none());
+                let reason = encode(&blob).unwrap_err();
+                assert!(reason.contains("shared memory") && reason.contains("os error 24"), "{reason}");
+                assert_eq!(decode::<Vec<u8>>(&encode(&long[..1000]).unwrap()).unwrap(), long[..1000]);
+                blob
+            });
+            let message = encode(&blob).unwrap();
+            assert_eq!(message.segments.len(), 1, "later it can be shared");
+            assert_eq!(decode::<Blob>(&message).unwrap(), long);
+        }
     });
 }
 
@@ -203,11 +217,11 @@ fn a_receiver_without_descriptors_loses_that_message_only() {
 #[test]
 fn segments_stay_away_from_the_standard_streams() {
     alone(|| {
-        let saved = fcntl_dupfd_cloexec(std::io::stdin(), 10).unwrap();
+        let saved = high_copy(io::stdin()).unwrap();
         // SAFETY: the number is put back below, and nothing reads from it meanwhile.
         drop(unsafe { OwnedFd::from_raw_fd(0) });
         let blob = Blob::from(bytes(LEAST));
-        assert!(blob.shared().unwrap().0.map().file().as_raw_fd() >= 10);
+        assert!(blob.shared().unwrap().0.map().file().as_raw_fd() >= LOWEST);
         assert_eq!(rustix::io::dup(&saved).unwrap().into_raw_fd(), 0);
     });
 }
@@ -224,7 +238,7 @@ fn a_forked_child_writes_to_memory_of_its_own() {
                 let other = Blob::from(vec![0xff; LEAST]);
                 let code = i32::from(other != [0xff; LEAST]);
                 // SAFETY: nothing has to run before the end, least of all the exit handlers, which are the parent's.
-                unsafe { nix::libc::_exit(code) }
+                unsafe { libc::_exit(code) }
             }
             nix::unistd::ForkResult::Parent { child } => {
                 let status = nix::sys::wait::waitpid(child, None).unwrap();
