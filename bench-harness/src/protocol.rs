@@ -41,6 +41,12 @@ pub struct Request {
     pub spin_per_us: Option<f64>,
     /// Whether this request only warms up: its answer is checked for errors and not recorded.
     pub warmup: bool,
+    /// Arrivals per second: tasks start at their times, whether earlier ones are done or not. `None`: all at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<f64>,
+    /// Whether to record what each task did when. Such an answer is not a sample.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub trace: bool,
 }
 
 /// What a trial answers. Only `id`, `ok`, and either `wall_ns` and `checksum` or `error` are required.
@@ -76,9 +82,48 @@ pub struct Answer {
     /// For a warm-up: whether the times became steady before its limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steady: Option<bool>,
+    /// For a warm-up: time to start the strategy, where this request did so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_ns: Option<u64>,
+    /// For a warm-up: the first run, cold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_ns: Option<u64>,
+    /// For a warm-up: how many batches it took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batches: Option<u32>,
+    /// Latency histogram, see [`crossover_reports::record::Sample::latency`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<String>,
+    /// Under an open load: tasks completed per second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub achieved_rate: Option<f64>,
+    /// Under an open load: how late the generator handed tasks over, 99th percentile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generator_lag_ns: Option<u64>,
+    /// Under an open load: CPU time of the load generator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generator_cpu_ns: Option<u64>,
+    /// What each task did when, where it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Trace>,
     /// What went wrong where `ok` is false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+/// The part of a [`Timeline`](crossover_reports::record::Timeline) that a trial knows; times are nanoseconds from the start of
+/// the run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Trace {
+    /// Names of the workers, which `segments` number.
+    pub workers: Vec<String>,
+    /// `[task, handed over, started, ended]`.
+    pub tasks: Vec<[u64; 4]>,
+    /// `[task, worker, from, to]`: the task was on the worker (computing, or blocking it).
+    pub segments: Vec<[u64; 4]>,
+    /// Whether tasks or segments were left out, because there are too many.
+    #[serde(default)]
+    pub truncated: bool,
 }
 
 impl Answer {

@@ -118,9 +118,81 @@ pub struct Sample {
     /// Why this attempt does not count (foreign load, steal), else `None`.
     #[serde(default)]
     pub quarantined: Option<String>,
-    /// Latency histogram (HdrHistogram V2, base64) where the workload records one.
+    /// Latency histogram of the tasks, in nanoseconds (HdrHistogram V2 with compression, base64), where one is recorded: from
+    /// the intended start under an open load, from the task's own start under a closed one.
     #[serde(default)]
     pub latency: Option<String>,
+    /// Under an open load: arrivals per second that were intended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<f64>,
+    /// Under an open load: tasks completed per second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub achieved_rate: Option<f64>,
+    /// Under an open load: how late the generator handed tasks over, 99th percentile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generator_lag_ns: Option<u64>,
+    /// Under an open load: CPU time of the load generator during the sample.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generator_cpu_ns: Option<u64>,
+    /// What the harness took around the sample: the request's time less `batch` × `wall_ns`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overhead_ns: Option<u64>,
+}
+
+/// One line of `warmups.jsonl`: how a strategy started, and how it became steady, in one cell of one process round.
+///
+/// All times are of one run of the whole work unless their name says otherwise.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Warmup {
+    /// Version of the schema.
+    pub schema: u32,
+    /// The run's id.
+    pub run: String,
+    /// Index of the process round.
+    pub process: u32,
+    /// The cell's name.
+    pub cell: String,
+    /// The strategy's name.
+    pub strategy: String,
+    /// Time to start the strategy (its threads, runtime and worker processes), where this request did so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_ns: Option<u64>,
+    /// The first run, cold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_ns: Option<u64>,
+    /// The shortest of the last runs.
+    pub wall_ns: u64,
+    /// How many batches the warm-up took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batches: Option<u32>,
+    /// Whether the times became steady; `None` where too few fitted the limit to tell.
+    #[serde(default)]
+    pub steady: Option<bool>,
+}
+
+/// One line of `timelines.jsonl`: one traced run of a cell, beside the measured ones. Times are nanoseconds from the start of
+/// the run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Timeline {
+    /// Version of the schema.
+    pub schema: u32,
+    /// The run's id.
+    pub run: String,
+    /// The cell's name.
+    pub cell: String,
+    /// The strategy's name.
+    pub strategy: String,
+    /// Wall time of the traced run.
+    pub wall_ns: u64,
+    /// Names of the workers, which `segments` number.
+    pub workers: Vec<String>,
+    /// `[task, handed over, started, ended]`.
+    pub tasks: Vec<[u64; 4]>,
+    /// `[task, worker, from, to]`: the task was on the worker (computing, or blocking it).
+    pub segments: Vec<[u64; 4]>,
+    /// Whether tasks or segments were left out, because there are too many.
+    #[serde(default)]
+    pub truncated: bool,
 }
 
 /// The four outcomes of a comparison.

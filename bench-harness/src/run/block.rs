@@ -181,7 +181,7 @@ impl Recorder<'_> {
             }
         }
         match session.ask(&mut round.helpers, strategy, cell, *batch, false, estimate)? {
-            Asked::Done { measured, server_cpu_ns } => self.done(planned, measured, server_cpu_ns),
+            Asked::Done { measured, server_cpu_ns } => self.done(planned, *measured, server_cpu_ns),
             Asked::Failed(reason) => Ok(self.failed(planned, &reason)),
         }
     }
@@ -206,6 +206,10 @@ impl Recorder<'_> {
             vcsw: answer.vcsw.unwrap_or(0),
             ivcsw: answer.ivcsw.unwrap_or(0),
             server_cpu_ns,
+            latency: answer.latency,
+            achieved_rate: answer.achieved_rate,
+            generator_lag_ns: answer.generator_lag_ns,
+            generator_cpu_ns: answer.generator_cpu_ns,
             checksum,
             ok,
             error,
@@ -247,6 +251,11 @@ impl Recorder<'_> {
             error: None,
             quarantined: None,
             latency: None,
+            rate: None,
+            achieved_rate: None,
+            generator_lag_ns: None,
+            generator_cpu_ns: None,
+            overhead_ns: None,
         }
     }
 

@@ -41,7 +41,7 @@ pub(super) enum Asked {
     /// The work was done; whether well is for its checksum to say.
     Done {
         /// The checked answer.
-        measured: Measured,
+        measured: Box<Measured>,
         /// CPU time that the test server used meanwhile, of one run.
         server_cpu_ns: Option<u64>,
     },
@@ -150,7 +150,7 @@ impl<'a> Session<'a> {
         match outcome {
             Ok(measured) => {
                 let server_cpu_ns = spent.map(|ns| ns / u64::from(batch.max(1)));
-                Ok(Asked::Done { measured, server_cpu_ns })
+                Ok(Asked::Done { measured: Box::new(measured), server_cpu_ns })
             }
             Err(AskError::Interrupted) => Err(Stop::Interrupted),
             Err(AskError::Failed(reason)) => {
@@ -187,6 +187,8 @@ impl<'a> Session<'a> {
             server: self.server.as_ref().map(Server::address),
             spin_per_us: self.spin_per_us,
             warmup,
+            rate: None,
+            trace: false,
         })
     }
 

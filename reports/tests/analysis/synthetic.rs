@@ -124,6 +124,11 @@ pub(crate) fn sample(
         error: None,
         quarantined: None,
         latency: None,
+        rate: None,
+        achieved_rate: None,
+        generator_lag_ns: None,
+        generator_cpu_ns: None,
+        overhead_ns: None,
     }
 }
 
