@@ -19,12 +19,14 @@ pub mod record;
 pub mod settings;
 pub mod terminal;
 
+mod adaptive;
 mod error;
 mod facts;
 mod output;
 #[cfg(test)]
 mod synthetic;
 
+pub use adaptive::{Needs, needs};
 pub use error::ReportError;
 pub use output::{Outcome, report};
 

@@ -36,6 +36,8 @@ pub struct Settings {
     pub confidence: f64,
     /// Foreign load above which a block does not count, in cores.
     pub max_foreign_cores: f64,
+    /// Whether new points are wanted where two strategies cross.
+    pub refine_crossover: bool,
 }
 
 impl Settings {
@@ -77,6 +79,7 @@ impl Settings {
             margin: read.number(&analysis, "analysis", "margin")?.unwrap_or(0.03),
             confidence: read.number(&analysis, "analysis", "confidence")?.unwrap_or(0.95),
             max_foreign_cores: read.number(&measure, "measure", "max_foreign_cores")?.unwrap_or(0.15),
+            refine_crossover: read.flag(&analysis, "analysis", "refine_crossover")?.unwrap_or(false),
         };
         // The same bounds as those of the harness, which reads a config before it measures.
         if settings.margin.is_nan() || settings.margin <= 0.0 || settings.margin >= 1.0 {
@@ -191,6 +194,14 @@ impl Reader<'_> {
         }
     }
 
+    fn flag(&self, table: &Table, section: &str, key: &str) -> Result<Option<bool>, ReportError> {
+        match table.get(key) {
+            None => Ok(None),
+            Some(Value::Boolean(flag)) => Ok(Some(*flag)),
+            Some(other) => Err(self.wrong(section, key, "true or false", other)),
+        }
+    }
+
     fn names(&self, table: &Table, section: &str, key: &str) -> Result<Vec<String>, ReportError> {
         match table.get(key) {
             None => Ok(Vec::new()),
@@ -243,6 +254,7 @@ mod tests {
             ("[analysis]\nmargin = \"3 %\"", "analysis.margin"),
             ("[analysis]\nmargin = nan", "analysis.margin"),
             ("[analysis]\nconfidence = 95", "analysis.confidence"),
+            ("[analysis]\nrefine_crossover = 1", "analysis.refine_crossover"),
             ("[measure]\nmax_foreign_cores = -0.1", "measure.max_foreign_cores"),
             ("[strategies]\ninclude = \"threads\"", "strategies.include"),
             ("workload = 3", "workload"),

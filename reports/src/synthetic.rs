@@ -55,6 +55,7 @@ pub(crate) fn experiment(name: &str, axes: Vec<Axis>, strategies: &[&str], cost:
             ..Trust::default()
         },
         blocks: blocks(5, 8),
+        ..Analysis::default()
     }
 }
 

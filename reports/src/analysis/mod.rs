@@ -100,6 +100,7 @@ pub fn analyse(folder: &Folder, options: &Options) -> Analysis {
         crossovers: pairs.into_crossovers().collect(),
         trust: integrity.trust,
         blocks: integrity.blocks,
+        ..Analysis::default()
     };
     analysis.headline = headline::headline(&analysis);
     analysis

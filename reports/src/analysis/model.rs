@@ -1,8 +1,37 @@
 //! What an analysis yields: everything that a picture, a table or the HTML shows, and nothing else.
-use crate::record::{Crossover, ParamValue, Params, Verdict};
+use crate::record::{Crossover, ParamValue, Params, Timeline, Verdict};
+
+/// What strategies are compared by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Metric {
+    /// Wall time of one run of the whole work, in nanoseconds.
+    #[default]
+    Wall,
+    /// CPU time (user + system) per task, in nanoseconds.
+    Cpu,
+    /// Peak resident memory, in KiB.
+    Memory,
+}
+
+impl Metric {
+    /// All metrics, the first one first in every report.
+    pub const ALL: [Self; 3] = [Self::Wall, Self::Cpu, Self::Memory];
+
+    /// The name that files use.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Wall => "wall",
+            Self::Cpu => "cpu",
+            Self::Memory => "memory",
+        }
+    }
+}
 
 /// One experiment, analysed.
-#[derive(Clone, Debug)]
+///
+/// The default is an analysis of nothing, for made-up ones.
+#[derive(Clone, Debug, Default)]
 pub struct Analysis {
     /// The experiment's name.
     pub name: String,
@@ -40,6 +69,229 @@ pub struct Analysis {
     pub trust: Trust,
     /// Blocks in the order in which they ran.
     pub blocks: Vec<BlockInfo>,
+    /// The same cells judged by [`Metric::Cpu`] and [`Metric::Memory`]; a metric that was not measured is left out.
+    pub by_metric: Vec<MetricAnalysis>,
+    /// Latency of the tasks, by cell, then strategy; empty where no sample has a histogram.
+    pub latency: Vec<Latency>,
+    /// How each strategy starts and becomes steady, in the order of [`Analysis::strategies`], those without a warm-up left
+    /// out; empty where the folder has no `warmups.jsonl`.
+    pub startup: Vec<Startup>,
+    /// Traced runs, in the order of the file; empty where the folder has no `timelines.jsonl`.
+    pub timelines: Vec<Timeline>,
+    /// Memory against the number of tasks, where an axis changes it.
+    pub memory: Vec<MemoryLine>,
+    /// What the harness itself takes.
+    pub harness: Harness,
+    /// The self-calibration that the machine had when the run began; `None` where it had none.
+    pub calibration: Option<Calibration>,
+}
+
+impl Analysis {
+    /// Figures of a strategy in a cell by `metric`, all with an interval; `None` where it was not measured.
+    #[must_use]
+    pub fn figure(&self, metric: Metric, cell: usize, strategy: usize) -> Option<MetricStats> {
+        match self.by_metric.iter().find(|m| m.metric == metric) {
+            Some(other) => other.cells.get(cell)?.stats.get(strategy)?.clone(),
+            None if metric == Metric::Wall => {
+                let stats = self.cells.get(cell)?.stats.get(strategy)?.as_ref()?;
+                Some(MetricStats { samples: stats.samples, median: stats.wall_ns, ci: stats.wall_ci_ns })
+            }
+            None => None,
+        }
+    }
+
+    /// The verdict of a cell by `metric`, else why there is none.
+    ///
+    /// # Errors
+    /// Why there is none, in words.
+    pub fn verdict(&self, metric: Metric, cell: usize) -> Result<&Verdict, &str> {
+        let unsaid = "not measured";
+        let (verdict, reason) = match self.by_metric.iter().find(|m| m.metric == metric) {
+            Some(other) => {
+                other.cells.get(cell).map_or((None, None), |c| (c.verdict.as_ref(), c.no_verdict.as_deref()))
+            }
+            None if metric == Metric::Wall => {
+                self.cells.get(cell).map_or((None, None), |c| (c.verdict.as_ref(), c.no_verdict.as_deref()))
+            }
+            None => (None, None),
+        };
+        verdict.ok_or(reason.unwrap_or(unsaid))
+    }
+}
+
+/// All cells judged by one metric other than wall time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MetricAnalysis {
+    /// What they are judged by.
+    pub metric: Metric,
+    /// In the order of [`Analysis::cells`].
+    pub cells: Vec<MetricCell>,
+}
+
+/// One cell judged by one metric.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MetricCell {
+    /// Figures per strategy, in the order of [`Analysis::strategies`]; `None` where it was not measured.
+    pub stats: Vec<Option<MetricStats>>,
+    /// The outcome, with `metric` set; `None` where there may be none.
+    pub verdict: Option<Verdict>,
+    /// Why there is no verdict, or why it can be no more than undecided.
+    pub no_verdict: Option<String>,
+}
+
+/// A median with its interval, in the metric's unit (nanoseconds, nanoseconds per task, KiB).
+#[derive(Clone, Debug, PartialEq)]
+pub struct MetricStats {
+    /// Usable samples.
+    pub samples: usize,
+    /// The median.
+    pub median: f64,
+    /// Interval of `median` at the configured confidence.
+    pub ci: [f64; 2],
+}
+
+/// Latency of one strategy's tasks in one cell: all usable samples together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Latency {
+    /// Index of the cell.
+    pub cell: usize,
+    /// Index of the strategy.
+    pub strategy: usize,
+    /// Usable samples with a histogram.
+    pub samples: usize,
+    /// Tasks in all of them.
+    pub tasks: u64,
+    /// The load; `None` is closed: each task counts from its own start, so that a stall hides the tasks it delays.
+    pub open: Option<OpenLoad>,
+    /// The median.
+    pub p50_ns: f64,
+    /// 90 % of the tasks took at most this.
+    pub p90_ns: f64,
+    /// 99 % of the tasks took at most this.
+    pub p99_ns: f64,
+    /// 99.9 % of the tasks took at most this; with fewer than 1000 tasks, the largest.
+    pub p999_ns: f64,
+    /// The largest.
+    pub max_ns: f64,
+    /// The percentile curve: (share of the tasks that took at most this, nanoseconds), ascending in both, the last one
+    /// below 1; evenly spread over −log(1−share).
+    pub points: Vec<(f64, f64)>,
+}
+
+/// An open load: tasks arrive whether or not earlier ones are done, and count from their intended start.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpenLoad {
+    /// Arrivals per second that were intended.
+    pub rate: f64,
+    /// Tasks completed per second, median over the samples.
+    pub achieved: Option<f64>,
+    /// Whether it fell behind: it completed less than 95 % of what arrived.
+    pub behind: bool,
+    /// How late the generator handed tasks over (99th percentile), median over the samples.
+    pub generator_lag_ns: Option<f64>,
+    /// The generator's share of one core, median over the samples.
+    pub generator_share: Option<f64>,
+    /// Whether that share is above 20 % of a core: the generator then competes with what it measures.
+    pub generator_flagged: bool,
+}
+
+/// How one strategy starts and becomes steady.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Startup {
+    /// Index of the strategy.
+    pub strategy: usize,
+    /// Median time to start it, where that was measured.
+    pub start_ns: Option<f64>,
+    /// Median over the warm-ups of the first, cold run divided by a steady one.
+    pub cold_ratio: Option<f64>,
+    /// Warm-ups of this strategy.
+    pub warmups: usize,
+    /// Warm-ups that tell whether the times became steady.
+    pub told: usize,
+    /// Of those: never steady.
+    pub never_steady: usize,
+}
+
+/// Memory of one strategy against the number of tasks, the other parameters held fixed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MemoryLine {
+    /// Index of the strategy.
+    pub strategy: usize,
+    /// The parameter that changes the number of tasks.
+    pub param: String,
+    /// The other swept parameters.
+    pub fixed: Params,
+    /// (tasks, median peak resident memory in KiB), ascending by tasks.
+    pub points: Vec<(f64, f64)>,
+    /// Bytes that each further task takes: the slope of the straight line through the points (Theil and Sen).
+    pub bytes_per_task: f64,
+    /// The steepest and the flattest slope between two neighbouring points: how straight the line is.
+    pub range: [f64; 2],
+}
+
+/// What the harness itself takes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Harness {
+    /// Time around a sample that is not the sample, median over all usable ones.
+    pub overhead_ns: Option<f64>,
+    /// The same as a share of the sample's own time (batch × wall), median.
+    pub overhead_share: Option<f64>,
+    /// The smallest step of the clock.
+    pub timer_resolution_ns: Option<f64>,
+    /// A request to a trial process that does nothing.
+    pub request_ns: Option<f64>,
+    /// Cost of one empty task by strategy, in the order of `env.json`.
+    pub empty_task_ns: Vec<(String, f64)>,
+}
+
+/// The self-calibration of the machine, as `env.json` holds it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Calibration {
+    /// When it was measured (RFC 3339).
+    pub measured: String,
+    /// The version of the program that measured it.
+    pub version: String,
+    /// Whether it was a short one.
+    pub quick: bool,
+    /// Standard deviation of ln(time) between two quiet runs of one program.
+    pub between_runs_sd: Option<f64>,
+    /// Its rows, in the order of the file.
+    pub rows: Vec<CalibrationRow>,
+    /// How the calibrated machine differs from the run's, in words; empty where it is the same one.
+    pub differs: Vec<String>,
+}
+
+impl Calibration {
+    /// Whether it was measured on the machine of the run.
+    #[must_use]
+    pub fn matches(&self) -> bool {
+        self.differs.is_empty()
+    }
+
+    /// The row with this id (`aa`, `slower`, `crossing`, `hog`, `open-loop`, `resume`, `again`).
+    #[must_use]
+    pub fn row(&self, id: &str) -> Option<&CalibrationRow> {
+        self.rows.iter().find(|row| row.id == id)
+    }
+}
+
+/// One row of a calibration.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CalibrationRow {
+    /// Its id.
+    pub id: String,
+    /// What it tests.
+    pub name: String,
+    /// What came out, in words.
+    pub detail: String,
+    /// Whether it passed.
+    pub passed: bool,
+    /// How many trials went as they should, where it counts trials.
+    pub count: Option<u64>,
+    /// Of how many.
+    pub of: Option<u64>,
+    /// False wins, where it counts them.
+    pub wins: Option<u64>,
 }
 
 /// A swept parameter.
