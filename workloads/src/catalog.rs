@@ -138,6 +138,11 @@ pub const KINDS: &[KindInfo] = &[
             },
         ],
     },
+    KindInfo {
+        name: "empty",
+        about: "a task does nothing: what handing it over and taking its result back costs",
+        params: &[tasks(100_000)],
+    },
 ];
 
 /// The kind of this name.

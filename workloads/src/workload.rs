@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::catalog::{self, KindInfo};
+use crate::checksum::word;
 use crate::cpu::Cpu;
 use crate::http::{Clients, Http};
 use crate::mixed::Mixed;
@@ -29,6 +30,8 @@ enum Work {
     Cpu(Cpu),
     Http(Http),
     Mixed(Arc<Mixed>),
+    /// Nothing to do; the digest follows from this seed.
+    Empty(u64),
 }
 
 impl Workload {
@@ -59,6 +62,7 @@ impl Workload {
                 let input_bytes = params.number("input_bytes")? as usize;
                 Work::Cpu(Cpu::prepare(params.text("kernel")?, input_bytes, spec.seed))
             }
+            "empty" => Work::Empty(spec.seed),
             _ => {
                 let spin = usable_spin(spec)?;
                 let (cpu_us, wait_us) = (params.number("cpu_us")?, params.number("wait_us")?);
@@ -93,6 +97,7 @@ impl Workload {
                 mixed.wait_blocking();
                 Ok(mixed.compute(task))
             }
+            Work::Empty(seed) => Ok(word(*seed, u64::from(task))),
         }
     }
 
@@ -115,11 +120,13 @@ impl Workload {
                 mixed.wait_async().await;
                 Ok(mixed.compute(task))
             }
+            Work::Empty(seed) => Ok(word(*seed, u64::from(task))),
         }
     }
 
     /// Runs one task from async code with every blocking or heavy part on the blocking pool: kernels, chains, and the
-    /// whole request of the blocking client. Timers are awaited. A chain of no steps is not offloaded.
+    /// whole request of the blocking client. Timers are awaited. A chain of no steps is not offloaded; an empty task is,
+    /// because handing over is all that there is to it.
     ///
     /// Cancel safety: a part that already runs on the blocking pool runs to its end; its result is dropped.
     ///
@@ -131,7 +138,7 @@ impl Workload {
     pub async fn run_offloaded(&self, task: u32) -> Result<u64, WorkloadError> {
         self.check(task)?;
         let handle = match &self.inner.work {
-            Work::Cpu(_) | Work::Http(_) => {
+            Work::Cpu(_) | Work::Http(_) | Work::Empty(_) => {
                 let this = self.clone();
                 crossover_runtime::spawn_blocking(move || this.run_blocking(task))
             }
@@ -151,7 +158,7 @@ impl Workload {
     pub(crate) fn clients(&self) -> Option<&Arc<Clients>> {
         match &self.inner.work {
             Work::Http(http) => Some(http.clients()),
-            Work::Cpu(_) | Work::Mixed(_) => None,
+            Work::Cpu(_) | Work::Mixed(_) | Work::Empty(_) => None,
         }
     }
 
@@ -165,7 +172,7 @@ impl Workload {
     pub(crate) fn input_bytes(&self) -> usize {
         match &self.inner.work {
             Work::Cpu(cpu) => cpu.input_bytes(),
-            Work::Http(_) | Work::Mixed(_) => 0,
+            Work::Http(_) | Work::Mixed(_) | Work::Empty(_) => 0,
         }
     }
 
@@ -242,6 +249,7 @@ pub fn estimate(spec: &Spec) -> Duration {
             let (fixed, per_byte) = if shrinks { (0.6, 0.000_2) } else { (0.2, 0.000_8) };
             fixed + per_byte * number("input_bytes")
         }
+        "empty" => 0.02,
         _ => {
             let wait = number("wait_us");
             // A sleeping thread wakes about 60 µs late on Linux (50 µs of them timer slack).

@@ -20,6 +20,7 @@ fn specs(server: SocketAddr) -> Vec<Spec> {
         ("mixed", &[("cpu_us", Value::Float(0.5)), ("wait_us", Value::Int(300))]),
         ("http", &[("delay_ms", Value::Float(0.5))]),
         ("http", &[("delay_ms", Value::Int(0))]),
+        ("empty", &[]),
     ];
     let mut specs = Vec::new();
     for (kind, params) in cases {
