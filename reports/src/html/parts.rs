@@ -1,0 +1,72 @@
+//! What several sections share: tables, links, and numbers as words.
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::plot::Table;
+use crate::plot::units::significant;
+use crate::record::Versus;
+
+#[derive(Serialize)]
+pub(super) struct Grid {
+    pub(super) header: Vec<String>,
+    pub(super) rows: Vec<Vec<String>>,
+}
+
+impl From<&Table> for Grid {
+    fn from(table: &Table) -> Self {
+        Self { header: table.header.clone(), rows: table.rows.clone() }
+    }
+}
+
+impl Grid {
+    pub(super) fn new(header: &[&str], rows: Vec<Vec<String>>) -> Self {
+        Self { header: header.iter().map(|name| (*name).to_owned()).collect(), rows }
+    }
+}
+
+/// The link to `file` in a run's folder.
+pub(super) fn link(folder: &str, file: &str) -> String {
+    let path = if folder.is_empty() { file.to_owned() } else { format!("{folder}/{file}") };
+    let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte);
+    let mut link = String::with_capacity(path.len() + 2);
+    for byte in path.bytes() {
+        if safe(byte) { link.push(byte as char) } else { link.push_str(&format!("%{byte:02X}")) }
+    }
+    // A first segment with a colon would be a scheme, one with two slashes a host.
+    format!("./{}", link.trim_start_matches('/'))
+}
+
+pub(super) fn or_all(cell: &str) -> &str {
+    if cell.is_empty() { "the only cell" } else { cell }
+}
+
+/// `1.90× (1.80 – 2.00)`.
+pub(super) fn with_interval(versus: &Versus) -> String {
+    let two = |x: f64| if x < 9.995 { format!("{x:.2}") } else { significant(x, 3) };
+    format!("{}× ({} – {})", two(versus.ratio), two(versus.ci[0]), two(versus.ci[1]))
+}
+
+pub(super) fn percent(share: f64) -> String {
+    format!("{} %", significant((share * 1000.0).round() / 10.0, 3))
+}
+
+/// A JSON value without its quotes.
+pub(super) fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(values) => values.iter().map(plain).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_stay_inside_the_folder() {
+        assert_eq!(link("", "plots/a b.svg"), "./plots/a%20b.svg");
+        assert_eq!(link("javascript:x", "a"), "./javascript%3Ax/a");
+        assert_eq!(link("//host", "a"), "./host/a");
+    }
+}

@@ -1,0 +1,105 @@
+//! The page as a whole: well formed, escaped, and a pure function of its input.
+use serde_json::json;
+
+use super::*;
+use crate::{plot, synthetic};
+
+fn env() -> Value {
+    json!({
+        "schema": 1,
+        "seed": 42,
+        "machine": {"cpu": "A <CPU> & more", "cores_online": 2, "governor": null, "load_average": [0.1, 0.2, 0.3]},
+        "strategies": [
+            {"name": "threads", "about": "a pool of <N> threads", "workers": 2, "concurrency_cap": 2},
+            {"name": "event-loop", "about": "async on one thread", "workers": 1, "concurrency_cap": null},
+        ],
+    })
+}
+
+fn page(analyses: &[Analysis], folder: &str) -> String {
+    let figures: Vec<Vec<Figure>> = analyses.iter().map(plot::figures).collect();
+    let env = env();
+    let pages: Vec<Page<'_>> = analyses
+        .iter()
+        .zip(&figures)
+        .map(|(analysis, figures)| Page { analysis, figures, env: Some(&env), folder })
+        .collect();
+    render("Crossover: a <title>", &pages).unwrap()
+}
+
+#[test]
+fn pages_of_nasty_runs_are_well_formed_and_hold_no_script() {
+    for analysis in synthetic::nasty() {
+        let name = analysis.name.clone();
+        let html = page(&[analysis], "");
+        if let Some(folder) = std::env::var_os(plot::LOOK) {
+            std::fs::write(std::path::Path::new(&folder).join(format!("{name}.html")), &html).unwrap();
+        }
+        synthetic::well_formed(&html).unwrap_or_else(|why| panic!("{name}: {why}"));
+        assert!(!html.contains("<script") && !html.contains("http://www.w3.org/1999"), "{name}");
+    }
+}
+
+#[test]
+fn everything_from_data_is_escaped() {
+    let mut run = synthetic::one_axis();
+    let evil = "<img src=x onerror=alert(1)>\"'&";
+    for text in [&mut run.name, &mut run.question, &mut run.prose, &mut run.headline, &mut run.run] {
+        *text = evil.to_owned();
+    }
+    run.trust.failures.push((evil.into(), evil.into(), evil.into()));
+    run.trust.mismatches.push((evil.into(), evil.into()));
+    run.strategies[1] = evil.to_owned();
+    run.axes[0].param = evil.to_owned();
+    run.cells[0].no_verdict = Some(evil.to_owned());
+    let html = page(&[run], evil);
+    assert!(!html.contains("<img"), "an element from data");
+    synthetic::well_formed(&html).unwrap();
+}
+
+#[test]
+fn a_suite_has_contents_and_unique_ids() {
+    let runs = [synthetic::mixed(), synthetic::one_axis(), synthetic::mixed()];
+    let html = page(&runs, "io-bound");
+    if let Some(folder) = std::env::var_os(plot::LOOK) {
+        std::fs::write(std::path::Path::new(&folder).join("suite.html"), &html).unwrap();
+    }
+    let mut ids: Vec<&str> = html.split(" id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    let all = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), all, "ids are unique");
+    for target in html.split("href=\"#").skip(1).filter_map(|rest| rest.split('"').next()) {
+        assert!(ids.contains(&target), "#{target} leads nowhere");
+    }
+    assert!(
+        html.contains("./io-bound/samples.jsonl")
+            && html.contains("crossover run io-bound/config.toml --seed 42")
+    );
+}
+
+#[test]
+fn the_same_analysis_gives_the_same_bytes() {
+    let (a, b) = (synthetic::mixed(), synthetic::mixed());
+    let (first, second) = (plot::figures(&a), plot::figures(&b));
+    for (x, y) in first.iter().zip(&second) {
+        assert_eq!(x.svg(""), y.svg(""));
+    }
+    assert_eq!(first[0].png().unwrap(), second[0].png().unwrap());
+    assert_eq!(page(&[a], ""), page(&[b], ""));
+}
+
+#[test]
+fn what_stands_against_a_run_is_said_before_its_figures() {
+    for (name, words) in [("mismatched", "Wrong checksum."), ("contaminated", "Contaminated run.")] {
+        let run = synthetic::nasty().into_iter().find(|a| a.name == name).unwrap();
+        let html = page(&[run], "");
+        let at = |words: &str| html.find(words).unwrap_or_else(|| panic!("{name} lacks {words}"));
+        assert!(at(words) < at("<figure"), "{name}");
+    }
+    let mut http = synthetic::one_axis();
+    http.workload = "http".to_owned();
+    http.trust.server_share_max = Some(0.41);
+    let html = page(&[http], "");
+    assert!(html.contains("keep their connections alive") && html.contains("up to 41 % of a core"));
+}
