@@ -6,15 +6,13 @@
 //! (full disk) leaves the whole lines that were written and cuts off the torn one.
 //!
 //! The journal has one writer: the holder of the run folder's lock ([`crate::run::folder`]).
-use std::fs::{File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use crossover_reports::load;
 use crossover_reports::record::Sample;
 
+use crate::log::Lines;
 use crate::protocol;
 
 /// The file's name in a run folder.
@@ -23,10 +21,7 @@ pub const FILE_NAME: &str = "samples.jsonl";
 /// An open journal.
 #[derive(Debug)]
 pub struct Journal {
-    file: File,
-    path: PathBuf,
-    /// Bytes of whole lines.
-    len: u64,
+    lines: Lines,
 }
 
 impl Journal {
@@ -38,29 +33,9 @@ impl Journal {
     /// When the file cannot be read or written, or when a line of it is broken other than by a torn end.
     pub fn open(dir: &Path) -> Result<(Self, Vec<Sample>)> {
         let path = dir.join(FILE_NAME);
-        let name = path.display().to_string();
-        let fail = || format!("cannot open {name}");
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .with_context(fail)?;
+        Lines::create(&path).with_context(|| format!("cannot open {}", path.display()))?;
         let read = load::Journal::read(&path)?;
-        let whole = read.valid_len as u64;
-        let mut journal = Self { file, path, len: whole };
-        let size = journal.file.metadata().with_context(fail)?.len();
-        if size > whole {
-            journal
-                .cut()
-                .with_context(|| format!("cannot drop the torn end of {}", journal.path.display()))?;
-        }
-        journal.file.seek(SeekFrom::Start(whole)).with_context(fail)?;
-        if !read.samples.is_empty() && !ends_with_newline(&journal.file, whole).with_context(fail)? {
-            journal.write(b"\n")?;
-        }
-        Ok((journal, read.samples))
+        Ok((Self { lines: Lines::open(&path, read.valid_len as u64)? }, read.samples))
     }
 
     /// Appends the samples of a block and waits until the disk has them.
@@ -72,48 +47,15 @@ impl Journal {
         for sample in samples {
             text.extend(protocol::line_of(sample).context("cannot tell a sample in JSON")?);
         }
-        self.write(&text)
+        self.lines.append(&text)
     }
-
-    fn write(&mut self, text: &[u8]) -> Result<()> {
-        let mut written = 0;
-        let outcome = loop {
-            match self.file.write(&text[written..]) {
-                _ if written == text.len() => break self.file.sync_data(),
-                Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
-                Ok(n) => written += n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => break Err(error),
-            }
-        };
-        let whole = text[..written].iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-        self.len += whole as u64;
-        if let Err(error) = outcome {
-            // The first error is the one to tell; a tail that cannot be cut off now is cut off on resume.
-            let _ = self.cut();
-            return Err(error).with_context(|| {
-                format!("cannot write {}: the samples before stay, and `resume` goes on", self.path.display())
-            });
-        }
-        Ok(())
-    }
-
-    /// Shortens the file to its whole lines.
-    fn cut(&mut self) -> io::Result<()> {
-        self.file.set_len(self.len)?;
-        self.file.sync_data()
-    }
-}
-
-/// Whether the `len` bytes of `file` end a line; a journal may end with a whole line that lacks its newline.
-fn ends_with_newline(file: &File, len: u64) -> io::Result<bool> {
-    let mut last = [0];
-    file.read_exact_at(&mut last, len.saturating_sub(1))?;
-    Ok(last == *b"\n")
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::OpenOptions;
+    use std::io::Write as _;
+
     use super::*;
 
     fn sample(order: u64) -> Sample {
@@ -186,9 +128,10 @@ mod tests {
     #[test]
     fn a_full_disk_keeps_the_whole_lines_and_names_the_file() {
         let dir = two();
-        let (journal, _) = Journal::open(dir.path()).unwrap();
+        let path = dir.path().join(FILE_NAME);
+        let len = std::fs::metadata(&path).unwrap().len();
         let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let mut journal = Journal { file: full, ..journal };
+        let mut journal = Journal { lines: Lines::on(full, path, len) };
         let error = format!("{:#}", journal.append(&[sample(2)]).unwrap_err());
         assert!(error.contains("samples.jsonl") && error.contains("No space left"), "{error}");
         assert_eq!(orders(&read(dir.path())), [0, 1]);

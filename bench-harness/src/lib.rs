@@ -13,6 +13,7 @@ pub mod init;
 pub mod interrupt;
 pub mod journal;
 pub mod list;
+pub mod log;
 pub mod notes;
 pub mod plan;
 pub mod probe;

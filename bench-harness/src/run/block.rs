@@ -3,14 +3,18 @@
 //! A block is (process round, round). Its samples are written together when it ends, because each carries the load of
 //! the whole block. `order` counts what was measured in the order in which it was measured, over repeats and
 //! resumes.
-use std::collections::{BTreeMap, HashMap, HashSet};
+//!
+//! The strategies of a block are compared with each other because they ran side by side. So a block that Ctrl-C cuts
+//! short keeps its samples, set aside as [`INTERRUPTED`], and `resume` measures the whole block anew.
+use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use crossover_reports::record::{SCHEMA, Sample};
+use crossover_reports::record::{SCHEMA, Sample, Warmup};
 
 use super::pilot::Pilot;
-use super::session::{Asked, Helpers, Session, Stop};
+use super::session::{Asked, Helpers, Question, Session, Stop};
+use super::warmups::Warmups;
 use crate::journal::Journal;
 use crate::plan::Planned;
 use crate::probe::{Load, LoadWindow};
@@ -21,6 +25,9 @@ const ATTEMPTS_WITHOUT_BUDGET: u32 = 2;
 
 /// How often one block is measured at most, however much of the budget is left.
 const ATTEMPTS_MAX: u32 = 4;
+
+/// Why the samples of a block that was not finished do not count.
+pub(super) const INTERRUPTED: &str = "the run was interrupted in this block";
 
 /// What identifies a planned sample within a run.
 pub(super) type Key = (u32, u32, String, String);
@@ -41,6 +48,7 @@ pub(super) struct Recorder<'r> {
     pub(super) run: &'r str,
     pub(super) pilot: &'r Pilot,
     pub(super) journal: Journal,
+    pub(super) warmups: Warmups,
     /// The next sample's `order`.
     pub(super) next_order: u64,
     /// When the budget ends.
@@ -133,12 +141,14 @@ impl Recorder<'_> {
         }
         let load = window.close();
         let contamination = load.contamination(session.exp.measure.max_foreign_cores);
+        let set_aside = if stopped.is_err() { Some(INTERRUPTED) } else { contamination.as_deref() };
         for sample in &mut samples {
             sample.order = self.next_order;
             self.next_order += 1;
-            stamp(sample, load, contamination.as_deref());
+            stamp(sample, load, set_aside);
         }
-        let written = self.journal.append(&samples);
+        // Warm-ups first: where a sample stands, its warm-up does.
+        let written = self.warmups.write().and_then(|()| self.journal.append(&samples));
         stopped?;
         written?;
         self.load.blocks += 1;
@@ -169,30 +179,30 @@ impl Recorder<'_> {
         }
         let estimate = self.sample_cost(planned);
         if round.warm.insert((cell.clone(), strategy.clone())) {
-            let asked = session.ask(&mut round.helpers, strategy, cell, *batch, true, estimate)?;
+            let question = Question::warm_up(cell, *batch);
+            let asked = session.ask(&mut round.helpers, strategy, question, estimate)?;
             let cost = self.pilot.cell(cell)?.warmup_cost(strategy);
             session.progress.advance(cost);
             self.left = self.left.saturating_sub(cost);
             match asked {
                 Asked::Done { measured, .. } => {
                     self.unsteady += u64::from(measured.answer.steady == Some(false));
+                    self.warmups.note(self.warmup(planned, &measured));
                 }
                 Asked::Failed(reason) => return Ok(self.failed(planned, &reason)),
             }
         }
-        match session.ask(&mut round.helpers, strategy, cell, *batch, false, estimate)? {
-            Asked::Done { measured, server_cpu_ns } => self.done(planned, *measured, server_cpu_ns),
+        match session.ask(&mut round.helpers, strategy, Question::sample(cell, *batch), estimate)? {
+            Asked::Done { measured, server_cpu_ns, overhead_ns } => {
+                let sample = self.done(planned, *measured)?;
+                Ok(Sample { server_cpu_ns, overhead_ns: Some(overhead_ns), rate: session.rate, ..sample })
+            }
             Asked::Failed(reason) => Ok(self.failed(planned, &reason)),
         }
     }
 
     /// The sample of work that was done: well, if its checksum is the oracle's.
-    fn done(
-        &self,
-        planned: &Planned,
-        measured: Measured,
-        server_cpu_ns: Option<u64>,
-    ) -> Result<Sample, Stop> {
+    fn done(&self, planned: &Planned, measured: Measured) -> Result<Sample, Stop> {
         let oracle = &self.pilot.cell(&planned.cell)?.checksum;
         let Measured { wall_ns, checksum, answer } = measured;
         let ok = checksum == *oracle;
@@ -205,7 +215,6 @@ impl Recorder<'_> {
             rss_peak_kib: answer.rss_peak_kib.unwrap_or(0),
             vcsw: answer.vcsw.unwrap_or(0),
             ivcsw: answer.ivcsw.unwrap_or(0),
-            server_cpu_ns,
             latency: answer.latency,
             achieved_rate: answer.achieved_rate,
             generator_lag_ns: answer.generator_lag_ns,
@@ -215,6 +224,23 @@ impl Recorder<'_> {
             error,
             ..self.blank(planned)
         })
+    }
+
+    /// What a warm-up's answer tells.
+    fn warmup(&self, planned: &Planned, measured: &Measured) -> Warmup {
+        let Measured { wall_ns, answer, .. } = measured;
+        Warmup {
+            schema: SCHEMA,
+            run: self.run.to_owned(),
+            process: planned.process,
+            cell: planned.cell.clone(),
+            strategy: planned.strategy.clone(),
+            start_ns: answer.start_ns,
+            first_ns: answer.first_ns,
+            wall_ns: *wall_ns,
+            batches: answer.batches,
+            steady: answer.steady,
+        }
     }
 
     /// The sample of work that was not done.
@@ -270,14 +296,14 @@ impl Recorder<'_> {
     }
 }
 
-/// Writes the block's load into a sample. A failure stays one, whatever the load was.
-fn stamp(sample: &mut Sample, load: Load, contamination: Option<&str>) {
+/// Writes the block's load into a sample, and why it is set aside, if so. A failure stays one, whatever the load was.
+fn stamp(sample: &mut Sample, load: Load, set_aside: Option<&str>) {
     let rounded = |x: f64| (x * 1e4).round() / 1e4;
     sample.steal_ticks = load.steal_ticks;
     sample.foreign_cores = rounded(load.foreign_cores);
     sample.psi_cpu = load.psi_cpu.map(rounded);
-    if sample.ok {
-        sample.quarantined = contamination.map(str::to_owned);
+    if sample.ok || set_aside == Some(INTERRUPTED) {
+        sample.quarantined = set_aside.map(str::to_owned);
     }
 }
 
@@ -319,11 +345,8 @@ impl Troubles {
     }
 }
 
-/// How often each planned sample stands in the journal.
-pub(super) fn recorded(samples: &[Sample]) -> HashMap<Key, u32> {
-    let mut counts = HashMap::new();
-    for sample in samples {
-        *counts.entry(key_of_sample(sample)).or_insert(0) += 1;
-    }
-    counts
+/// What the journal holds of the plan: every sample of a block that was measured to its end.
+pub(super) fn recorded(samples: &[Sample]) -> HashSet<Key> {
+    let ended = samples.iter().filter(|sample| sample.quarantined.as_deref() != Some(INTERRUPTED));
+    ended.map(key_of_sample).collect()
 }

@@ -1,8 +1,9 @@
 //! What a run folder says about its run, beside the samples: written once, read again by `resume`.
 //!
 //! Order of writing: `env.json` (id, seed, where the configuration came from), `config.toml`, and after the pilot
-//! `pilot.json`, `config.resolved.toml`, `plan.jsonl`. Each is whole or absent, so that whatever a folder holds is enough
-//! for what its last file promises: with `config.toml` the run can be planned, with `plan.jsonl` continued.
+//! `env.json` again (with what measuring costs), `pilot.json`, `config.resolved.toml`, `plan.jsonl`. Each is whole or
+//! absent, so that whatever a folder holds is enough for what its last file promises: with `config.toml` the run can be
+//! planned, with `plan.jsonl` continued.
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -11,9 +12,9 @@ use serde_json::{Value, json};
 use super::folder::Folder;
 use super::pilot::{self, Pilot};
 use crate::config::Experiment;
-use crate::environment;
 use crate::plan::Planned;
 use crate::protocol;
+use crate::{calibration_file, environment};
 
 const CONFIG: &str = "config.toml";
 const RESOLVED: &str = "config.resolved.toml";
@@ -46,6 +47,7 @@ impl Begun {
             fields.insert("run".to_owned(), json!(run));
             fields.insert("seed".to_owned(), json!(seed));
             fields.insert("config_dir".to_owned(), json!(dir.to_string_lossy()));
+            fields.insert("calibration".to_owned(), json!(calibration_file::load()));
         }
         let text = serde_json::to_string_pretty(&env).context("cannot tell the environment in JSON")?;
         folder.write(ENVIRONMENT, text.as_bytes())?;
@@ -87,8 +89,9 @@ impl Begun {
         Ok(Self { exp, run: run.to_owned(), seed, folder, planned })
     }
 
-    /// Writes what the pilot led to; the plan comes last, and then never changes.
+    /// Writes what the pilot led to; the plan comes last, and then only grows.
     pub(super) fn write_plan(&self, exp: &Experiment, pilot: &Pilot, plan: &[Planned]) -> Result<()> {
+        self.tell_environment("harness", json!(pilot.harness))?;
         let text = serde_json::to_string_pretty(pilot).context("cannot tell the pilot in JSON")?;
         self.folder.write(pilot::FILE_NAME, text.as_bytes())?;
         self.folder.write(RESOLVED, exp.resolved_toml().as_bytes())?;
@@ -97,6 +100,19 @@ impl Begun {
             lines.extend(protocol::line_of(planned).context("cannot tell the plan in JSON")?);
         }
         self.folder.write(PLAN, &lines)
+    }
+
+    /// Adds a key to `env.json`.
+    fn tell_environment(&self, key: &str, value: Value) -> Result<()> {
+        let path = self.folder.file(ENVIRONMENT);
+        let text = self.folder.read(ENVIRONMENT)?.unwrap_or_default();
+        let mut env: Value =
+            serde_json::from_str(&text).with_context(|| format!("cannot read {}", path.display()))?;
+        if let Some(fields) = env.as_object_mut() {
+            fields.insert(key.to_owned(), value);
+        }
+        let text = serde_json::to_string_pretty(&env).context("cannot tell the environment in JSON")?;
+        self.folder.write(ENVIRONMENT, text.as_bytes())
     }
 
     /// The plan and its pilot, once both were written.

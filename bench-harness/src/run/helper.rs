@@ -109,7 +109,8 @@ impl Helper {
         })
     }
 
-    /// Asks and waits for the answer. What a trial does not tell of its cost is filled in from `/proc`.
+    /// Asks and waits for the answer; gives it with the time that the request took. What a trial does not tell of its
+    /// cost is filled in from `/proc`.
     ///
     /// After [`AskError::Gone`] the process has been killed with its group.
     ///
@@ -120,7 +121,7 @@ impl Helper {
         mut request: Request,
         timeout: Duration,
         interrupt: &Interrupt,
-    ) -> Result<Measured, AskError> {
+    ) -> Result<(Measured, Duration), AskError> {
         self.requests += 1;
         request.id = self.requests;
         let line = protocol::line_of(&request)
@@ -140,7 +141,7 @@ impl Helper {
                 if let Some(before) = before {
                     self.fill_in(&mut measured, before, request.batch);
                 }
-                Ok(measured)
+                Ok((measured, elapsed))
             }
             Err(AnswerError::Failed(reason)) => Err(AskError::Failed(reason)),
             Err(AnswerError::Broken(reason)) => Err(AskError::Gone(self.kill_for(reason))),

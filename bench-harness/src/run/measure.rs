@@ -7,6 +7,7 @@ use super::block::{LoadCounts, Recorder, Troubles, key_of_planned, recorded};
 use super::files::Begun;
 use super::pilot::{self, Pilot};
 use super::session::{Session, Stop};
+use super::warmups::Warmups;
 use crate::interrupt::Interrupt;
 use crate::journal::Journal;
 use crate::plan::{Planned, build_plan};
@@ -23,8 +24,8 @@ pub(super) fn measure(begun: &Begun, interrupt: &Interrupt) -> Result<(), Stop> 
             begun.folder.path().display()
         )));
     }
-    let counts = recorded(&samples);
-    let is_missing = |planned: &&Planned| !counts.contains_key(&key_of_planned(planned));
+    let recorded = recorded(&samples);
+    let is_missing = |planned: &&Planned| !recorded.contains(&key_of_planned(planned));
     if let Some((_, plan)) = &existing
         && !plan.iter().any(|planned| is_missing(&planned))
     {
@@ -42,6 +43,7 @@ pub(super) fn measure(begun: &Begun, interrupt: &Interrupt) -> Result<(), Stop> 
         run: &begun.run,
         pilot: &pilot,
         journal,
+        warmups: Warmups::open(&begun.folder)?,
         next_order: samples.iter().map(|sample| sample.order + 1).max().unwrap_or(0),
         deadline: begun.exp.measure.budget.map(|budget| started + budget),
         left: Duration::ZERO,

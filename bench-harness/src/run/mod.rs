@@ -10,10 +10,12 @@
 mod block;
 mod files;
 pub mod folder;
+mod harness;
 pub mod helper;
 mod measure;
 mod pilot;
 mod session;
+mod warmups;
 
 use std::path::{Path, PathBuf};
 

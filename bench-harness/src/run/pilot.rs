@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use super::session::{Asked, Session, Stop, elapsed_ns};
+use super::harness::Harness;
+use super::session::{Asked, Helpers, Question, Session, Stop, ns};
 use crate::config::{Cell, Measure};
 use crate::probe;
 use crate::progress::rough;
@@ -46,6 +47,9 @@ pub(super) struct Pilot {
     pub(super) cells: BTreeMap<String, PilotCell>,
     /// Strategies that were out at the end of the pilot, and why.
     pub(super) gone: BTreeMap<String, String>,
+    /// What measuring itself costs.
+    #[serde(default)]
+    pub(super) harness: Harness,
 }
 
 /// What the pilot found in one cell.
@@ -92,9 +96,10 @@ impl Pilot {
             session.progress.advance(guess(session, cell));
             found.insert(cell.name.clone(), pilot);
         }
+        let harness = Harness::measure(session, &mut helpers)?;
         Session::close(helpers);
         let gone = session.gone.clone();
-        Ok(Self { schema: SCHEMA, spin_per_us: session.spin_per_us, cells: found, gone })
+        Ok(Self { schema: SCHEMA, spin_per_us: session.spin_per_us, cells: found, gone, harness })
     }
 
     /// Reads what an earlier pilot wrote.
@@ -133,17 +138,17 @@ impl PilotCell {
     fn visit(
         &mut self,
         session: &mut Session<'_>,
-        helpers: &mut super::session::Helpers,
+        helpers: &mut Helpers,
         name: &str,
         cell: &Cell,
     ) -> Result<(), Stop> {
         let estimate = self.wall_ns.get(SEQUENTIAL).map(|&ns| Duration::from_nanos(ns));
         let estimate = estimate.unwrap_or_else(|| session.first_estimate(cell));
         let start = Instant::now();
-        match session.ask(helpers, name, &cell.name, 1, true, estimate)? {
+        match session.ask(helpers, name, Question::warm_up(&cell.name, 1), estimate)? {
             Asked::Done { measured, .. } => {
                 self.wall_ns.insert(name.to_owned(), measured.wall_ns);
-                self.warmup_ns.insert(name.to_owned(), elapsed_ns(start));
+                self.warmup_ns.insert(name.to_owned(), ns(start.elapsed()));
                 if name == SEQUENTIAL {
                     self.checksum = measured.checksum;
                 }

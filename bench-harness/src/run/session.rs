@@ -1,6 +1,6 @@
 //! What measuring one experiment holds in its hands: its cells, the test server, and who is out.
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use crossover_workloads::{Spec, Value, Workload};
@@ -44,9 +44,37 @@ pub(super) enum Asked {
         measured: Box<Measured>,
         /// CPU time that the test server used meanwhile, of one run.
         server_cpu_ns: Option<u64>,
+        /// What the request took beside the `batch` runs that it tells of: pipes, `/proc`, wake-ups. Says nothing for a
+        /// warm-up, which runs more than it tells of.
+        overhead_ns: u64,
     },
     /// It was not done, and why.
     Failed(String),
+}
+
+/// What is asked of a trial: one cell, and how.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Question<'q> {
+    /// The cell's name.
+    pub(super) cell: &'q str,
+    /// How many times its whole work runs.
+    pub(super) batch: u32,
+    /// Whether this only warms up.
+    pub(super) warmup: bool,
+    /// Whether to tell what each task did when.
+    pub(super) trace: bool,
+}
+
+impl<'q> Question<'q> {
+    /// Asks to warm up, with samples of `batch` runs.
+    pub(super) fn warm_up(cell: &'q str, batch: u32) -> Self {
+        Self { cell, batch, warmup: true, trace: false }
+    }
+
+    /// Asks for a sample of `batch` runs.
+    pub(super) fn sample(cell: &'q str, batch: u32) -> Self {
+        Self { cell, batch, warmup: false, trace: false }
+    }
 }
 
 /// One process round's trial processes, by strategy.
@@ -62,6 +90,8 @@ pub(super) struct Session<'a> {
     pub(super) seed: u64,
     /// Steps of the mixed kernel per microsecond, for the workloads that ask for it.
     pub(super) spin_per_us: Option<f64>,
+    /// Arrivals per second under an open load.
+    pub(super) rate: Option<f64>,
     /// Strategies that are out until the end of this session, and why.
     pub(super) gone: BTreeMap<String, String>,
     server: Option<Server>,
@@ -89,6 +119,7 @@ impl<'a> Session<'a> {
             progress,
             seed,
             spin_per_us: None,
+            rate: None,
             gone: BTreeMap::new(),
             server,
             patience: patience.map_or(PATIENCE, Duration::from_millis),
@@ -125,32 +156,47 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Has `strategy` run `cell` `batch` times; `estimate` is what that should take.
+    /// Asks `strategy`; `estimate` is what one sample should take.
     pub(super) fn ask(
         &mut self,
         helpers: &mut Helpers,
         strategy: &str,
-        cell: &str,
-        batch: u32,
-        warmup: bool,
+        question: Question<'_>,
+        estimate: Duration,
+    ) -> Result<Asked, Stop> {
+        let request = self.request(strategy, question)?;
+        self.send(helpers, strategy, request, &format!("cell {}", question.cell), estimate)
+    }
+
+    /// Sends `request` to `strategy` and waits for what becomes of it; `place` says in an error where that was.
+    pub(super) fn send(
+        &mut self,
+        helpers: &mut Helpers,
+        strategy: &str,
+        request: Request,
+        place: &str,
         estimate: Duration,
     ) -> Result<Asked, Stop> {
         if let Some(reason) = self.gone.get(strategy) {
             return Ok(Asked::Failed(reason.clone()));
         }
-        let request = self.request(strategy, cell, batch, warmup)?;
         let Some(helper) = helpers.get_mut(strategy) else {
             return Err(Stop::Failed(anyhow::anyhow!("no trial of {strategy} was started")));
         };
+        let batch = request.batch;
         let timeout = self.patience + estimate.saturating_mul(20);
         let before = self.server.as_ref().and_then(Server::cpu_ns);
         let outcome = helper.ask(request, timeout, self.interrupt);
         let after = self.server.as_ref().and_then(Server::cpu_ns);
         let spent = after.zip(before).map(|(after, before)| after.saturating_sub(before));
         match outcome {
-            Ok(measured) => {
-                let server_cpu_ns = spent.map(|ns| ns / u64::from(batch.max(1)));
-                Ok(Asked::Done { measured: Box::new(measured), server_cpu_ns })
+            Ok((measured, elapsed)) => {
+                let told = measured.wall_ns.saturating_mul(u64::from(batch));
+                Ok(Asked::Done {
+                    server_cpu_ns: spent.map(|ns| ns / u64::from(batch.max(1))),
+                    overhead_ns: ns(elapsed).saturating_sub(told),
+                    measured: Box::new(measured),
+                })
             }
             Err(AskError::Interrupted) => Err(Stop::Interrupted),
             Err(AskError::Failed(reason)) => {
@@ -166,14 +212,16 @@ impl<'a> Session<'a> {
             Err(AskError::Gone(reason)) => {
                 self.check_server()?;
                 helpers.remove(strategy);
-                let reason = format!("in cell {cell} it {reason}");
+                let reason = format!("in {place} it {reason}");
                 self.is_gone(strategy, reason.clone());
                 Ok(Asked::Failed(reason))
             }
         }
     }
 
-    fn request(&self, strategy: &str, cell: &str, batch: u32, warmup: bool) -> Result<Request> {
+    /// The request for a question about a cell of the experiment.
+    fn request(&self, strategy: &str, question: Question<'_>) -> Result<Request> {
+        let Question { cell, batch, warmup, trace } = question;
         let cell = self.cell(cell)?;
         Ok(Request {
             schema: protocol::SCHEMA,
@@ -187,8 +235,8 @@ impl<'a> Session<'a> {
             server: self.server.as_ref().map(Server::address),
             spin_per_us: self.spin_per_us,
             warmup,
-            rate: None,
-            trace: false,
+            rate: self.rate,
+            trace,
         })
     }
 
@@ -200,14 +248,15 @@ impl<'a> Session<'a> {
     /// What one sequential run of `cell` may take, before anything was measured.
     pub(super) fn first_estimate(&self, cell: &Cell) -> Duration {
         let params = cell.all.iter().map(|(name, value)| (name.clone(), plain(value)));
-        crossover_workloads::estimate(&Spec {
+        let estimate = crossover_workloads::estimate(&Spec {
             kind: self.exp.workload.kind.clone(),
             params: params.collect(),
             tasks: cell.tasks,
             seed: self.seed,
             server: self.server.as_ref().map(Server::address),
             spin_per_us: self.spin_per_us,
-        })
+        });
+        estimate.max(arrivals(cell.tasks, self.rate))
     }
 
     /// Whether a strategy is one of ours: what it tells of its times is measured by our own code.
@@ -231,6 +280,12 @@ impl<'a> Session<'a> {
     }
 }
 
+/// How long `tasks` tasks take to arrive at `rate` per second; no time where all are ready at once.
+pub(crate) fn arrivals(tasks: u32, rate: Option<f64>) -> Duration {
+    let seconds = rate.map_or(0.0, |rate| f64::from(tasks) / rate);
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_hours(1))
+}
+
 /// A parameter's value as the workloads take it.
 pub(crate) fn plain(value: &config::Value) -> Value {
     match value {
@@ -240,7 +295,7 @@ pub(crate) fn plain(value: &config::Value) -> Value {
     }
 }
 
-/// How long something took, as nanoseconds.
-pub(super) fn elapsed_ns(start: Instant) -> u64 {
-    u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
+/// A time as nanoseconds.
+pub(super) fn ns(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -31,6 +31,7 @@ fn killed_in_the_middle_it_resumes_and_measures_each_planned_sample_once() {
         lab.open_gate();
         lab.run(&["resume", "out"]).assert_measured();
         lab.assert_complete("out");
+        lab.assert_warmed_up("out");
         let after = fs::read(lab.path("out/samples.jsonl")).unwrap();
         assert!(after.starts_with(&before), "the journal is only appended to");
         assert_eq!(fs::read(lab.path("out/plan.jsonl")).unwrap(), plan);
@@ -90,6 +91,28 @@ fn ctrl_c_keeps_every_finished_sample_and_says_how_to_go_on() {
     lab.open_gate();
     lab.run(&["resume", "out"]).assert_measured();
     lab.assert_complete("out");
+    lab.assert_warmed_up("out");
+}
+
+#[test]
+fn a_block_that_ctrl_c_cut_short_is_measured_anew_as_a_whole() {
+    let lab = Lab::new();
+    let run = lab.start_until_gate(IN_THE_SECOND_BLOCK);
+    signal(&run, Signal::SIGINT);
+    assert_eq!(finish(run).code, Some(130));
+    let before = lab.samples("out");
+    let (first, second): (Vec<_>, Vec<_>) = before.iter().partition(|sample| sample.round == 0);
+    assert_eq!((first.len(), first.iter().filter(|s| s.quarantined.is_none()).count()), (6, 6));
+    // The gate's second request of the block is at least the block's second sample.
+    assert!((1..6).contains(&second.len()), "{second:?}");
+    assert!(second.iter().all(|s| s.quarantined.as_deref().unwrap().contains("interrupted")), "{second:?}");
+    lab.open_gate();
+    lab.run(&["resume", "out"]).assert_measured();
+    lab.assert_complete("out");
+    let after = lab.samples("out");
+    assert_eq!(after[..before.len()], before, "what was kept stays");
+    let again = after[before.len()..].iter().filter(|s| (s.process, s.round) == (0, 1));
+    assert_eq!(again.filter(|s| s.quarantined.is_none()).count(), 6, "the block is whole");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crossover_bench::plan::Planned;
 use crossover_bench::probe;
 use crossover_reports::load::Journal;
-use crossover_reports::record::Sample;
+use crossover_reports::record::{Sample, Warmup};
 use tempfile::TempDir;
 
 /// Turns a hang into a failure.
@@ -135,6 +135,27 @@ max_foreign_cores = 1000.0
     pub(crate) fn plan(&self, run: &str) -> Vec<Planned> {
         let text = fs::read_to_string(self.path(run).join("plan.jsonl")).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    pub(crate) fn warmups(&self, run: &str) -> Vec<Warmup> {
+        let text = fs::read_to_string(self.path(run).join("warmups.jsonl")).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    pub(crate) fn json(&self, file: &str) -> serde_json::Value {
+        serde_json::from_slice(&fs::read(self.path(file)).unwrap()).unwrap()
+    }
+
+    /// Every (process round, cell, strategy) of the plan that was measured warmed up once, and nothing else did.
+    pub(crate) fn assert_warmed_up(&self, run: &str) {
+        let key = |w: &Warmup| (w.process, w.cell.clone(), w.strategy.clone());
+        let mut warm: Vec<_> = self.warmups(run).iter().map(key).collect();
+        warm.sort();
+        let measured = self.samples(run).into_iter().filter(|sample| sample.ok);
+        let mut planned: Vec<_> = measured.map(|s| (s.process, s.cell, s.strategy)).collect();
+        planned.sort();
+        planned.dedup();
+        assert_eq!(warm, planned);
     }
 
     /// Every planned sample was measured, once unless its block was disturbed, and nothing else was.

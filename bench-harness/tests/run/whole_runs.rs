@@ -31,6 +31,33 @@ fn a_run_measures_what_it_planned_and_reports_it() {
 }
 
 #[test]
+fn a_run_tells_what_measuring_and_starting_cost() {
+    let lab = Lab::new();
+    let external =
+        "[strategies.external.alien]\nrun = [\"sh\", \"-c\", \"exec $CROSSOVER trial sequential\"]";
+    lab.experiment("tiny", r#""sequential", "threads", "processes", "alien""#, external);
+    let file =
+        lab.write("calibration.json", r#"{"schema":1,"measured":"2026-01-01","machine":{},"rows":[]}"#);
+    let arguments = ["run", "tiny.toml", "--out", "out"];
+    let run = lab.command(&arguments).env("CROSSOVER_CALIBRATION", &file).spawn().unwrap();
+    crate::support::finish(run).assert_measured();
+    let env = lab.json("out/env.json");
+    assert_eq!(env["calibration"]["measured"], "2026-01-01");
+    let resolution = env["harness"]["timer_resolution_ns"].as_u64().unwrap();
+    assert!((1..1_000_000).contains(&resolution), "{env}");
+    assert!(env["harness"]["request_ns"].as_u64().unwrap() > 1000, "{env}");
+    let empty = env["harness"]["empty_task_ns"].as_object().unwrap();
+    assert_eq!(empty.keys().collect::<Vec<_>>(), ["processes", "sequential", "threads"], "ours alone");
+    assert!(empty.values().all(|ns| ns.as_f64().unwrap() > 0.0), "{env}");
+    for sample in lab.samples("out") {
+        assert!(sample.overhead_ns.unwrap() > 1000, "a request has its price: {sample:?}");
+        let batch_ns = sample.wall_ns * u64::from(sample.batch);
+        assert!(batch_ns > 1000 * resolution, "{sample:?}");
+    }
+    lab.assert_warmed_up("out");
+}
+
+#[test]
 fn http_is_served_by_another_process() {
     let lab = Lab::new();
     let text = r#"schema = 1
