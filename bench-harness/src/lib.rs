@@ -23,4 +23,5 @@ pub mod run;
 pub mod server;
 pub mod strategy;
 pub mod text;
+pub mod trace;
 pub mod trial;

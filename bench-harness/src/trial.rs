@@ -10,6 +10,7 @@
 use std::io::{self, BufRead, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::exit;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossover_workloads::{Spec, Store, Value, format_checksum};
@@ -20,6 +21,7 @@ use crate::guard;
 use crate::probe::{self, Usage};
 use crate::protocol::{self, Answer, LINE_BYTES_MAX, Request};
 use crate::strategy::{self, Job, Strategy};
+use crate::trace::Recorder;
 
 /// A warm-up ends when this many samples in a row lie within [`STEADY_SPREAD`] of each other.
 const STEADY_SAMPLES: usize = 3;
@@ -139,7 +141,7 @@ impl Trial {
     }
 
     fn handle(&mut self, request: Request) -> Result<Answer, String> {
-        let (id, batch, warmup) = (request.id, request.batch, request.warmup);
+        let (id, batch, warmup, traced) = (request.id, request.batch, request.warmup, request.trace);
         if self.strategy.as_ref().is_none_or(|(workers, _)| *workers != request.workers) {
             self.strategy = None;
             self.strategy = Some((request.workers, strategy::start(&self.name, request.workers)?));
@@ -147,8 +149,10 @@ impl Trial {
         let (_, strategy) = self.strategy.as_mut().ok_or("the strategy did not start")?;
         let spec = spec_of(request);
         let workload = self.store.get(&spec).map_err(|error| error.to_string())?;
-        let job = &Job { spec, workload };
-        if warmup {
+        let job = &Job::new(spec, workload);
+        if traced {
+            trace(&mut **strategy, job, id)
+        } else if warmup {
             warm_up(&mut **strategy, job, id, batch)
         } else {
             measure(&mut **strategy, job, id, batch)
@@ -248,6 +252,22 @@ fn measure(strategy: &mut dyn Strategy, job: &Job, id: u64, batch: u32) -> Resul
         rss_peak_kib: Some(rss_peak_kib),
         vcsw: Some(used.vcsw),
         ivcsw: Some(used.ivcsw),
+        ..Answer::default()
+    })
+}
+
+/// Runs the whole work once and tells what each task did when.
+fn trace(strategy: &mut dyn Strategy, job: &Job, id: u64) -> Result<Answer, String> {
+    let job = job.clone();
+    let recorder = Arc::new(Recorder::start(job.workload.tasks()));
+    let checksum = strategy.run(&job.traced(Arc::clone(&recorder)))?;
+    let wall_ns = recorder.elapsed_ns();
+    Ok(Answer {
+        id,
+        ok: true,
+        wall_ns: Some(wall_ns.max(1)),
+        checksum: Some(format_checksum(checksum)),
+        trace: Some(recorder.finish()),
         ..Answer::default()
     })
 }

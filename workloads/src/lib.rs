@@ -59,5 +59,5 @@ pub use http::server;
 pub use mixed::calibrate_spin;
 pub use spec::{Spec, Value};
 pub use store::Store;
-pub use worker::run_in_worker;
+pub use worker::{Traced, monotonic_ns, run_in_worker, trace_in_worker};
 pub use workload::{Workload, estimate};

@@ -3,6 +3,8 @@
 use std::sync::{Mutex, PoisonError};
 
 use crossover_runtime::process_pool::job;
+use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
 
 use crate::{Spec, Store, Workload};
 
@@ -15,6 +17,36 @@ static PREPARED: Mutex<Store> = Mutex::new(Store::new());
 #[job]
 pub fn run_in_worker(spec: Spec, task: u32) -> Result<u64, String> {
     prepared(&spec).and_then(|workload| workload.run_blocking(task).map_err(|e| e.to_string()))
+}
+
+/// What a task did in a worker process, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traced {
+    /// The task's digest.
+    pub digest: u64,
+    /// The worker process.
+    pub pid: u32,
+    /// When the call began in the worker, by [`monotonic_ns`].
+    pub from_ns: u64,
+    /// When the call ended in the worker, by [`monotonic_ns`].
+    pub to_ns: u64,
+}
+
+/// Like [`run_in_worker`], and tells when and where; for runs that are traced, not timed.
+#[job]
+pub fn trace_in_worker(spec: Spec, task: u32) -> Result<Traced, String> {
+    let from_ns = monotonic_ns();
+    let digest = run_in_worker(spec, task)?;
+    Ok(Traced { digest, pid: std::process::id(), from_ns, to_ns: monotonic_ns() })
+}
+
+/// The time of the clock that all processes of a machine share, in nanoseconds from some moment before they began.
+#[must_use]
+pub fn monotonic_ns() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    // Never negative: the clock starts when the machine does.
+    let (seconds, nanos) = (u64::try_from(now.tv_sec).unwrap_or(0), u64::try_from(now.tv_nsec).unwrap_or(0));
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
 }
 
 /// The lock is held while a workload is prepared, so that nobody prepares it twice, but not while a task runs. A

@@ -136,11 +136,32 @@ impl Workload {
     /// # Panics
     /// Outside a runtime.
     pub async fn run_offloaded(&self, task: u32) -> Result<u64, WorkloadError> {
+        self.run_offloaded_within(task, || ()).await
+    }
+
+    /// Like [`run_offloaded`](Self::run_offloaded); `around` is called on the thread of the blocking pool when a part of
+    /// the task begins there, and what it gives is dropped there when the part has ended.
+    ///
+    /// Cancel safety: as there.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// As there.
+    pub async fn run_offloaded_within<G>(
+        &self,
+        task: u32,
+        around: impl FnOnce() -> G + Send + 'static,
+    ) -> Result<u64, WorkloadError> {
         self.check(task)?;
         let handle = match &self.inner.work {
             Work::Cpu(_) | Work::Http(_) | Work::Empty(_) => {
                 let this = self.clone();
-                crossover_runtime::spawn_blocking(move || this.run_blocking(task))
+                crossover_runtime::spawn_blocking(move || {
+                    let _around = around();
+                    this.run_blocking(task)
+                })
             }
             Work::Mixed(mixed) => {
                 mixed.wait_async().await;
@@ -148,7 +169,10 @@ impl Workload {
                     return Ok(mixed.compute(task));
                 }
                 let mixed = Arc::clone(mixed);
-                crossover_runtime::spawn_blocking(move || Ok(mixed.compute(task)))
+                crossover_runtime::spawn_blocking(move || {
+                    let _around = around();
+                    Ok(mixed.compute(task))
+                })
             }
         };
         handle.await.unwrap_or_else(|error| Err(WorkloadError::Offload { task, reason: error.to_string() }))

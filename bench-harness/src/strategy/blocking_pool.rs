@@ -1,7 +1,7 @@
 //! `blocking-pool`: async tasks on all workers that hand their blocking and heavy parts to `spawn_blocking`.
 use crossover_runtime::runtime::{Builder, Runtime};
 
-use super::{BLOCKING_THREADS_MAX, Job, Strategy, spawned};
+use super::{BLOCKING_THREADS_MAX, Job, Runner, Strategy, spawned};
 
 /// See the module.
 #[derive(Debug)]
@@ -13,6 +13,7 @@ impl BlockingPool {
     pub(super) fn start(workers: u32) -> Result<Self, String> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(workers as usize)
+            .thread_name_fn(spawned::thread_names(workers))
             .max_blocking_threads(BLOCKING_THREADS_MAX as usize)
             .enable_all()
             .build()
@@ -23,10 +24,6 @@ impl BlockingPool {
 
 impl Strategy for BlockingPool {
     fn run(&mut self, job: &Job) -> Result<u64, String> {
-        spawned::run_all(
-            &self.runtime,
-            job,
-            |workload, task| async move { workload.run_offloaded(task).await },
-        )
+        spawned::run_all(&self.runtime, job, Runner::run_offloaded)
     }
 }

@@ -1,7 +1,7 @@
 //! `event-loop`: async on one thread, every task spawned on the current-thread runtime. What asyncio is.
 use crossover_runtime::runtime::{Builder, Runtime};
 
-use super::{Job, Strategy, spawned};
+use super::{Job, Runner, Strategy, spawned};
 
 /// See the module.
 #[derive(Debug)]
@@ -21,6 +21,6 @@ impl EventLoop {
 
 impl Strategy for EventLoop {
     fn run(&mut self, job: &Job) -> Result<u64, String> {
-        spawned::run_all(&self.runtime, job, |workload, task| async move { workload.run_async(task).await })
+        spawned::run_all(&self.runtime, job, Runner::run_async)
     }
 }

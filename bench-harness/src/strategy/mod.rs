@@ -10,6 +10,7 @@
 mod blocking_pool;
 mod event_loop;
 pub mod external;
+mod job;
 mod processes;
 mod sequential;
 mod spawned;
@@ -20,27 +21,7 @@ mod work_stealing;
 use std::any::Any;
 use std::fmt;
 
-use crossover_workloads::{Spec, Workload};
-
-/// The whole work of a cell, ready to run.
-#[derive(Clone, Debug)]
-pub struct Job {
-    /// What it is, as plain data: what crosses to worker processes.
-    pub spec: Spec,
-    /// The same with its inputs.
-    pub workload: Workload,
-}
-
-impl Job {
-    /// Prepares the inputs; nothing of this is timed.
-    ///
-    /// # Errors
-    /// When the specification is refused, or its inputs cannot be made.
-    pub fn prepare(spec: Spec) -> Result<Self, String> {
-        let workload = Workload::prepare(&spec).map_err(|error| error.to_string())?;
-        Ok(Self { spec, workload })
-    }
-}
+pub use job::{Job, Runner};
 
 /// A way of running all tasks of a job.
 pub trait Strategy: fmt::Debug {

@@ -4,9 +4,10 @@
 //! no limit here: a call beyond that would start only when it is awaited, hence after all those before it have ended. A worker
 //! prepares a job's inputs at the first task that it gets of it and keeps them; what crosses per task is the
 //! specification and the digest.
-use crossover_runtime::process_pool::ProcessPool;
+use crossover_runtime::process_pool::{JobFn, ProcessPool};
 use crossover_runtime::runtime::{Builder, Runtime};
-use crossover_workloads::{combine, run_in_worker};
+use crossover_workloads::{Spec, Traced, combine, run_in_worker, trace_in_worker};
+use serde::de::DeserializeOwned;
 
 use super::{Job, Strategy, task_failed};
 
@@ -39,14 +40,38 @@ impl Processes {
 
 impl Strategy for Processes {
     fn run(&mut self, job: &Job) -> Result<u64, String> {
+        match job.recorder() {
+            None => self.call_all(job, run_in_worker, |_, digest| digest),
+            Some(recorder) => self.call_all(job, trace_in_worker, |task, traced: Traced| {
+                recorder.in_process(task, &traced);
+                traced.digest
+            }),
+        }
+    }
+
+    fn helpers(&self) -> Vec<u32> {
+        self.pool.worker_pids()
+    }
+}
+
+impl Processes {
+    /// Calls `function` for every task and folds the digests that `digest` takes out of the answers.
+    fn call_all<F, T>(&self, job: &Job, function: F, digest: impl Fn(u32, T) -> u64) -> Result<u64, String>
+    where
+        F: JobFn<(Spec, u32), Output = Result<T, String>> + Copy,
+        T: DeserializeOwned,
+    {
         let calls: Vec<_> = (0..job.workload.tasks())
-            .map(|task| (task, self.pool.call(run_in_worker, (job.spec.clone(), task))))
+            .map(|task| {
+                job.handed(task);
+                (task, self.pool.call(function, (job.spec.clone(), task)))
+            })
             .collect();
         self.runtime.block_on(async {
             let mut folded = Ok(0);
             for (task, call) in calls {
                 let digest = match call.await {
-                    Ok(Ok(digest)) => Ok(digest),
+                    Ok(Ok(answer)) => Ok(digest(task, answer)),
                     Ok(Err(reason)) => Err(task_failed(task, reason)),
                     Err(error) => Err(task_failed(task, error)),
                 };
@@ -54,9 +79,5 @@ impl Strategy for Processes {
             }
             folded
         })
-    }
-
-    fn helpers(&self) -> Vec<u32> {
-        self.pool.worker_pids()
     }
 }

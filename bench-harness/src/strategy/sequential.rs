@@ -9,8 +9,10 @@ pub(super) struct Sequential;
 
 impl Strategy for Sequential {
     fn run(&mut self, job: &Job) -> Result<u64, String> {
+        let runner = job.runner();
         (0..job.workload.tasks()).try_fold(0, |acc, task| {
-            let digest = job.workload.run_blocking(task).map_err(|error| task_failed(task, error))?;
+            job.handed(task);
+            let digest = runner.run_blocking(task).map_err(|error| task_failed(task, error))?;
             Ok(combine(acc, task, digest))
         })
     }

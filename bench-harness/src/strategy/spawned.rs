@@ -1,24 +1,26 @@
 //! What the async strategies share: every task is spawned on a runtime, then every handle is awaited.
 use std::future::Future;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crossover_runtime::runtime::Runtime;
-use crossover_workloads::{Workload, WorkloadError, combine};
+use crossover_workloads::{WorkloadError, combine};
 
-use super::{Job, task_failed};
+use super::{Job, Runner, task_failed};
 
 /// Spawns `task_future` for every task of `job` on `runtime`, and folds their digests in the order of the tasks.
 ///
 /// All tasks are awaited even when one fails, so that none runs on into the next measurement.
 pub(super) fn run_all<F, Fut>(runtime: &Runtime, job: &Job, task_future: F) -> Result<u64, String>
 where
-    F: Fn(Workload, u32) -> Fut,
+    F: Fn(Runner, u32) -> Fut,
     Fut: Future<Output = Result<u64, WorkloadError>> + Send + 'static,
 {
     let tasks = job.workload.tasks();
     runtime.block_on(async {
         let mut handles = Vec::with_capacity(tasks as usize);
         for task in 0..tasks {
-            handles.push(crossover_runtime::spawn(task_future(job.workload.clone(), task)));
+            job.handed(task);
+            handles.push(crossover_runtime::spawn(task_future(job.runner(), task)));
         }
         let mut folded = Ok(0);
         for (task, handle) in (0..tasks).zip(handles) {
@@ -31,4 +33,14 @@ where
         }
         folded
     })
+}
+
+/// Names for the threads of a runtime of `workers` workers: they are named first, those of its blocking pool as they come.
+pub(super) fn thread_names(workers: u32) -> impl Fn() -> String + Send + Sync + 'static {
+    let named = AtomicU32::new(0);
+    // Relaxed: only the numbers have to differ.
+    move || match named.fetch_add(1, Ordering::Relaxed) {
+        index if index < workers => format!("worker {index}"),
+        index => format!("blocking {}", index - workers),
+    }
 }

@@ -15,8 +15,9 @@ impl Strategy for ThreadPerTask {
         let mut threads = Vec::with_capacity(tasks as usize);
         let mut folded = Ok(0);
         for task in 0..tasks {
-            let workload = job.workload.clone();
-            match Builder::new().spawn(move || workload.run_blocking(task)) {
+            let runner = job.runner();
+            job.handed(task);
+            match Builder::new().spawn(move || runner.run_blocking(task)) {
                 Ok(thread) => threads.push(thread),
                 Err(error) => {
                     folded = Err(task_failed(task, format_args!("cannot start its thread: {error}")));

@@ -6,9 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use crossover_workloads::{Workload, combine};
+use crossover_workloads::combine;
 
-use super::{Job, Strategy, panic_message, task_failed};
+use super::{Job, Runner, Strategy, panic_message, task_failed};
 
 /// See the module.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(super) struct Threads {
 /// One task on its way to a thread.
 #[derive(Debug)]
 struct Task {
-    workload: Workload,
+    runner: Runner,
     task: u32,
     done: Sender<(u32, Result<u64, String>)>,
 }
@@ -33,7 +33,7 @@ impl Threads {
         for index in 0..workers {
             let tasks = tasks.clone();
             let thread = thread::Builder::new()
-                .name(format!("pool-{index}"))
+                .name(format!("worker {index}"))
                 .spawn(move || work(&tasks))
                 .map_err(|error| format!("cannot start thread {index} of {workers}: {error}"))?;
             pool.threads.push(thread);
@@ -44,8 +44,8 @@ impl Threads {
 
 /// The life of a thread: task after task until the queue is closed.
 fn work(tasks: &Receiver<Task>) {
-    for Task { workload, task, done } in tasks {
-        let digest = match catch_unwind(AssertUnwindSafe(|| workload.run_blocking(task))) {
+    for Task { runner, task, done } in tasks {
+        let digest = match catch_unwind(AssertUnwindSafe(|| runner.run_blocking(task))) {
             Ok(result) => result.map_err(|error| task_failed(task, error)),
             Err(payload) => Err(task_failed(task, panic_message(&*payload))),
         };
@@ -60,7 +60,8 @@ impl Strategy for Threads {
         let (done, results) = unbounded();
         let queue = self.queue.as_ref().ok_or("the pool is closed")?;
         for task in 0..tasks {
-            let entry = Task { workload: job.workload.clone(), task, done: done.clone() };
+            let entry = Task { runner: job.runner(), task, done: done.clone() };
+            job.handed(task);
             queue.send(entry).map_err(|_| "no thread of the pool is alive")?;
         }
         drop(done);

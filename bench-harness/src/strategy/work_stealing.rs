@@ -1,7 +1,7 @@
 //! `work-stealing`: async on all workers, every task spawned on the multi-thread runtime.
 use crossover_runtime::runtime::{Builder, Runtime};
 
-use super::{Job, Strategy, spawned};
+use super::{Job, Runner, Strategy, spawned};
 
 /// See the module.
 #[derive(Debug)]
@@ -13,6 +13,7 @@ impl WorkStealing {
     pub(super) fn start(workers: u32) -> Result<Self, String> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(workers as usize)
+            .thread_name_fn(spawned::thread_names(workers))
             .enable_all()
             .build()
             .map_err(|error| format!("cannot start a runtime of {workers} workers: {error}"))?;
@@ -22,6 +23,6 @@ impl WorkStealing {
 
 impl Strategy for WorkStealing {
     fn run(&mut self, job: &Job) -> Result<u64, String> {
-        spawned::run_all(&self.runtime, job, |workload, task| async move { workload.run_async(task).await })
+        spawned::run_all(&self.runtime, job, Runner::run_async)
     }
 }

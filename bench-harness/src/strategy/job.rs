@@ -1,0 +1,114 @@
+//! The work that a strategy is given, and the one way of running its tasks.
+//!
+//! Every strategy says when it hands a task over ([`Job::handed`]) and runs it through a [`Runner`], in the style that
+//! suits it. Measured runs have no recorder: each call is then the workload's own, behind one test of an `Option`. A
+//! traced run has one ([`crate::trace`]), which is told what each task did when.
+use std::sync::Arc;
+
+use crossover_workloads::{Spec, Workload, WorkloadError};
+
+use crate::trace::Recorder;
+
+/// The whole work of a cell, ready to run.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// What it is, as plain data: what crosses to worker processes.
+    pub spec: Spec,
+    /// The same with its inputs.
+    pub workload: Workload,
+    /// What is told about every task; `None` where time is measured.
+    recorder: Option<Arc<Recorder>>,
+}
+
+impl Job {
+    /// The work `spec`, whose inputs are `workload`.
+    #[must_use]
+    pub fn new(spec: Spec, workload: Workload) -> Self {
+        Self { spec, workload, recorder: None }
+    }
+
+    /// Prepares the inputs; nothing of this is timed.
+    ///
+    /// # Errors
+    /// When the specification is refused, or its inputs cannot be made.
+    pub fn prepare(spec: Spec) -> Result<Self, String> {
+        let workload = Workload::prepare(&spec).map_err(|error| error.to_string())?;
+        Ok(Self::new(spec, workload))
+    }
+
+    /// The same work, told to `recorder` as it runs.
+    #[must_use]
+    pub fn traced(self, recorder: Arc<Recorder>) -> Self {
+        Self { recorder: Some(recorder), ..self }
+    }
+
+    /// Says that `task` is handed over now: to be called right before it is.
+    pub fn handed(&self, task: u32) {
+        if let Some(recorder) = &self.recorder {
+            recorder.handed(task);
+        }
+    }
+
+    /// What runs the tasks wherever the strategy wants them to run. As cheap to clone as the workload.
+    #[must_use]
+    pub fn runner(&self) -> Runner {
+        Runner { workload: self.workload.clone(), recorder: self.recorder.clone() }
+    }
+
+    /// What is told about every task, if anything is.
+    pub(super) fn recorder(&self) -> Option<&Arc<Recorder>> {
+        self.recorder.as_ref()
+    }
+}
+
+/// Runs the tasks of a job, each exactly once, on whatever thread or runtime it is called.
+#[derive(Clone, Debug)]
+pub struct Runner {
+    workload: Workload,
+    recorder: Option<Arc<Recorder>>,
+}
+
+impl Runner {
+    /// Runs a task in blocking style, see [`Workload::run_blocking`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn run_blocking(&self, task: u32) -> Result<u64, WorkloadError> {
+        let _segment = self.recorder.as_ref().map(|recorder| recorder.segment(task));
+        self.workload.run_blocking(task)
+    }
+
+    /// Runs a task in async style, see [`Workload::run_async`]. Cancel safety: as there.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// As there.
+    pub async fn run_async(self, task: u32) -> Result<u64, WorkloadError> {
+        match &self.recorder {
+            None => self.workload.run_async(task).await,
+            // In a box, so that a measured future is no larger for it.
+            Some(recorder) => recorder.polls(task, Box::pin(self.workload.run_async(task))).await,
+        }
+    }
+
+    /// Runs a task in async style with its blocking and heavy parts on the blocking pool, see
+    /// [`Workload::run_offloaded`]. Cancel safety: as there.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// As there.
+    pub async fn run_offloaded(self, task: u32) -> Result<u64, WorkloadError> {
+        match &self.recorder {
+            None => self.workload.run_offloaded(task).await,
+            Some(recorder) => {
+                let on_thread = Arc::clone(recorder);
+                let around = move || on_thread.segment(task);
+                recorder.polls(task, Box::pin(self.workload.run_offloaded_within(task, around))).await
+            }
+        }
+    }
+}
