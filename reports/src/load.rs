@@ -1,4 +1,5 @@
-//! Reads a run's folder: `samples.jsonl` and `config.toml` are needed, `env.json` is used where present.
+//! Reads a run's folder: `samples.jsonl` and `config.toml` are needed; `env.json`, `warmups.jsonl` and
+//! `timelines.jsonl` are used where present.
 //!
 //! `samples.jsonl` is a journal that a kill may cut short. A last line that is not JSON, and NULs at the end
 //! (a file extended before its data reached the disk), are the mark of such a cut and are left out; the
@@ -8,9 +9,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::error::ReportError;
-use crate::record::{SCHEMA, Sample};
+use crate::record::{SCHEMA, Sample, Timeline, Warmup};
 use crate::settings::Settings;
 
 /// A run's folder, read.
@@ -24,6 +26,10 @@ pub struct Folder {
     pub samples: Vec<Sample>,
     /// `env.json`: machine, kernel, toolchain, strategies; `None` where the folder has none.
     pub env: Option<serde_json::Value>,
+    /// `warmups.jsonl`; empty where the folder has none.
+    pub warmups: Vec<Warmup>,
+    /// `timelines.jsonl`; empty where the folder has none.
+    pub timelines: Vec<Timeline>,
 }
 
 impl Folder {
@@ -42,7 +48,14 @@ impl Folder {
         let name = dir.file_name().map_or_else(|| "run".to_owned(), |n| n.to_string_lossy().into_owned());
         let settings = Settings::parse(&text, &config, &name)?;
         let journal = Journal::read(&dir.join("samples.jsonl"))?;
-        Ok(Self { dir: dir.to_owned(), settings, samples: journal.samples, env: read_env(dir)? })
+        Ok(Self {
+            dir: dir.to_owned(),
+            settings,
+            samples: journal.samples,
+            env: read_env(dir)?,
+            warmups: read_lines(&dir.join("warmups.jsonl"))?,
+            timelines: read_lines(&dir.join("timelines.jsonl"))?,
+        })
     }
 }
 
@@ -145,6 +158,39 @@ fn read_env(dir: &Path) -> Result<Option<serde_json::Value>, ReportError> {
             reason: format!("not JSON: {e}"),
         }),
     }
+}
+
+/// The lines of a file beside the journal, of which each is a `T`; none where there is no file. As in the journal, the torn
+/// end of a killed run is left out, and a later schema or a hole in the middle is an error.
+fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, ReportError> {
+    let bytes = match fs::read(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(ReportError::io("read", path, e)),
+        Ok(bytes) => bytes,
+    };
+    let end = bytes.iter().rposition(|&b| b != 0 && !b.is_ascii_whitespace()).map_or(0, |i| i + 1);
+    let lines: Vec<&[u8]> = bytes[..end].split(|&b| b == b'\n').collect();
+    let mut found = Vec::new();
+    for (at, content) in lines.iter().enumerate().filter(|(_, l)| !l.iter().all(u8::is_ascii_whitespace)) {
+        let line = at + 1;
+        let value: serde_json::Value = match serde_json::from_slice(content) {
+            Ok(value) => value,
+            Err(_) if line == lines.len() => break,
+            Err(error) => {
+                let reason = format!("broken line, not JSON: {error}; restore or remove the file");
+                return Err(ReportError::Line { path: path.to_owned(), line, reason });
+            }
+        };
+        match value.get("schema").and_then(serde_json::Value::as_u64) {
+            Some(newer) if newer > u64::from(SCHEMA) => return Err(other_schema(newer, line, path)),
+            _ => found.push(serde_json::from_value(value).map_err(|error| ReportError::Line {
+                path: path.to_owned(),
+                line,
+                reason: format!("not what stands in this file: {error}"),
+            })?),
+        }
+    }
+    Ok(found)
 }
 
 fn line_count(bytes: &[u8], offset: usize) -> usize {
@@ -283,6 +329,32 @@ mod tests {
         fs::write(dir.path().join("samples.jsonl"), format!("{LINE}\n")).unwrap();
         let folder = Folder::read(dir.path()).unwrap();
         assert_eq!((folder.settings.name.as_str(), folder.samples.len(), folder.env), ("x", 1, None));
+    }
+
+    #[test]
+    fn warm_ups_are_read_where_present_and_a_torn_end_is_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("warmups.jsonl");
+        assert_eq!(read_lines::<Warmup>(&path).unwrap(), []);
+        let line = r#"{"schema":1,"run":"r","process":0,"cell":"n=1","strategy":"a","wall_ns":7,"steady":null,"later":1}"#;
+        for (text, count) in [
+            (String::new(), 0),
+            (format!("{line}\n{line}\n"), 2),
+            (format!("{line}\n{}", &line[..40]), 1),
+            (format!("{line}\n\0\0\0"), 1),
+        ] {
+            fs::write(&path, text).unwrap();
+            assert_eq!(read_lines::<Warmup>(&path).unwrap().len(), count);
+        }
+        for (text, why) in [
+            (format!("{}\n{line}\n", &line[..40]), "warmups.jsonl:1: broken"),
+            (format!("{line}\n{{\"schema\":1}}\n"), "warmups.jsonl:2: not what"),
+            (format!("{}\n", line.replace(":1,\"run", ":9,\"run")), "warmups.jsonl:1: schema 9"),
+        ] {
+            fs::write(&path, text).unwrap();
+            let error = read_lines::<Warmup>(&path).unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+        }
     }
 
     #[test]

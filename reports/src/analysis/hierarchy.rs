@@ -257,7 +257,7 @@ mod tests {
         let mut sorted: Vec<(f64, u32)> = flat.into_iter().zip(0..).collect();
         sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
         let mut medians = Vec::new();
-        drawn.medians(&sorted, centre, &mut medians);
+        drawn.medians(0, &sorted, centre, &mut medians);
         let mut deviations: Vec<f32> = medians.iter().map(|m| (m - centre as f32).abs()).collect();
         let bootstrap = quantile(&mut deviations, 0.95);
         let t = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365][groups.len() - 2];
@@ -274,7 +274,8 @@ mod tests {
         let model = Hierarchy::new(0.95);
         let delta = 0.03f64.ln_1p();
         for shape in [[2, 2], [2, 4], [2, 8], [3, 3], [3, 5], [3, 8], [5, 3], [5, 8]] {
-            let drawn = Replicates::draw(&vec![shape[1]; shape[0]], 400, 3);
+            let all = vec![(0..shape[0] as u32).collect()];
+            let drawn = Replicates::draw(&vec![shape[1]; shape[0]], &all, 400, 3);
             for noise in [[0.002, 0.005, 0.0], [0.005, 0.01, 0.05], [0.01, 0.03, 0.05], [0.03, 0.01, 0.0]] {
                 let mut rng = ChaCha8Rng::seed_from_u64(5);
                 let mut counts = [[0; 4]; 3];

@@ -2,7 +2,6 @@
 use std::collections::HashMap;
 
 use crate::analysis::model::Axis;
-use crate::load::Folder;
 use crate::record::{ParamValue, Params, Sample};
 use crate::settings::Settings;
 
@@ -25,23 +24,22 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    pub(crate) fn new(folder: &Folder) -> Self {
-        let (strategies, strategy_of) = strategies(&folder.settings.strategies, &folder.samples);
+    pub(crate) fn new(samples: &[Sample], settings: &Settings) -> Self {
+        let (strategies, strategy_of) = strategies(&settings.strategies, samples);
         let mut cells: Vec<Cell> = Vec::new();
         let mut cell_of: HashMap<&str, usize> = HashMap::new();
-        for sample in &folder.samples {
+        for sample in samples {
             cell_of.entry(&sample.cell).or_insert_with(|| {
                 let Sample { cell, params, tasks, .. } = sample;
                 cells.push(Cell { name: cell.clone(), params: params.clone(), tasks: *tasks });
                 cells.len() - 1
             });
         }
-        let axes = axes(&folder.settings, &cells);
+        let axes = axes(settings, &cells);
         let rank = order(&axes, &cells);
         let mut sorted: Vec<(usize, Cell)> = rank.iter().copied().zip(cells).collect();
         sorted.sort_by_key(|(rank, _)| *rank);
-        let places = folder
-            .samples
+        let places = samples
             .iter()
             .map(|s| (rank[cell_of[s.cell.as_str()]], strategy_of[s.strategy.as_str()]))
             .collect();

@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! Folder ─ index ─► names as numbers ─ integrity ─► usable samples ─ table ─► log times by block
-//!        ─ pairs (bootstrap, hierarchy) ─► estimates ─ verdict (holm) ─► winners
+//!        ─ pairs (bootstrap, hierarchy) ─► estimates ─ verdict (holm) ─► winners     (metric: the same by CPU and memory)
 //!                                        └ crossover (curve) ─► crossings ─ headline ─► one sentence
+//!        ─ latency, memory, startup, calibration ─► what stands beside the verdicts
 //! ```
 pub mod model;
 
 mod bootstrap;
+mod calibration;
 mod crossover;
 mod curve;
 mod headline;
@@ -15,66 +17,45 @@ mod hierarchy;
 mod holm;
 mod index;
 mod integrity;
+mod latency;
+mod memory;
+mod metric;
+pub(crate) mod needs;
 mod pairs;
+mod spread;
+mod stage;
+mod startup;
 mod table;
 mod verdict;
 
 use std::collections::BTreeSet;
 
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-
 use crate::Options;
 use crate::load::Folder;
-use model::{Analysis, CellAnalysis, StrategyStats};
+use model::{Analysis, CellAnalysis, Metric, StrategyStats};
+use stage::Stage;
 
 /// Analyses a run. The same folder and options yield the same analysis on any number of cores.
 #[must_use]
 pub fn analyse(folder: &Folder, options: &Options) -> Analysis {
     let settings = &folder.settings;
-    let samples = &folder.samples;
-    let index = index::Index::new(folder);
-    let baseline = baseline(settings.baseline.as_deref(), &index.strategies);
-    let integrity = integrity::check(samples, &index, &baseline, settings.max_foreign_cores);
-    let table = table::Table::new(samples, &integrity.usable, &index);
-    let replicates = bootstrap::Replicates::draw(&table.rounds, options.bootstrap, options.seed);
-    let hierarchy = hierarchy::Hierarchy::new(settings.confidence);
-    let pairs = pairs::Pairs::new(&pairs::Context {
-        samples,
-        index: &index,
-        table: &table,
-        replicates: &replicates,
-        hierarchy: &hierarchy,
-        normals: &normals(options),
-        judged: &integrity.no_verdict.iter().map(Option::is_none).collect::<Vec<_>>(),
-        lines: &crossover::lines(&index),
-        margin: settings.margin,
-        confidence: settings.confidence,
-    });
-    let mut estimator = table::Estimator::new(&table, &replicates, &hierarchy, settings.confidence);
-    let stats: Vec<Vec<Option<StrategyStats>>> = (0..index.cells.len())
-        .map(|cell| {
-            (0..index.strategies.len())
-                .map(|s| table::stats(table.series(cell, s), samples, &mut estimator))
-                .collect()
-        })
-        .collect();
-    let present: Vec<Vec<usize>> =
-        stats.iter().map(|cell| (0..cell.len()).filter(|&s| cell[s].is_some()).collect()).collect();
-    let judged = verdict::judge(
-        &index.cells,
-        &index.strategies,
-        &present,
-        &integrity.no_verdict,
-        &pairs,
-        settings.margin,
-        settings.confidence,
+    let samples = folder.samples.as_slice();
+    let stage = Stage::new(samples, settings, options);
+    let Stage { index, table, integrity, baseline, .. } = &stage;
+    let logs = table::logs(samples, Metric::Wall);
+    let context = stage.context(&logs);
+    let pairs = pairs::Pairs::new(&context);
+    let stats = stats(&context, samples);
+    let judged = stage.judge(
+        Metric::Wall,
+        |cell| verdict::candidate(&stage.present[cell], |a, b| pairs.estimate(cell, a, b).map(|e| e.centre)),
+        |cell, a, b| pairs.estimate(cell, a, b),
     );
-    let gains = gains(&pairs, &index.strategies, &baseline, index.cells.len(), settings.margin);
-    let parts = index.cells.into_iter().zip(stats).zip(judged).zip(gains);
+    let gains = gains(&pairs, &index.strategies, baseline, index.cells.len(), settings.margin);
+    let parts = index.cells.iter().zip(stats).zip(judged).zip(gains);
     let cells = parts.map(|(((cell, stats), judged), gains)| CellAnalysis {
-        cell: cell.name,
-        params: cell.params,
+        cell: cell.name.clone(),
+        params: cell.params.clone(),
         tasks: cell.tasks,
         stats,
         verdict: judged.verdict,
@@ -89,21 +70,44 @@ pub fn analyse(folder: &Folder, options: &Options) -> Analysis {
         constants: settings.constants.clone(),
         run: samples.first().map(|s| s.run.clone()).unwrap_or_default(),
         headline: String::new(),
-        axes: index.axes,
-        strategies: index.strategies,
-        baseline,
+        axes: index.axes.clone(),
+        strategies: index.strategies.clone(),
+        baseline: baseline.clone(),
         margin: settings.margin,
         confidence: settings.confidence,
         process_rounds: table.rounds.len(),
         rounds: table.rounds.iter().copied().max().unwrap_or(0),
         cells: cells.collect(),
-        crossovers: pairs.into_crossovers().collect(),
-        trust: integrity.trust,
-        blocks: integrity.blocks,
-        ..Analysis::default()
+        crossovers: pairs.crossovers().cloned().collect(),
+        trust: integrity.trust.clone(),
+        blocks: integrity.blocks.clone(),
+        by_metric: [Metric::Cpu, Metric::Memory]
+            .into_iter()
+            .filter_map(|m| metric::analyse(&stage, m))
+            .collect(),
+        latency: latency::analyse(&stage),
+        startup: startup::analyse(&index.strategies, &folder.warmups),
+        timelines: folder.timelines.clone(),
+        memory: memory::analyse(&stage),
+        harness: startup::harness(&stage, folder.env.as_ref()),
+        calibration: folder.env.as_ref().and_then(calibration::parse),
     };
     analysis.headline = headline::headline(&analysis);
     analysis
+}
+
+/// Figures by cell and strategy.
+fn stats(context: &pairs::Context<'_>, samples: &[crate::record::Sample]) -> Vec<Vec<Option<StrategyStats>>> {
+    let strategies = context.index.strategies.len();
+    spread::spread(
+        context.index.cells.len(),
+        || context.estimator(),
+        |estimator, cell| {
+            (0..strategies)
+                .map(|s| table::stats(cell, context.table.series(cell, s), samples, estimator))
+                .collect()
+        },
+    )
 }
 
 /// What is proven against the baseline, by cell and strategy; see [`CellAnalysis::gains`].
@@ -127,15 +131,4 @@ fn baseline(wanted: Option<&str>, strategies: &[String]) -> String {
     let known: BTreeSet<&str> = strategies.iter().map(String::as_str).collect();
     let choices = [wanted, Some("sequential"), strategies.first().map(String::as_str)];
     choices.into_iter().flatten().find(|name| known.contains(name)).unwrap_or_default().to_owned()
-}
-
-/// Standard normals, one per replicate, from a stream of their own.
-fn normals(options: &Options) -> Vec<f32> {
-    let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
-    rng.set_stream(1);
-    let mut normal = || {
-        let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
-        (radius * (std::f64::consts::TAU * rng.random::<f64>()).cos()) as f32
-    };
-    (0..options.bootstrap).map(|_| normal()).collect()
 }

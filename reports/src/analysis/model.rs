@@ -159,6 +159,8 @@ pub struct Latency {
     pub strategy: usize,
     /// Usable samples with a histogram.
     pub samples: usize,
+    /// Usable samples whose histogram cannot be read; they are left out.
+    pub unreadable: usize,
     /// Tasks in all of them.
     pub tasks: u64,
     /// The load; `None` is closed: each task counts from its own start, so that a stall hides the tasks it delays.

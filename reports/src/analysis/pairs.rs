@@ -2,31 +2,59 @@
 //!
 //! A pair of strategies is one job and yields the same numbers on whatever thread it runs, so the result does not
 //! depend on the number of cores.
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use crate::analysis::bootstrap::Replicates;
 use crate::analysis::crossover::{self, Line, Point};
-use crate::analysis::hierarchy::Hierarchy;
+use crate::analysis::hierarchy::{Hierarchy, median};
 use crate::analysis::index::Index;
-use crate::analysis::table::{Estimate, Estimator, Table, log_wall};
-use crate::record::{Crossover, Sample};
+use crate::analysis::spread::spread;
+use crate::analysis::table::{Estimate, Estimator, Table};
+use crate::record::Crossover;
 
 /// What every job reads.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Context<'a> {
-    pub(crate) samples: &'a [Sample],
+    /// ln of what is compared, by sample; NaN where it was not measured.
+    pub(crate) logs: &'a [f64],
     pub(crate) index: &'a Index,
     pub(crate) table: &'a Table,
     pub(crate) replicates: &'a Replicates,
     pub(crate) hierarchy: &'a Hierarchy,
     /// Standard normals, one per replicate, for the spread that resampling cannot show.
     pub(crate) normals: &'a [f32],
-    /// Whether a cell may have a verdict.
-    pub(crate) judged: &'a [bool],
+    /// Why a cell may have no verdict.
+    pub(crate) no_verdict: &'a [Option<String>],
     pub(crate) lines: &'a [Line],
     pub(crate) margin: f64,
     pub(crate) confidence: f64,
+}
+
+impl<'a> Context<'a> {
+    /// An estimator of this run's values.
+    pub(crate) fn estimator(&self) -> Estimator<'a> {
+        Estimator::new(self.table, self.replicates, self.hierarchy, self.confidence)
+    }
+
+    /// Writes ln(t_b / t_a) of every block in which both were measured to `values`.
+    pub(crate) fn ratios(&self, cell: usize, a: usize, b: usize, values: &mut Vec<(f64, u32)>) {
+        values.clear();
+        let mut others = self.table.series(cell, b).iter().peekable();
+        for &(block, i) in self.table.series(cell, a) {
+            while others.next_if(|&&(other, _)| other < block).is_some() {}
+            if let Some(&(_, j)) = others.next_if(|&&(other, _)| other == block) {
+                let ratio = self.logs[j] - self.logs[i];
+                if ratio.is_finite() {
+                    values.push((ratio, block));
+                }
+            }
+        }
+    }
+
+    /// Writes the values of one strategy in a cell, with their blocks, to `values`.
+    pub(crate) fn values(&self, cell: usize, strategy: usize, values: &mut Vec<(f64, u32)>) {
+        values.clear();
+        let measured = self.table.series(cell, strategy).iter().map(|&(block, i)| (self.logs[i], block));
+        values.extend(measured.filter(|(log, _)| log.is_finite()));
+    }
 }
 
 /// Two strategies, the first by index, in every cell: estimates of ln(t_second / t_first), and their crossovers.
@@ -48,29 +76,11 @@ impl Pairs {
         let strategies = context.index.strategies.len();
         let jobs: Vec<(usize, usize)> =
             (0..strategies).flat_map(|a| (a + 1..strategies).map(move |b| (a, b))).collect();
-        let done: Vec<Mutex<Pair>> = jobs.iter().map(|_| Mutex::default()).collect();
-        let next = AtomicUsize::new(0);
-        let work = || {
-            let mut estimator =
-                Estimator::new(context.table, context.replicates, context.hierarchy, context.confidence);
-            // Relaxed: the counter only hands out numbers; results are published by the scope's join.
-            while let Some(&(a, b)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let pair = analyse(context, &mut estimator, a, b);
-                let slot = &done[slot(strategies, a, b)];
-                *slot.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = pair;
-            }
-        };
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).min(jobs.len().max(1));
-        std::thread::scope(|scope| {
-            for _ in 1..threads {
-                scope.spawn(work);
-            }
-            work();
-        });
-        let pairs = done
-            .into_iter()
-            .map(|p| p.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
-            .collect();
+        let pairs = spread(
+            jobs.len(),
+            || context.estimator(),
+            |estimator, job| analyse(context, estimator, jobs[job].0, jobs[job].1),
+        );
         Self { strategies, pairs }
     }
 
@@ -84,8 +94,8 @@ impl Pairs {
         }
     }
 
-    pub(crate) fn into_crossovers(self) -> impl Iterator<Item = Crossover> {
-        self.pairs.into_iter().flat_map(|p| p.crossovers)
+    pub(crate) fn crossovers(&self) -> impl Iterator<Item = &Crossover> {
+        self.pairs.iter().flat_map(|p| &p.crossovers)
     }
 }
 
@@ -100,35 +110,22 @@ fn analyse(context: &Context<'_>, estimator: &mut Estimator<'_>, a: usize, b: us
     let mut points: Vec<Option<Point>> = vec![None; cells];
     let mut values = Vec::new();
     for cell in 0..cells {
-        if !context.judged[cell] {
+        if context.no_verdict[cell].is_some() {
             continue;
         }
-        ratios(context, cell, a, b, &mut values);
+        context.ratios(cell, a, b, &mut values);
         let mut medians = Vec::new();
-        let Some(estimate) = estimator.estimate(&mut values, &mut medians) else { continue };
+        let Some(estimate) = estimator.estimate(cell, &mut values, &mut medians) else { continue };
         estimates[cell] = Some(estimate);
         if !context.lines.is_empty() {
-            let first = context.table.series(cell, a);
-            let level: Vec<f64> = first.iter().map(|&(_, i)| log_wall(&context.samples[i])).collect();
-            let level = crate::analysis::hierarchy::median(&level);
+            context.values(cell, a, &mut values);
+            let level = median(&values.iter().map(|(log, _)| *log).collect::<Vec<_>>());
             points[cell] = Some(Point::new(estimate, level, medians, context.normals, context.confidence));
         }
     }
     let names = [&context.index.strategies[a], &context.index.strategies[b]];
     let find = |line: &Line| crossover::find(line, &points, names, context.margin, context.confidence);
     Pair { crossovers: context.lines.iter().flat_map(find).collect(), estimates }
-}
-
-/// Writes ln(t_b / t_a) of every block in which both were measured to `values`.
-fn ratios(context: &Context<'_>, cell: usize, a: usize, b: usize, values: &mut Vec<(f64, u32)>) {
-    values.clear();
-    let mut others = context.table.series(cell, b).iter().peekable();
-    for &(block, i) in context.table.series(cell, a) {
-        while others.next_if(|&&(other, _)| other < block).is_some() {}
-        if let Some(&(_, j)) = others.next_if(|&&(other, _)| other == block) {
-            values.push((log_wall(&context.samples[j]) - log_wall(&context.samples[i]), block));
-        }
-    }
 }
 
 #[cfg(test)]

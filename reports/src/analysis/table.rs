@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::analysis::bootstrap::{Replicates, quantile};
 use crate::analysis::hierarchy::{Hierarchy, median};
 use crate::analysis::index::Index;
-use crate::analysis::model::StrategyStats;
+use crate::analysis::model::{Metric, StrategyStats};
 use crate::record::Sample;
 
 /// Fewest pairs, and fewest processes, from which anything may be proven.
@@ -18,6 +18,10 @@ pub(crate) struct Table {
     pub(crate) rounds: Vec<usize>,
     /// The process that each block belongs to.
     process: Vec<u32>,
+    /// The sets of processes in which cells were measured, each once.
+    pub(crate) cohorts: Vec<Vec<u32>>,
+    /// The cohort of each cell.
+    cohort: Vec<usize>,
     /// Samples by cell and strategy: (block, index of the sample), ascending by block.
     series: Vec<Vec<Vec<(u32, usize)>>>,
 }
@@ -47,12 +51,18 @@ impl Table {
         for one in series.iter_mut().flatten() {
             one.sort_unstable();
         }
-        Self { rounds, process, series }
+        let (cohorts, cohort) = cohorts(&series, &process);
+        Self { rounds, process, cohorts, cohort, series }
     }
 
     /// The usable samples of a strategy in a cell: (block, index of the sample).
     pub(crate) fn series(&self, cell: usize, strategy: usize) -> &[(u32, usize)] {
         &self.series[cell][strategy]
+    }
+
+    /// The cohort of a cell.
+    pub(crate) fn cohort(&self, cell: usize) -> usize {
+        self.cohort[cell]
     }
 
     /// The values of each process, from values by block.
@@ -70,6 +80,22 @@ impl Table {
             })
             .collect()
     }
+}
+
+/// The distinct sets of processes in which cells were measured, and which one each cell has.
+fn cohorts(series: &[Vec<Vec<(u32, usize)>>], process: &[u32]) -> (Vec<Vec<u32>>, Vec<usize>) {
+    let mut sets: Vec<Vec<u32>> = Vec::new();
+    let mut place: BTreeMap<Vec<u32>, usize> = BTreeMap::new();
+    let cohort = |cell: &Vec<Vec<(u32, usize)>>| {
+        let found: BTreeSet<u32> = cell.iter().flatten().map(|&(block, _)| process[block as usize]).collect();
+        let set: Vec<u32> = found.into_iter().collect();
+        *place.entry(set).or_insert_with_key(|set| {
+            sets.push(set.clone());
+            sets.len() - 1
+        })
+    };
+    let of = series.iter().map(cohort).collect();
+    (sets, of)
 }
 
 /// A median with its interval, from values on the log scale.
@@ -112,10 +138,11 @@ impl<'a> Estimator<'a> {
         Self { table, replicates, hierarchy, confidence, flat: Vec::new(), deviations: Vec::new() }
     }
 
-    /// The estimate of `by_block` (values with their blocks, ascending by block), which is left sorted by value;
+    /// The estimate of `by_block` (values of `cell` with their blocks, ascending by block), which is left sorted by value;
     /// `medians` receives the bootstrap's replicates. `None` without values.
     pub(crate) fn estimate(
         &mut self,
+        cell: usize,
         by_block: &mut [(f64, u32)],
         medians: &mut Vec<f32>,
     ) -> Option<Estimate> {
@@ -128,7 +155,7 @@ impl<'a> Estimator<'a> {
         let half = self.hierarchy.half_width(&groups);
         let centre = median(&self.flat);
         by_block.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        self.replicates.medians(by_block, centre, medians);
+        self.replicates.medians(self.table.cohort(cell), by_block, centre, medians);
         self.deviations.clear();
         self.deviations.extend(medians.iter().map(|m| (m - centre as f32).abs()));
         let half_bootstrap = quantile(&mut self.deviations, self.confidence);
@@ -143,13 +170,25 @@ impl<'a> Estimator<'a> {
     }
 }
 
-/// Wall time on the log scale. Usable samples took some time; the floor keeps the logarithm finite whatever happens.
-pub(crate) fn log_wall(sample: &Sample) -> f64 {
-    (sample.wall_ns.max(1) as f64).ln()
+/// ln of what `metric` compares, by sample; NaN where it was not measured (0).
+pub(crate) fn logs(samples: &[Sample], metric: Metric) -> Vec<f64> {
+    let log = |x: f64| if x > 0.0 { x.ln() } else { f64::NAN };
+    let value = |s: &Sample| match metric {
+        // Usable samples took some time; the floor keeps the logarithm finite whatever happens.
+        Metric::Wall => s.wall_ns.max(1) as f64,
+        Metric::Cpu => cpu_per_task(s),
+        Metric::Memory => s.rss_peak_kib as f64,
+    };
+    samples.iter().map(|s| log(value(s))).collect()
+}
+
+fn cpu_per_task(s: &Sample) -> f64 {
+    (s.user_ns as f64 + s.sys_ns as f64) / s.tasks.max(1) as f64
 }
 
 /// Figures of one strategy in one cell; `None` without a usable sample.
 pub(crate) fn stats(
+    cell: usize,
     series: &[(u32, usize)],
     samples: &[Sample],
     estimator: &mut Estimator<'_>,
@@ -158,16 +197,15 @@ pub(crate) fn stats(
     let mut interval = |value: &dyn Fn(&Sample) -> f64| {
         let mut values: Vec<(f64, u32)> =
             series.iter().map(|&(block, i)| (value(&samples[i]).max(1e-3).ln(), block)).collect();
-        let e = estimator.estimate(&mut values, &mut medians)?;
+        let e = estimator.estimate(cell, &mut values, &mut medians)?;
         Some((e.centre.exp(), [(e.centre - e.half).exp(), (e.centre + e.half).exp()]))
     };
-    let cpu = |s: &Sample| (s.user_ns as f64 + s.sys_ns as f64) / s.tasks.max(1) as f64;
     let (wall_ns, wall_ci_ns) = interval(&|s| s.wall_ns.max(1) as f64)?;
-    let (mut cpu_per_task_ns, mut cpu_ci_ns) = interval(&cpu)?;
+    let (mut cpu_per_task_ns, mut cpu_ci_ns) = interval(&cpu_per_task)?;
     let middle = |value: &dyn Fn(&Sample) -> f64| {
         median(&series.iter().map(|&(_, i)| value(&samples[i])).collect::<Vec<_>>())
     };
-    if middle(&cpu) == 0.0 {
+    if middle(&cpu_per_task) == 0.0 {
         // Most samples have no CPU time: not measured, rather than a thousandth of a nanosecond.
         (cpu_per_task_ns, cpu_ci_ns) = (0.0, [0.0, 0.0]);
     }

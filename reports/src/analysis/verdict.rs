@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use crate::analysis::hierarchy::tail;
 use crate::analysis::holm;
 use crate::analysis::index::Cell;
-use crate::analysis::pairs::Pairs;
+use crate::analysis::model::Metric;
 use crate::analysis::table::{Estimate, PAIRS_MIN, PROCESSES_MIN};
 use crate::record::{Verdict, VerdictKind, Versus};
 
@@ -70,41 +70,52 @@ impl Comparison {
     }
 }
 
-/// Judges every cell; `present[cell]` lists the strategies with usable samples, `reasons` why a cell may not be judged.
+/// What the cells of a run are judged by, and how.
+pub(crate) struct Bench<'a> {
+    pub(crate) cells: &'a [Cell],
+    pub(crate) strategies: &'a [String],
+    /// By cell: the strategies with usable samples.
+    pub(crate) present: &'a [Vec<usize>],
+    /// By cell: why it may not be judged.
+    pub(crate) reasons: &'a [Option<String>],
+    pub(crate) metric: Metric,
+    pub(crate) margin: f64,
+    pub(crate) confidence: f64,
+}
+
+/// Judges every cell by its candidate and the candidate's comparisons; `estimate(cell, a, b)` is ln(t_b / t_a).
 pub(crate) fn judge(
-    cells: &[Cell],
-    strategies: &[String],
-    present: &[Vec<usize>],
-    reasons: &[Option<String>],
-    pairs: &Pairs,
-    margin: f64,
-    confidence: f64,
+    bench: &Bench<'_>,
+    candidate: impl Fn(usize) -> Option<usize>,
+    estimate: impl Fn(usize, usize, usize) -> Option<Estimate>,
 ) -> Vec<Judged> {
-    let mut judged = vec![Judged::default(); cells.len()];
-    let mut candidates = vec![None; cells.len()];
+    let cells = bench.cells.len();
+    let mut judged = vec![Judged::default(); cells];
+    let mut candidates = vec![None; cells];
     let mut comparisons: Vec<Comparison> = Vec::new();
-    for cell in 0..cells.len() {
-        judged[cell].reason = reasons[cell].clone().or_else(|| lonely(&present[cell], strategies));
+    for cell in 0..cells {
+        let present = &bench.present[cell];
+        judged[cell].reason = bench.reasons[cell].clone().or_else(|| lonely(present, bench.strategies));
         if judged[cell].reason.is_some() {
             continue;
         }
-        let Some(candidate) = candidate(cell, &present[cell], pairs) else { continue };
+        let Some(candidate) = candidate(cell) else { continue };
         candidates[cell] = Some(candidate);
-        comparisons.extend(present[cell].iter().filter(|&&other| other != candidate).map(|&other| {
-            let estimate = pairs.estimate(cell, candidate, other);
+        comparisons.extend(present.iter().filter(|&&other| other != candidate).map(|&other| {
+            let estimate = estimate(cell, candidate, other);
             Comparison { cell, other, estimate }
         }));
     }
-    let slower = proven_slower(&comparisons, margin, confidence);
+    let slower = proven_slower(&comparisons, bench.margin, bench.confidence);
     let mut rest = comparisons.as_slice();
     let mut proven = slower.as_slice();
-    for cell in 0..cells.len() {
+    for cell in 0..cells {
         let count = rest.iter().take_while(|c| c.cell == cell).count();
         let (here, later) = rest.split_at(count);
         let (slower, unread) = proven.split_at(count);
         (rest, proven) = (later, unread);
         if let Some(candidate) = candidates[cell] {
-            judged[cell] = one(&cells[cell], strategies, candidate, here, slower, margin);
+            judged[cell] = one(bench, cell, candidate, here, slower);
         }
     }
     judged
@@ -119,9 +130,10 @@ fn lonely(present: &[usize], strategies: &[String]) -> Option<String> {
 }
 
 /// The strategy that is faster than most others by the medians of the pairs; the earlier one where two are level.
-fn candidate(cell: usize, present: &[usize], pairs: &Pairs) -> Option<usize> {
+/// `centre(a, b)` is the median of ln(t_b / t_a).
+pub(crate) fn candidate(present: &[usize], centre: impl Fn(usize, usize) -> Option<f64>) -> Option<usize> {
     let score = |a: usize| -> (usize, f64) {
-        let centres = present.iter().filter_map(|&b| pairs.estimate(cell, a, b)).map(|e| e.centre);
+        let centres = present.iter().filter_map(|&b| centre(a, b));
         centres.fold((0, 0.0), |(wins, sum), centre| (wins + usize::from(centre > 0.0), sum + centre))
     };
     let scored = present.iter().map(|&a| (a, score(a)));
@@ -138,13 +150,13 @@ fn proven_slower(comparisons: &[Comparison], margin: f64, confidence: f64) -> Ve
 }
 
 fn one(
-    cell: &Cell,
-    strategies: &[String],
+    bench: &Bench<'_>,
+    cell: usize,
     candidate: usize,
     comparisons: &[Comparison],
     slower: &[bool],
-    margin: f64,
 ) -> Judged {
+    let (cell, strategies, margin) = (&bench.cells[cell], bench.strategies, bench.margin);
     let relations: Vec<Relation> = comparisons
         .iter()
         .map(|c| c.estimate.map_or(Relation::Undecided, |e| relation(&e, margin)))
@@ -179,7 +191,7 @@ fn one(
         verdict: Some(Verdict {
             cell: cell.name.clone(),
             params: cell.params.clone(),
-            metric: "wall".to_owned(),
+            metric: bench.metric.name().to_owned(),
             verdict,
             winner: Some(strategies[candidate].clone()),
             best: best.into_iter().map(|s| strategies[s].clone()).collect(),

@@ -81,6 +81,8 @@ impl Synthetic {
             settings: Settings::parse(&self.config, "config.toml".as_ref(), "synthetic").unwrap(),
             samples,
             env: None,
+            warmups: Vec::new(),
+            timelines: Vec::new(),
         }
     }
 
