@@ -108,20 +108,24 @@ pub fn describe(exp: &Experiment) -> Value {
 /// Name, description and limits of every strategy that takes part.
 fn strategies(exp: &Experiment) -> Vec<Value> {
     let one = |name: &String| {
-        let workers = exp.strategies.workers_of(name);
-        let about = match strategy::BUILT_IN.iter().find(|info| info.name == name) {
-            Some(info) => info.about.to_owned(),
+        let base = exp.strategies.base_of(name);
+        let about = match strategy::BUILT_IN.iter().find(|info| info.name == base) {
+            Some(info) if base == name => info.about.to_owned(),
+            Some(info) => format!("{base} under another name: {}", info.about),
             None => {
                 let run = exp.strategies.external.get(name).map(|external| external.run.join(" "));
                 format!("a program of its own: {}", run.unwrap_or_default())
             }
         };
-        match strategy::limits(name, workers) {
+        match exp.strategies.limits_of(name) {
             Some(limits) => json!({
                 "name": name, "about": about,
                 "workers": limits.workers, "concurrency_cap": limits.concurrency_cap,
             }),
-            None => json!({ "name": name, "about": about, "workers": workers, "concurrency_cap": null }),
+            None => {
+                let workers = exp.strategies.workers_of(name);
+                json!({ "name": name, "about": about, "workers": workers, "concurrency_cap": null })
+            }
         }
     };
     exp.strategies.include.iter().map(one).collect()

@@ -68,6 +68,7 @@ pub fn strategies() -> String {
         };
         out += &format!("    {workers}; at once: {at_once}\n");
     }
+    out += "  and the same under another name, with other workers: [strategies.variants.NAME] strategy = \"threads\", workers = 32\n";
     out += "  and programs of your own: [strategies.external.NAME] run = [\"./program\"] (bench-harness/TRIAL.md)\n";
     out
 }

@@ -3,7 +3,6 @@
 use rustix::process::{Resource, getrlimit};
 
 use crate::config::{Experiment, Value};
-use crate::strategy;
 
 /// Files that a process has open beside its connections: pipes, sockets of the runtime, `/proc`.
 const FILES_BESIDE: u64 = 16;
@@ -47,7 +46,7 @@ fn too_many_files(exp: &Experiment, limit: Option<u64>) -> Option<String> {
     let tasks = values.iter().filter_map(Value::as_f64).fold(0.0, f64::max) as u64;
     // Connections are kept alive in every trial process of a round. What an external program does is its own matter.
     let connections = |name: &String| {
-        let limits = strategy::limits(name, exp.strategies.workers_of(name))?;
+        let limits = exp.strategies.limits_of(name)?;
         Some(limits.concurrency_cap.map_or(tasks, |cap| tasks.min(cap.into())))
     };
     let needed: u64 = exp.strategies.include.iter().filter_map(connections).sum::<u64>() + FILES_BESIDE;

@@ -14,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Cell, Experiment, Measure, Value, duration};
-use crate::{notes, strategy, text};
+use crate::{notes, text};
 
 /// One planned sample: a line of `plan.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -150,20 +150,23 @@ fn run_time(exp: &Experiment, cell: &Cell, strategy: &str) -> Duration {
     }
     let computing = crossover_workloads::estimate(&spec).as_secs_f64().min(whole);
     let tasks = cell.tasks.max(1);
-    let limits = strategy::limits(strategy, exp.strategies.workers_of(strategy));
+    let limits = exp.strategies.limits_of(strategy);
     // A program of someone else's: as slow as one task after another, to be on the safe side.
     let (workers, cap) = limits.map_or((1, Some(1)), |limits| (limits.workers, limits.concurrency_cap));
     let waves = tasks.div_ceil(cap.unwrap_or(tasks).max(1));
     let cores = u32::try_from(num_cpus::get()).unwrap_or(1);
     let parallel = if workers == 0 { cores } else { workers.min(cores) }.clamp(1, tasks);
-    let handing_over_us = match strategy {
+    let handing_over_us = match exp.strategies.base_of(strategy) {
         "sequential" => 0.0,
         "event-loop" | "work-stealing" => 0.5,
         "threads" | "blocking-pool" => 5.0,
         _ => 25.0,
     };
     let waiting = (whole - computing) * f64::from(waves) / f64::from(tasks);
-    at_most_a_year(waiting + computing / f64::from(parallel) + f64::from(tasks) * handing_over_us / 1e6)
+    // No run ends before its last task has arrived.
+    let arriving = exp.measure.rate.map_or(0.0, |rate| f64::from(tasks) / rate);
+    let working = waiting + computing / f64::from(parallel) + f64::from(tasks) * handing_over_us / 1e6;
+    at_most_a_year(working.max(arriving))
 }
 
 fn at_most_a_year(seconds: f64) -> Duration {
@@ -241,14 +244,13 @@ fn shown(value: &Value) -> String {
 fn limits_table(exp: &Experiment) -> String {
     let mut rows = vec![vec!["strategy".to_owned(), "workers".to_owned(), "tasks at once".to_owned()]];
     for name in &exp.strategies.include {
-        let workers = exp.strategies.workers_of(name);
-        let (workers, cap) = match strategy::limits(name, workers) {
+        let (workers, cap) = match exp.strategies.limits_of(name) {
             Some(limits) => {
                 let workers =
                     if limits.workers == 0 { "one per task".to_owned() } else { limits.workers.to_string() };
                 (workers, limits.concurrency_cap.map_or("all".to_owned(), |cap| cap.to_string()))
             }
-            None => (format!("told {workers}"), "its own matter".to_owned()),
+            None => (format!("told {}", exp.strategies.workers_of(name)), "its own matter".to_owned()),
         };
         rows.push(vec![name.clone(), workers, cap]);
     }

@@ -23,11 +23,15 @@ use crate::protocol::{self, Answer, LINE_BYTES_MAX, Request};
 use crate::strategy::{self, Job, Strategy};
 use crate::trace::Recorder;
 
-/// A warm-up ends when this many samples in a row lie within [`STEADY_SPREAD`] of each other.
-const STEADY_SAMPLES: usize = 3;
+/// A warm-up ends when this many samples in a row are steady: close together, and neither falling nor rising.
+const STEADY_SAMPLES: usize = 5;
 
 /// The largest of the steady samples divided by the smallest is at most this.
 const STEADY_SPREAD: f64 = 1.1;
+
+/// The shortest of the last two steady samples and the shortest of those before differ by this factor at most: the
+/// margin that verdicts use by default. A slow descent keeps close together for as long as it lasts.
+const STEADY_DRIFT: f64 = 1.03;
 
 /// A warm-up starts no further sample after this long. A work that takes longer runs once.
 const WARMUP_LIMIT: Duration = Duration::from_millis(50);
@@ -142,9 +146,15 @@ impl Trial {
 
     fn handle(&mut self, request: Request) -> Result<Answer, String> {
         let (id, batch, warmup, traced) = (request.id, request.batch, request.warmup, request.trace);
+        if request.rate.is_some() {
+            return Err("an open load is not served by this version".to_owned());
+        }
+        let mut start_ns = None;
         if self.strategy.as_ref().is_none_or(|(workers, _)| *workers != request.workers) {
             self.strategy = None;
+            let start = Instant::now();
             self.strategy = Some((request.workers, strategy::start(&self.name, request.workers)?));
+            start_ns = Some(nanos(start.elapsed()));
         }
         let (_, strategy) = self.strategy.as_mut().ok_or("the strategy did not start")?;
         let spec = spec_of(request);
@@ -153,7 +163,7 @@ impl Trial {
         if traced {
             trace(&mut **strategy, job, id)
         } else if warmup {
-            warm_up(&mut **strategy, job, id, batch)
+            Ok(Answer { start_ns, ..warm_up(&mut **strategy, job, id, batch)? })
         } else {
             measure(&mut **strategy, job, id, batch)
         }
@@ -191,38 +201,53 @@ fn spec_of(request: Request) -> Spec {
     }
 }
 
-/// Runs samples until their times are steady. The answer tells the shortest of the last few, and whether they became
-/// steady; not so when too few fit the limit to tell.
+/// Runs the work once, cold, then samples until their times are steady. The answer tells the time of the cold run, the
+/// shortest of the last few samples, and whether they became steady; not so when too few fit the limit to tell.
 fn warm_up(strategy: &mut dyn Strategy, job: &Job, id: u64, batch: u32) -> Result<Answer, String> {
     let started = Instant::now();
-    let mut times: Vec<f64> = Vec::new();
-    let (mut checksum, mut steady) = (String::new(), false);
-    while !steady
+    let cold = run_batch(strategy, job, 1)?;
+    let first = started.elapsed();
+    let mut checksum = cold.clone();
+    // A cold run is a sample only where samples are single runs.
+    let mut times: Vec<f64> = if batch == 1 { vec![first.as_secs_f64()] } else { Vec::new() };
+    while !is_steady(&times)
         && (times.is_empty() || started.elapsed() < WARMUP_LIMIT && times.len() < WARMUP_SAMPLES_MAX)
     {
         let sample = Instant::now();
         checksum = run_batch(strategy, job, batch)?;
         times.push(sample.elapsed().as_secs_f64());
-        steady = is_steady(&times);
+    }
+    if checksum != cold {
+        checksum = format!("{cold} and then {checksum} in one warm-up");
     }
     let last = &times[times.len().saturating_sub(STEADY_SAMPLES)..];
-    let shortest = last.iter().copied().fold(f64::INFINITY, f64::min);
     Ok(Answer {
         id,
         ok: true,
-        wall_ns: Some(((shortest * 1e9 / f64::from(batch)) as u64).max(1)),
+        wall_ns: Some(((shortest(last) * 1e9 / f64::from(batch)) as u64).max(1)),
         checksum: Some(checksum),
-        steady: (times.len() >= STEADY_SAMPLES).then_some(steady),
+        first_ns: Some(nanos(first)),
+        batches: u32::try_from(times.len()).ok(),
+        steady: (times.len() >= STEADY_SAMPLES).then_some(is_steady(&times)),
         ..Answer::default()
     })
 }
 
-/// Whether the last samples lie close together.
+/// Whether the last samples lie close together, and the newest of them neither below nor above the others.
 fn is_steady(times: &[f64]) -> bool {
     let Some(last) = times.len().checked_sub(STEADY_SAMPLES).map(|from| &times[from..]) else { return false };
-    let smallest = last.iter().copied().fold(f64::INFINITY, f64::min);
-    let largest = last.iter().copied().fold(0.0, f64::max);
-    largest <= smallest * STEADY_SPREAD
+    let (older, newer) = last.split_at(STEADY_SAMPLES - 2);
+    let (older, newer) = (shortest(older), shortest(newer));
+    let longest = last.iter().copied().fold(0.0, f64::max);
+    longest <= older.min(newer) * STEADY_SPREAD && older.max(newer) <= older.min(newer) * STEADY_DRIFT
+}
+
+fn shortest(times: &[f64]) -> f64 {
+    times.iter().copied().fold(f64::INFINITY, f64::min)
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Takes one sample.
@@ -245,7 +270,7 @@ fn measure(strategy: &mut dyn Strategy, job: &Job, id: u64, batch: u32) -> Resul
     Ok(Answer {
         id,
         ok: true,
-        wall_ns: Some(per_run(u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX)).max(1)),
+        wall_ns: Some(per_run(nanos(wall)).max(1)),
         checksum: Some(checksum),
         user_ns: Some(per_run(used.user_ns)),
         sys_ns: Some(per_run(used.sys_ns)),
@@ -293,11 +318,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steady_means_the_last_three_lie_close_together() {
+    fn steady_means_the_last_five_lie_close_together_without_a_trend() {
         assert!(!is_steady(&[]));
-        assert!(!is_steady(&[1.0, 1.0]));
-        assert!(is_steady(&[9.0, 1.0, 1.05, 1.02]));
-        assert!(!is_steady(&[1.0, 1.0, 1.0, 1.2]));
+        assert!(!is_steady(&[1.0; 4]));
+        assert!(is_steady(&[9.0, 1.0, 1.05, 1.02, 1.08, 1.01]));
+        assert!(!is_steady(&[1.0, 1.0, 1.0, 1.0, 1.2]));
+        for step in [0.98_f64, 1.02] {
+            let slope: Vec<f64> = (0..5).map(|i| step.powi(i)).collect();
+            assert!(!is_steady(&slope), "within 10 % of each other, and still moving: {slope:?}");
+        }
     }
 
     /// Gives the numbers one after another.
@@ -318,6 +347,15 @@ mod tests {
     }
 
     #[test]
+    fn a_warm_up_whose_runs_differ_says_so() {
+        let mut runs: Vec<u64> = (0..200).map(|_| 7).collect();
+        runs.push(6);
+        let answer = warm_up(&mut Fickle(runs), &job(), 1, 1).unwrap();
+        let checksum = answer.checksum.unwrap();
+        assert!(checksum.contains("0000000000000006") && checksum.contains("0000000000000007"), "{checksum}");
+    }
+
+    #[test]
     fn every_run_of_a_batch_is_compared() {
         let job = job();
         assert_eq!(run_batch(&mut Fickle(vec![5, 5, 5]), &job, 3).unwrap(), "0000000000000005");
@@ -335,8 +373,13 @@ mod tests {
         let answer = trial.answer(request.clone());
         assert!(answer.ok && answer.id == 9, "{answer:?}");
         assert!(answer.wall_ns > Some(0) && answer.rss_peak_kib > Some(100) && answer.steady.is_none());
-        let warm = trial.answer(Request { warmup: true, ..request });
+        let warm = trial.answer(Request { warmup: true, ..request.clone() });
         assert!(warm.ok && warm.wall_ns > Some(0) && warm.steady.is_some(), "{warm:?}");
+        assert!(warm.first_ns > Some(0) && warm.batches >= Some(5), "{warm:?}");
+        assert_eq!((answer.first_ns, answer.batches), (None, None), "a sample is no warm-up");
+        assert_eq!(warm.start_ns, None, "the request before has started it");
+        let fresh = Trial::new("threads").answer(Request { warmup: true, ..request.clone() });
+        assert!(fresh.start_ns > Some(0), "{fresh:?}");
         assert_eq!(answer.checksum, warm.checksum);
     }
 

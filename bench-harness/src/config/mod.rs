@@ -28,6 +28,7 @@ use crossover_reports::record::{self, ParamValue, Params};
 pub use crossover_workloads::Value;
 use crossover_workloads::catalog;
 
+use crate::strategy::{self, Limits};
 pub use error::ConfigError;
 pub use lookup::names;
 pub use suggest::{nearest, shown};
@@ -50,6 +51,10 @@ pub mod limits {
     pub const ROUNDS: u32 = 10_000;
     /// Samples of a plan: cells × strategies × processes × rounds.
     pub const SAMPLES: u64 = 1_000_000;
+    /// Arrivals per second of an open load.
+    pub const RATE: f64 = 1_000_000.0;
+    /// Seconds that the arrivals of one run may take: tasks / rate.
+    pub const ARRIVALS_SECONDS: f64 = 60.0;
 }
 
 /// One experiment, as its file describes it.
@@ -99,27 +104,52 @@ pub struct Axis {
 /// The strategies of an experiment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Strategies {
-    /// Names of the strategies that take part: built in, or keys of `external`.
+    /// Names of the strategies that take part: built in, or keys of `variants` or `external`.
     pub include: Vec<String>,
     /// Workers of every strategy that has some.
     pub workers: u32,
     /// What single strategies do differently.
     pub overrides: BTreeMap<String, StrategyOptions>,
+    /// Built-in strategies under other names.
+    pub variants: BTreeMap<String, Variant>,
     /// Strategies that are programs of their own.
     pub external: BTreeMap<String, External>,
 }
 
 impl Strategies {
-    /// How many workers the strategy `name` gets.
+    /// How many workers the strategy `name` gets: its own number, else that of the strategy behind it.
     #[must_use]
     pub fn workers_of(&self, name: &str) -> u32 {
-        self.overrides.get(name).and_then(|options| options.workers).unwrap_or(self.workers)
+        let own = self.variants.get(name).and_then(|variant| variant.workers);
+        let base = || self.overrides.get(self.base_of(name)).and_then(|options| options.workers);
+        own.or_else(base).unwrap_or(self.workers)
+    }
+
+    /// The strategy that does the work of `name`: what a variant is a variant of, else `name` itself.
+    #[must_use]
+    pub fn base_of<'a>(&'a self, name: &'a str) -> &'a str {
+        self.variants.get(name).map_or(name, |variant| &variant.strategy)
+    }
+
+    /// What `name` is limited by here; `None` for a program of someone else's.
+    #[must_use]
+    pub fn limits_of(&self, name: &str) -> Option<Limits> {
+        strategy::limits(self.base_of(name), self.workers_of(name))
     }
 }
 
 /// What one strategy does differently.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StrategyOptions {
+    /// Its own number of workers.
+    pub workers: Option<u32>,
+}
+
+/// A built-in strategy under another name: with other workers, or the same again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Variant {
+    /// The name of the built-in strategy.
+    pub strategy: String,
     /// Its own number of workers.
     pub workers: Option<u32>,
 }
@@ -145,6 +175,9 @@ pub struct Measure {
     pub budget: Option<Duration>,
     /// Foreign load in cores above which a block is quarantined.
     pub max_foreign_cores: f64,
+    /// Arrivals per second under an open load: tasks start at their times, whether earlier ones are done or not.
+    /// `None` is the closed load: the next run of the work starts when the last one has ended.
+    pub rate: Option<f64>,
 }
 
 /// How the samples are judged.

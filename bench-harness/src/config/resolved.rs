@@ -30,7 +30,11 @@ impl Experiment {
             line(&mut out, "budget", &text(&duration::show(budget)));
         }
         line(&mut out, "max_foreign_cores", &float(self.measure.max_foreign_cores));
-        line(&mut out, "load", "{ mode = \"closed\" }");
+        let load = match self.measure.rate {
+            None => "{ mode = \"closed\" }".to_owned(),
+            Some(rate) => format!("{{ mode = \"open\", rate = {} }}", float(rate)),
+        };
+        line(&mut out, "load", &load);
         out += "\n[analysis]\n";
         line(&mut out, "margin", &float(self.analysis_opts.margin));
         line(&mut out, "confidence", &float(self.analysis_opts.confidence));
@@ -46,6 +50,13 @@ impl Experiment {
         for (name, options) in &self.strategies.overrides {
             let _ = write!(out, "\n[strategies.{name}]\n");
             if let Some(workers) = options.workers {
+                line(out, "workers", &workers.to_string());
+            }
+        }
+        for (name, variant) in &self.strategies.variants {
+            let _ = write!(out, "\n[strategies.variants.{}]\n", text(name));
+            line(out, "strategy", &text(&variant.strategy));
+            if let Some(workers) = variant.workers {
                 line(out, "workers", &workers.to_string());
             }
         }

@@ -282,14 +282,13 @@ fn measure(section: &Section<'_>) -> Result<Measure, ConfigError> {
         let message = format!("{max_foreign_cores} is impossible: a load cannot be negative");
         return Err(reader.error(node, "measure.max_foreign_cores", message));
     }
-    if let Some(node) = section.get("load") {
-        load(reader, node)?;
-    }
+    let rate = section.get("load").map_or(Ok(None), |node| load(reader, node))?;
     Ok(Measure {
         processes: section.count_or("processes", 5, limits::PROCESSES)?,
         rounds: section.count_or("rounds", 8, limits::ROUNDS)?,
         budget,
         max_foreign_cores,
+        rate,
     })
 }
 
@@ -302,24 +301,40 @@ fn budget(reader: Reader<'_>, node: &Node) -> Result<Duration, ConfigError> {
     duration::parse(reader.text(node, key)?).map_err(|reason| reader.error(node, key, reason))
 }
 
-fn load(reader: Reader<'_>, node: &Node) -> Result<(), ConfigError> {
+/// Reads `measure.load`: the arrivals per second of an open load, or `None` for the closed one.
+fn load(reader: Reader<'_>, node: &Node) -> Result<Option<f64>, ConfigError> {
+    const EXAMPLE: &str = "load = { mode = \"open\", rate = 500 }";
     let section = Section::open(reader, "measure.load", node, &["mode", "rate"])?;
-    let mode_node = section.required("mode", "write load = { mode = \"closed\" }")?;
+    let mode_node =
+        section.required("mode", &format!("write load = {{ mode = \"closed\" }}, or {EXAMPLE}"))?;
     let mode = reader.text(mode_node, "measure.load.mode")?;
+    let key = "measure.load.rate";
     match (mode, section.get("rate")) {
-        ("closed", None) => Ok(()),
+        ("closed", None) => Ok(None),
         ("closed", Some(rate)) => {
-            let message = "a closed loop has no rate: each task starts when the strategy gets to it";
-            Err(reader.error(rate, "measure.load.rate", message))
+            let message = "a closed loop has no rate: the next run starts when the last one has ended";
+            let help = format!("for tasks that arrive at a rate of their own: {EXAMPLE}");
+            Err(reader.error(rate, key, message).help(help))
         }
-        ("open", _) => {
-            let message = "\"open\" is not measured: this version measures closed-loop only, where the next run \
-                           starts when the last one has ended, and no arrival rate is kept up";
-            Err(reader.error(mode_node, "measure.load.mode", message).help("write mode = \"closed\""))
+        ("open", None) => {
+            let message = format!("is missing: how many tasks arrive per second, such as {EXAMPLE}");
+            Err(section.error(key, message))
+        }
+        ("open", Some(node)) => {
+            let rate = reader.number(node, key)?;
+            let fault = if rate <= 0.0 {
+                "is impossible: must be above 0 tasks per second".to_owned()
+            } else if rate > limits::RATE {
+                format!("is too large: must be at most {} tasks per second", limits::RATE)
+            } else {
+                return Ok(Some(rate));
+            };
+            Err(reader.error(node, key, format!("{rate} {fault}")))
         }
         _ => {
-            let message = format!("unknown mode \"{}\"{}", shown(mode), did_you_mean(mode, ["closed"]));
-            Err(reader.error(mode_node, "measure.load.mode", message).help("known: closed"))
+            let near = did_you_mean(mode, ["closed", "open"]);
+            let message = format!("unknown mode \"{}\"{near}", shown(mode));
+            Err(reader.error(mode_node, "measure.load.mode", message).help("known: closed, open"))
         }
     }
 }
@@ -397,5 +412,29 @@ fn bounded(root: &Section<'_>, experiment: &Experiment) -> Result<(), ConfigErro
         );
         return Err(root.reader.sources.error(place("measure"), "measure", message));
     }
-    Ok(())
+    arrivals_bounded(root, experiment)
+}
+
+/// Refuses an open load under which one run of the work would take too long, however fast the strategy is.
+fn arrivals_bounded(root: &Section<'_>, experiment: &Experiment) -> Result<(), ConfigError> {
+    let Some(rate) = experiment.measure.rate else { return Ok(()) };
+    let axis = experiment.workload.axes.iter().find(|axis| axis.param == "tasks");
+    let constant = experiment.workload.constants.get("tasks").map_or(&[][..], std::slice::from_ref);
+    let values = axis.map_or(constant, |axis| &axis.values);
+    let tasks = values.iter().filter_map(super::Value::as_f64).fold(0.0, f64::max);
+    let seconds = tasks / rate;
+    if seconds <= limits::ARRIVALS_SECONDS {
+        return Ok(());
+    }
+    let message = format!(
+        "{tasks} tasks at {rate} per second take {seconds:.0} s to arrive: at most {} s",
+        limits::ARRIVALS_SECONDS
+    );
+    let help = format!(
+        "raise the rate to {} or more, or lower workload.tasks",
+        (tasks / limits::ARRIVALS_SECONDS).ceil()
+    );
+    let load = root.get("measure").and_then(|node| node.child("load"));
+    let place = load.and_then(|node| node.child("rate")).map_or(root.place, |node| &node.place);
+    Err(root.reader.sources.error(place, "measure.load.rate", message).help(help))
 }

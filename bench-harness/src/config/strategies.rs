@@ -6,12 +6,12 @@ use super::error::ConfigError;
 use super::schema::{Reader, Section};
 use super::suggest::{did_you_mean, shown};
 use super::tree::{Entry, Kind, Node};
-use super::{External, Strategies, StrategyOptions, limits};
-use crate::strategy::BUILT_IN;
+use super::{External, Strategies, StrategyOptions, Variant, limits};
+use crate::strategy::{BUILT_IN, Info};
 
 /// Reads `[strategies]`; a relative command or folder starts from `dir`.
 pub(super) fn read(reader: Reader<'_>, node: &Node, dir: &Path) -> Result<Strategies, ConfigError> {
-    let mut known = vec!["include", "workers", "external"];
+    let mut known = vec!["include", "workers", "variants", "external"];
     known.extend(BUILT_IN.iter().map(|info| info.name));
     let section = Section::open(reader, "strategies", node, &known)?;
     let mut external = BTreeMap::new();
@@ -23,8 +23,15 @@ pub(super) fn read(reader: Reader<'_>, node: &Node, dir: &Path) -> Result<Strate
             programs.insert(entry.key.clone(), program);
         }
     }
+    let mut variants = BTreeMap::new();
+    if let Some(node) = section.get("variants") {
+        for entry in Section::open_any(reader, "strategies.variants", node)?.entries() {
+            variants.insert(entry.key.clone(), read_variant(reader, entry, &external)?);
+        }
+    }
+    let own: Vec<&str> = variants.keys().chain(external.keys()).map(String::as_str).collect();
     let include = match section.get("include") {
-        Some(node) => read_include(reader, node, &external)?,
+        Some(node) => read_include(reader, node, &own)?,
         None => BUILT_IN.iter().map(|info| info.name.to_owned()).collect(),
     };
     for (name, command) in external.iter().filter(|(name, _)| include.contains(name)) {
@@ -40,7 +47,7 @@ pub(super) fn read(reader: Reader<'_>, node: &Node, dir: &Path) -> Result<Strate
         Some(node) => read_workers(reader, node, "strategies.workers")?,
         None => cores(),
     };
-    Ok(Strategies { include, workers, overrides, external })
+    Ok(Strategies { include, workers, overrides, variants, external })
 }
 
 /// The cores that this process may use, as far as it can be told.
@@ -64,32 +71,70 @@ fn read_workers(reader: Reader<'_>, node: &Node, key: &str) -> Result<u32, Confi
     Ok(u32::try_from(n).unwrap_or(limits::WORKERS))
 }
 
-fn read_override(
-    reader: Reader<'_>,
-    entry: &Entry,
-    info: &crate::strategy::Info,
-) -> Result<StrategyOptions, ConfigError> {
+fn read_override(reader: Reader<'_>, entry: &Entry, info: &Info) -> Result<StrategyOptions, ConfigError> {
     let path = format!("strategies.{}", entry.key);
     let section = Section::open(reader, &path, &entry.node, &["workers"])?;
-    let Some(node) = section.get("workers") else { return Ok(StrategyOptions::default()) };
-    let key = section.key("workers");
-    if info.workers.is_none() {
-        return Err(reader.error(
-            node,
-            &key,
-            format!("{} has no workers to set ({})", info.name, info.about),
-        ));
-    }
-    Ok(StrategyOptions { workers: Some(read_workers(reader, node, &key)?) })
+    Ok(StrategyOptions { workers: own_workers(&section, info)? })
 }
 
-fn read_include(
+/// The `workers` of a table about the built-in strategy `info`.
+fn own_workers(section: &Section<'_>, info: &Info) -> Result<Option<u32>, ConfigError> {
+    let Some(node) = section.get("workers") else { return Ok(None) };
+    let key = section.key("workers");
+    if info.workers.is_none() {
+        let message = format!("{} has no workers to set ({})", info.name, info.about);
+        return Err(section.reader.error(node, &key, message));
+    }
+    read_workers(section.reader, node, &key).map(Some)
+}
+
+/// Reads `[strategies.variants.NAME]`.
+fn read_variant(
     reader: Reader<'_>,
-    node: &Node,
+    entry: &Entry,
     external: &BTreeMap<String, External>,
-) -> Result<Vec<String>, ConfigError> {
+) -> Result<Variant, ConfigError> {
+    let path = format!("strategies.variants.{}", shown(&entry.key));
+    check_name(reader, entry, &path)?;
+    if external.contains_key(&entry.key) {
+        let message = "this name belongs to an external strategy: give the variant another one";
+        return Err(reader.sources.error(&entry.place, &path, message));
+    }
+    let section = Section::open(reader, &path, &entry.node, &["strategy", "workers"])?;
+    let names = || BUILT_IN.iter().map(|info| info.name);
+    let known = || format!("known: {}", names().collect::<Vec<_>>().join(", "));
+    let key = section.key("strategy");
+    let node = section
+        .required("strategy", "the built-in strategy that it is a variant of, such as strategy = \"threads\"")
+        .map_err(|error| error.help(known()))?;
+    let name = reader.text(node, &key)?;
+    let Some(info) = BUILT_IN.iter().find(|info| info.name == name) else {
+        let message =
+            format!("there is no built-in strategy \"{}\"{}", shown(name), did_you_mean(name, names()));
+        return Err(reader.error(node, &key, message).help(known()));
+    };
+    Ok(Variant { strategy: name.to_owned(), workers: own_workers(&section, info)? })
+}
+
+/// Refuses a name that is no name, or that belongs to a built-in strategy.
+fn check_name(reader: Reader<'_>, entry: &Entry, path: &str) -> Result<(), ConfigError> {
+    /// Longest name, in bytes.
+    const NAME_BYTES: usize = 64;
+    let name = &entry.key;
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if name.is_empty() || name.len() > NAME_BYTES || !name.chars().all(plain) {
+        let message = "a strategy's name has 1 to 64 letters, digits, `-`, `_` or `.`";
+        return Err(reader.sources.error(&entry.place, path, message));
+    }
+    if BUILT_IN.iter().any(|info| info.name == name) {
+        return Err(reader.sources.error(&entry.place, path, "this name belongs to a built-in strategy"));
+    }
+    Ok(())
+}
+
+fn read_include(reader: Reader<'_>, node: &Node, own: &[&str]) -> Result<Vec<String>, ConfigError> {
     let key = "strategies.include";
-    let known = || BUILT_IN.iter().map(|info| info.name).chain(external.keys().map(String::as_str));
+    let known = || BUILT_IN.iter().map(|info| info.name).chain(own.iter().copied());
     let list = || format!("known: {}", known().collect::<Vec<_>>().join(", "));
     let names = reader.texts(node, key)?;
     if names.is_empty() {
@@ -99,8 +144,10 @@ fn read_include(
     for (item, name) in &names {
         if !known().any(|other| other == *name) {
             let message = format!("there is no strategy \"{}\"{}", shown(name), did_you_mean(name, known()));
-            let own = "a program of your own: [strategies.external.NAME] run = [\"./program\"]";
-            return Err(reader.error(item, key, message).help(list()).help(own));
+            let variant =
+                "another number of workers: [strategies.variants.NAME] strategy = \"threads\", workers = 32";
+            let program = "a program of your own: [strategies.external.NAME] run = [\"./program\"]";
+            return Err(reader.error(item, key, message).help(list()).help(variant).help(program));
         }
         if !seen.insert(*name) {
             return Err(reader.error(item, key, format!("\"{name}\" stands in the list twice")));
@@ -115,18 +162,8 @@ fn read_external<'a>(
     entry: &'a Entry,
     dir: &Path,
 ) -> Result<(External, &'a Node), ConfigError> {
-    /// Longest name, in bytes.
-    const NAME_BYTES: usize = 64;
-    let name = &entry.key;
-    let path = format!("strategies.external.{}", shown(name));
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if name.is_empty() || name.len() > NAME_BYTES || !name.chars().all(plain) {
-        let message = "a strategy's name has 1 to 64 letters, digits, `-`, `_` or `.`";
-        return Err(reader.sources.error(&entry.place, &path, message));
-    }
-    if BUILT_IN.iter().any(|info| info.name == name) {
-        return Err(reader.sources.error(&entry.place, &path, "this name belongs to a built-in strategy"));
-    }
+    let path = format!("strategies.external.{}", shown(&entry.key));
+    check_name(reader, entry, &path)?;
     let section = Section::open(reader, &path, &entry.node, &["run", "dir"])?;
     let key = section.key("run");
     let node = section.required("run", "the program and its arguments, such as run = [\"./my-trial\"]")?;

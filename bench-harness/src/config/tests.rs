@@ -139,7 +139,18 @@ const BAD: &[(usize, &str, &[&str])] = &[
     (14, "budget = 90", &["t.toml:14:10", "no unit"]),
     (14, "max_foreign_cores = -0.1", &["t.toml:14:21", "negative"]),
     (14, "max_foreign_cores = nan", &["t.toml:14:21", "finite"]),
-    (14, "load = { mode = \"open\", rate = 500 }", &["t.toml:14:17: measure.load.mode", "closed-loop only"]),
+    (14, "load = { mode = \"open\" }", &["t.toml:14:8: measure.load.rate", "is missing", "rate = 500"]),
+    (14, "load = { mode = \"open\", rate = 0 }", &["t.toml:14:32: measure.load.rate", "above 0"]),
+    (14, "load = { mode = \"open\", rate = -1.5 }", &["t.toml:14:32", "-1.5 is impossible"]),
+    (14, "load = { mode = \"open\", rate = nan }", &["t.toml:14:32", "finite"]),
+    (14, "load = { mode = \"open\", rate = 1e7 }", &["t.toml:14:32", "at most 1000000 tasks"]),
+    (14, "load = { mode = \"open\", rate = \"fast\" }", &["t.toml:14:32", "expected a number"]),
+    (
+        14,
+        "load = { mode = \"open\", rate = 0.05 }",
+        &["t.toml:14:32: measure.load.rate", "4 tasks at 0.05 per second take 80 s", "raise the rate to 1"],
+    ),
+    (14, "load = { mode = \"opne\", rate = 5 }", &["t.toml:14:17: measure.load.mode", "did you mean `open`"]),
     (14, "load = { mode = \"closed\", rate = 500 }", &["t.toml:14:34", "no rate"]),
     (14, "load = { mode = \"close\" }", &["did you mean `closed`"]),
     (14, "load = \"closed\"", &["t.toml:14:8: measure.load", "expected a table"]),
@@ -152,6 +163,49 @@ const BAD: &[(usize, &str, &[&str])] = &[
     (3, "name = \" \"", &["t.toml:3:8: experiment.name", "empty"]),
     (3, "name = \"a\\nb\"", &["t.toml:3:8", "one line"]),
     (3, "question = \"?\"", &["experiment.name", "is missing"]),
+    // variants
+    (
+        10,
+        "include = [\"threads-32\"]\n[strategies.variants.threads-23]\nstrategy = \"threads\"",
+        &["t.toml:10:12", "did you mean `threads-23`", "known: sequential", "strategies.variants.NAME"],
+    ),
+    (12, "[strategies.variant.x]\n[measure]", &["t.toml:12:", "did you mean `variants`"]),
+    (
+        12,
+        "[strategies.variants.threads]\n[measure]",
+        &["t.toml:12:", "strategies.variants.threads", "built-in"],
+    ),
+    (12, "[strategies.variants.\"a b\"]\n[measure]", &["t.toml:12:", "letters"]),
+    (
+        12,
+        "[strategies.variants.x]\n[measure]",
+        &["strategies.variants.x.strategy", "is missing", "known: sequential"],
+    ),
+    (
+        12,
+        "[strategies.variants.x]\nstrategy = \"theads\"\n[measure]",
+        &["t.toml:13:12: strategies.variants.x.strategy", "did you mean `threads`"],
+    ),
+    (
+        12,
+        "[strategies.variants.x]\nstrategy = \"threads\"\nworker = 2\n[measure]",
+        &["t.toml:14:1: strategies.variants.x.worker", "did you mean `workers`"],
+    ),
+    (
+        12,
+        "[strategies.variants.x]\nstrategy = \"threads\"\nworkers = 0\n[measure]",
+        &["t.toml:14:11: strategies.variants.x.workers", "0 is impossible"],
+    ),
+    (
+        12,
+        "[strategies.variants.x]\nstrategy = \"event-loop\"\nworkers = 2\n[measure]",
+        &["t.toml:14:11: strategies.variants.x.workers", "event-loop has no workers to set"],
+    ),
+    (
+        12,
+        "[strategies.variants.x]\nstrategy = \"threads\"\n[strategies.external.x]\nrun = [\"x\"]\n[measure]",
+        &["t.toml:12:", "strategies.variants.x", "external strategy"],
+    ),
     // externals
     (12, "[strategies.external.threads]\nrun = [\"x\"]\n[measure]", &["t.toml:12:", "built-in"]),
     (12, "[strategies.external.x]\n[measure]", &["strategies.external.x.run", "is missing"]),
@@ -291,6 +345,47 @@ fn the_resolved_form_keeps_awkward_texts_and_externals() {
     let exp = parse(&text).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(exp.analysis_opts.baseline, "my-go.2");
     round_trip(&exp);
+}
+
+#[test]
+fn a_variant_is_a_built_in_strategy_under_another_name() {
+    let more = "[strategies.threads]\nworkers = 9\n[strategies.variants.t-32]\nstrategy = \"threads\"\n\
+                workers = 32\n[strategies.variants.again]\nstrategy = \"threads\"\n\
+                [strategies.variants.\"loop.2\"]\nstrategy = \"event-loop\"\n[measure]";
+    let text = GOOD
+        .replace("\"threads\"]", "\"threads\", \"t-32\", \"again\", \"loop.2\"]")
+        .replace("[measure]", more);
+    let exp = parse(&text).unwrap_or_else(|error| panic!("{error}"));
+    let strategies = &exp.strategies;
+    for (name, base, workers, cap) in [
+        ("sequential", "sequential", 1, Some(1)),
+        ("threads", "threads", 9, Some(9)),
+        ("t-32", "threads", 32, Some(32)),
+        ("again", "threads", 9, Some(9)),
+        ("loop.2", "event-loop", 1, None),
+    ] {
+        assert_eq!(strategies.base_of(name), base);
+        let limits = strategies.limits_of(name).expect("known");
+        assert_eq!((limits.workers, limits.concurrency_cap), (workers, cap), "{name}");
+    }
+    round_trip(&exp);
+    let set = with_sets(&text, &["strategies.variants.t-32.workers=8"]).expect("valid");
+    assert_eq!(set.strategies.workers_of("t-32"), 8);
+}
+
+#[test]
+fn an_open_load_has_a_rate() {
+    assert_eq!(parse(GOOD).expect("valid").measure.rate, None);
+    for (rate, expected) in [("500", 500.0), ("0.5", 0.5), ("1e6", 1e6)] {
+        let exp = parse(&format!("{GOOD}load = {{ mode = \"open\", rate = {rate} }}")).expect(rate);
+        assert_eq!(exp.measure.rate, Some(expected));
+        round_trip(&exp);
+    }
+    let exp = with_sets(GOOD, &["measure.load.mode=open", "measure.load.rate=7"]).expect("valid");
+    assert_eq!(exp.measure.rate, Some(7.0));
+    let swept = GOOD.replace("tasks = 4", "tasks = [4, 601]") + "load = { mode = \"open\", rate = 10 }";
+    let error = parse(&swept).expect_err("the largest counts").to_string();
+    assert!(error.contains("601 tasks at 10 per second take 60 s"), "{error}");
 }
 
 #[test]

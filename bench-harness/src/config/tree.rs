@@ -34,6 +34,12 @@ pub(super) struct Entry {
 }
 
 impl Node {
+    /// The value of `key`, if this is a table that has it.
+    pub(super) fn child(&self, key: &str) -> Option<&Node> {
+        let Kind::Table(entries) = &self.kind else { return None };
+        entries.iter().find(|entry| entry.key == key).map(|entry| &entry.node)
+    }
+
     /// What the value is, for "expected …, found …".
     pub(super) fn found(&self) -> String {
         match &self.kind {

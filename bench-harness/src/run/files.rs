@@ -85,6 +85,7 @@ impl Begun {
             planned = Some(sample_count(&resolved));
             exp.strategies.workers = resolved.strategies.workers;
             exp.strategies.overrides = resolved.strategies.overrides;
+            exp.strategies.variants = resolved.strategies.variants;
         }
         Ok(Self { exp, run: run.to_owned(), seed, folder, planned })
     }

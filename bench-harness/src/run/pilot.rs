@@ -233,7 +233,7 @@ mod tests {
     use super::*;
 
     fn measure(processes: u32, rounds: u32) -> Measure {
-        Measure { processes, rounds, budget: None, max_foreign_cores: 0.15 }
+        Measure { processes, rounds, budget: None, max_foreign_cores: 0.15, rate: None }
     }
 
     #[test]

@@ -119,7 +119,7 @@ impl<'a> Session<'a> {
             progress,
             seed,
             spin_per_us: None,
-            rate: None,
+            rate: exp.measure.rate,
             gone: BTreeMap::new(),
             server,
             patience: patience.map_or(PATIENCE, Duration::from_millis),
@@ -136,7 +136,7 @@ impl<'a> Session<'a> {
             let padding = rand::random();
             let started = match self.exp.strategies.external.get(name) {
                 Some(external) => Helper::external(name, external, padding),
-                None => Helper::built_in(name, padding),
+                None => Helper::built_in(self.exp.strategies.base_of(name), padding),
             };
             match started {
                 Ok(helper) => drop(helpers.insert(name.clone(), helper)),
@@ -262,7 +262,7 @@ impl<'a> Session<'a> {
     /// Whether a strategy is one of ours: what it tells of its times is measured by our own code.
     pub(super) fn is_built_in(&self, name: &str) -> bool {
         !self.exp.strategies.external.contains_key(name)
-            && strategy::BUILT_IN.iter().any(|info| info.name == name)
+            && strategy::BUILT_IN.iter().any(|info| info.name == self.exp.strategies.base_of(name))
     }
 
     fn is_gone(&mut self, strategy: &str, reason: String) {
