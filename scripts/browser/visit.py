@@ -3,6 +3,7 @@
 A finding is (view, check, words). The probes do the looking inside the page; here is what they are shown.
 """
 import urllib.parse
+import xml.etree.ElementTree
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -50,6 +51,21 @@ if (arguments[0]) { d.open = false; d.querySelector("summary").focus(); }
 return d.open;"""
 
 
+def torn(path):
+    """What is wrong with a picture's file, or nothing. Other files are not looked into."""
+    if path.suffix == ".svg":
+        try:
+            root = xml.etree.ElementTree.parse(path).getroot()
+        except xml.etree.ElementTree.ParseError as error:
+            return str(error)
+        return None if root.tag.endswith("}svg") and root.get("viewBox") else "no SVG with a viewBox"
+    if path.suffix == ".png":
+        data = path.read_bytes()
+        whole = data.startswith(b"\x89PNG\r\n\x1a\n") and data.endswith(b"IEND\xaeB`\x82")
+        return None if whole else "no whole PNG"
+    return None
+
+
 class Visit:
     """The checks of one page with one session."""
 
@@ -58,22 +74,27 @@ class Visit:
         # Kinds of controls whose ring was photographed; pages with the same style may share it.
         self.rings = set() if rings is None else rings
         self.url = self.page.as_uri()
-        self.found = []
+        self.found, self.worn = [], {}
 
     def note(self, view, findings):
         """Keeps findings `{check, what}` of a view."""
         self.found += [(view, f["check"], f["what"]) for f in findings]
 
     def wear(self, width, scheme="light", media="screen", letters=16, scripts=True):
-        """Sets the window, the reader's wishes and the medium."""
-        tell = self.session.cdp
+        """Sets the window, the reader's wishes and the medium; only what differs from before is told."""
         phone = width < 600
-        tell("Emulation.setDeviceMetricsOverride", width=width, height=844 if phone else 900, deviceScaleFactor=1, mobile=phone)
         wishes = [{"name": "prefers-color-scheme", "value": scheme}, {"name": "prefers-reduced-motion", "value": "reduce"}]
-        tell("Emulation.setEmulatedMedia", media=media, features=wishes)
-        tell("Page.setFontSizes", fontSizes={"standard": letters, "fixed": letters * 13 // 16})
-        tell("Emulation.setScriptExecutionDisabled", value=not scripts)
-        tell("Emulation.setScrollbarsHidden", hidden=media == "print")
+        wanted = {
+            "Emulation.setDeviceMetricsOverride": {"width": width, "height": 844 if phone else 900, "deviceScaleFactor": 1, "mobile": phone},
+            "Emulation.setEmulatedMedia": {"media": media, "features": wishes},
+            "Page.setFontSizes": {"fontSizes": {"standard": letters, "fixed": letters * 13 // 16}},
+            "Emulation.setScriptExecutionDisabled": {"value": not scripts},
+            "Emulation.setScrollbarsHidden": {"hidden": media == "print"},
+        }
+        for command, params in wanted.items():
+            if self.worn.get(command) != params:
+                self.session.cdp(command, **params)
+                self.worn[command] = params
 
     def load(self, view):
         """Opens the page: nothing else may be asked for, and nothing said on the console."""
@@ -204,6 +225,8 @@ class Visit:
                 self.note(view, [{"check": "links", "what": f"{href} leads out of the folder"}])
             elif not target.exists():
                 self.note(view, [{"check": "links", "what": f"{href} is not there"}])
+            elif torn(target):
+                self.note(view, [{"check": "files", "what": f"{href}: {torn(target)}"}])
 
     def keyboard(self, view):
         """Tab reaches every control and shows where it is; details open; switches switch."""
