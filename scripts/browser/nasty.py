@@ -21,6 +21,9 @@ LONG = [
     "WWWWWWWWWWWWWWWWWWWWWWWWWWWWWW", "<script>alert('x')</script>&amp", "my-go", "processes",
 ]
 TASKS = 24
+LOOKS = """{"schema":1,"look":1,"process":1,"processes":1,"undecided":["cpu_us=256,wait_us=0"],"refined":[]}
+{"schema":1,"stopped":"the budget is used up"}
+"""
 EVIL = "<img src=x onerror=alert(1)>\"'&amp;</title><b>"
 
 
@@ -75,7 +78,7 @@ class Run:
         sample = {
             "schema": 1, "run": "r-0000", "cell": ",".join(f"{k}={cell[k]}" for k in sorted(cell)), "params": cell,
             "strategy": strategy, "process": process, "round": round_, "order": order, "seed": 7, "batch": 1,
-            "tasks": TASKS, "wall_ns": max(1, round(wall)), "user_ns": round(cpu * 0.9), "sys_ns": round(cpu * 0.1),
+            "tasks": cell.get("tasks", TASKS), "wall_ns": max(1, round(wall)), "user_ns": round(cpu * 0.9), "sys_ns": round(cpu * 0.1),
             "rss_peak_kib": 2000 + 700 * len(strategy) + self.random.randrange(40), "vcsw": 5, "ivcsw": 1,
             "steal_ticks": 0, "foreign_cores": round(self.foreign * self.random.uniform(0.8, 1.2), 4), "psi_cpu": 0.4,
             "checksum": "9c1f", "ok": True, "quarantined": None, "latency": None, "overhead_ns": 90000,
@@ -104,7 +107,7 @@ class Run:
 
     def config(self):
         """The experiment's file."""
-        workload = [f"kind = {toml_value(self.kind)}", f"tasks = {TASKS}"]
+        workload = [f"kind = {toml_value(self.kind)}"] + [f"tasks = {TASKS}"] * ("tasks" not in self.axes)
         workload += [f"{toml_value(param)} = {toml_value(values)}" for param, values in self.axes.items()]
         load = f"load = {self.load}\n" if self.load else ""
         return (
@@ -129,6 +132,13 @@ def mismatched(sample):
     """`threads` returns another result in one cell."""
     if sample["strategy"] == "threads" and sample["params"].get("cpu_us", 0) > 1000:
         sample.update(ok=False, checksum="0bad", error="wrong checksum")
+    return sample
+
+
+def growing(sample):
+    """Memory that grows with the tasks: by a stack each for threads, by next to nothing for others."""
+    per_task = {"thread-per-task": 9.2, "threads": 0.02, "event-loop": 0.6}.get(sample["strategy"], 0.3)
+    sample["rss_peak_kib"] += round(per_task * sample["tasks"])
     return sample
 
 
@@ -244,17 +254,21 @@ def shapes():
         "names": Run("names", {"kernel": kernels, "input_bytes": [256, 4096, 1000000]}, LONG),
         "wide": Run("wide", {"cpu_us": log_values(0.5, 5000, 14), "wait_us": log_values(1, 9e4, 10)}, LONG, rounds=2),
         "three-axes": Run("three-axes", {"cpu_us": [1, 30, 900], "wait_us": [0, 300], "kernel": ["a", "b"]}, SUITE),
-        "hostile": Run(EVIL, {EVIL: [1, 2, 3], "cpu_us": [1, 1000]}, LONG, question=EVIL, prose=EVIL + "\n\n" + paragraphs),
+        "hostile": Run(EVIL, {EVIL: [1, 2, 3], "cpu_us": [1, 1000]}, [*LONG[:-2], "мой-戦略-שלום-🦀", "processes"], question=EVIL, prose=EVIL + "\n\n" + paragraphs),
     }
     full = found["full"] = Run("full", grid, SUITE, prose=paragraphs, processes=2, rounds=5)
     picked = full.cells()[::12]
-    full.extra = {"env.json": environment(SUITE, True), "warmups.jsonl": warmups(picked, SUITE), "timelines.jsonl": timelines(picked, SUITE, 2)}
+    full.extra = {"looks.jsonl": LOOKS, "env.json": environment(SUITE, True), "warmups.jsonl": warmups(picked, SUITE), "timelines.jsonl": timelines(picked, SUITE, 2)}
     latency = found["latency"] = open_load(Run("latency", {"wait_us": [100, 1000, 10000]}, SUITE[1:5], kind="http"))
     latency.extra = {"env.json": environment(SUITE, False), "timelines.jsonl": timelines(latency.cells(), SUITE[1:5], 16)}
     found["failing"] = Run("failing", cpu(6), SUITE)
     found["failing"].change = failing
     found["mismatched"] = Run("mismatched", cpu(6), SUITE)
     found["mismatched"].change = mismatched
+    found["many-tasks"] = Run("many-tasks", {"tasks": [10, 100, 1000, 10000, 100000]}, SUITE, cost=lambda s, c: (c["tasks"] * 500 * len(s), c["tasks"] * 900))
+    found["many-tasks"].change = growing
+    found["single"] = Run("single", cpu(5), ["threads"])
+    found["nothing"] = Run("nothing", cpu(3), SUITE, cost=lambda strategy, cell: None)
     found["contaminated"] = Run("contaminated", grid, SUITE)
     found["contaminated"].foreign = 1.4
     return found
