@@ -47,6 +47,15 @@ function checkPictures() {
     const told = picture.getAttribute("role") === "img" || picture.getAttribute("aria-hidden") === "true";
     if (!told && !picture.closest('[role="img"], [aria-hidden="true"]')) find("names", `${where(picture)} is neither an image nor hidden from screen readers`);
   }
+  const titles = new Map();
+  for (const picture of [...document.querySelectorAll('svg[role="img"]')].filter(shown)) {
+    const by = document.getElementById((picture.getAttribute("aria-labelledby") || "").split(" ")[0]);
+    const title = by ? by.textContent : picture.getAttribute("aria-label");
+    const part = picture.closest("section") || document.body;
+    if (!titles.has(part)) titles.set(part, new Set());
+    if (titles.get(part).has(title)) find("names", `two pictures of ${part.id || "the page"} are called “${title}”`);
+    titles.get(part).add(title);
+  }
 }
 
 function checkTables() {
