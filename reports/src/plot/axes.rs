@@ -9,8 +9,8 @@ use super::style::Colour;
 use super::units::Unit;
 
 /// The span from which an axis is logarithmic.
-const LOG_FROM: f64 = 5.0;
-/// Pixels between the slot of zero and the smallest positive value.
+pub(crate) const LOG_FROM: f64 = 5.0;
+/// Most pixels between the slot of zero and the smallest positive value.
 const ZERO_SLOT: f64 = 64.0;
 /// Size of tick labels.
 pub(crate) const TICK_SIZE: f64 = 12.0;
@@ -24,9 +24,13 @@ pub(crate) struct Tick {
 
 #[derive(Clone, Debug, PartialEq)]
 enum Kind {
-    Log { zero: bool },
+    Log {
+        zero: bool,
+    },
     Linear,
     Names(Vec<String>),
+    /// Shares from 0 to below 1, evenly spread over −log(1 − share).
+    Shares,
 }
 
 /// An axis over pixels `from` (its low end) to `to`.
@@ -71,6 +75,13 @@ impl Axis {
         Self { kind: Kind::Names(names), unit: Unit::Plain, low: -0.5, high, from, to }
     }
 
+    /// An axis of shares from 0 to `high`, which is below 1.
+    pub(crate) fn shares(high: f64, from: f64, to: f64) -> Self {
+        // A curve that ends at the median still needs a width.
+        let high = nines(high).max(nines(0.9));
+        Self { kind: Kind::Shares, unit: Unit::Plain, low: 0.0, high, from, to }
+    }
+
     pub(crate) fn is_log(&self) -> bool {
         matches!(self.kind, Kind::Log { .. })
     }
@@ -92,8 +103,7 @@ impl Axis {
         let share = |value: f64, low: f64, high: f64| ((value - low) / (high - low)).clamp(0.0, 1.0);
         match self.kind {
             Kind::Log { zero } => {
-                let start =
-                    if zero { self.from + (self.to - self.from).signum() * ZERO_SLOT } else { self.from };
+                let start = if zero { self.from + self.zero_slot() } else { self.from };
                 if value >= self.low {
                     start + (self.to - start) * share(value.ln(), self.low.ln(), self.high.ln())
                 } else if zero {
@@ -105,7 +115,14 @@ impl Axis {
             Kind::Linear | Kind::Names(_) => {
                 self.from + (self.to - self.from) * share(value, self.low, self.high)
             }
+            Kind::Shares => self.from + (self.to - self.from) * share(nines(value), self.low, self.high),
         }
+    }
+
+    /// Pixels from the axis's low end to its smallest positive value, with the axis's direction.
+    fn zero_slot(&self) -> f64 {
+        let length = self.to - self.from;
+        length.signum() * ZERO_SLOT.min(0.2 * length.abs())
     }
 
     fn zero_at(&self) -> f64 {
@@ -114,7 +131,7 @@ impl Axis {
 
     /// The pixel of the axis's break, where zero stands apart.
     pub(crate) fn break_at(&self) -> Option<f64> {
-        let middle = self.from + (self.to - self.from).signum() * (12.0 + ZERO_SLOT) / 2.0;
+        let middle = (self.zero_at() + self.from + self.zero_slot()) / 2.0;
         (self.kind == Kind::Log { zero: true }).then_some(middle)
     }
 
@@ -140,14 +157,21 @@ impl Axis {
     }
 
     fn tick(&self, value: f64) -> Tick {
-        Tick { at: self.at(value), label: self.unit.show(value) }
+        let label = if self.kind == Kind::Shares { percentile(value) } else { self.unit.show(value) };
+        Tick { at: self.at(value), label }
     }
 
     /// Sets of tick values, from fine to coarse.
     fn candidates(&self) -> Vec<Vec<f64>> {
         match &self.kind {
             Kind::Names(names) => vec![(0..names.len()).map(|i| i as f64).collect()],
-            Kind::Linear => (1..=4).map(|n| even_steps(self.low, self.high, 9 - 2 * n)).collect(),
+            Kind::Shares => {
+                let all = [0.0, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999, 0.999999];
+                let here: Vec<f64> = all.into_iter().filter(|s| nines(*s) <= self.high + 1e-9).collect();
+                let fewer = here.iter().copied().filter(|s| *s != 0.5).collect();
+                vec![here, fewer]
+            }
+            Kind::Linear => (1..=4).map(|n| self.even_steps(9 - 2 * n)).collect(),
             Kind::Log { zero } => {
                 let mut sets = self.log_candidates();
                 if *zero {
@@ -156,6 +180,18 @@ impl Axis {
                 sets
             }
         }
+    }
+
+    /// About `count` even steps: of a power of two where the unit counts in them.
+    fn even_steps(&self, count: usize) -> Vec<f64> {
+        let Unit::Size(of) = self.unit else { return even_steps(self.low, self.high, count) };
+        let raw = (self.high - self.low) / count.max(1) as f64 * of as f64;
+        let step = 2_f64.powf(raw.log2().ceil()) / of as f64;
+        if raw <= 0.0 || !step.is_finite() {
+            return vec![self.low];
+        }
+        let first = (self.low / step).ceil();
+        (0..=2 * count).map(|k| (first + k as f64) * step).take_while(|v| *v <= self.high).collect()
     }
 
     fn log_candidates(&self) -> Vec<Vec<f64>> {
@@ -190,6 +226,16 @@ impl Axis {
     }
 }
 
+/// How many nines a share has: 1 for 0.9, 2 for 0.99.
+fn nines(share: f64) -> f64 {
+    -(1.0 - share.clamp(0.0, 1.0 - 1e-9)).log10()
+}
+
+/// A share as a percentile: `p99.9`; that of nothing is the smallest value.
+pub(crate) fn percentile(share: f64) -> String {
+    if share <= 0.0 { "min".to_owned() } else { format!("p{}", super::units::significant(share * 100.0, 6)) }
+}
+
 /// Smallest and largest of `values`; 0 and 1 where there are none.
 fn span(values: impl Iterator<Item = f64>) -> (f64, f64) {
     let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
@@ -217,8 +263,9 @@ pub(crate) fn fit_in_row(ticks: &[Tick], limits: (f64, f64), gap: f64) -> bool {
     apart && ticks.iter().all(|tick| tick.at - half(tick) >= limits.0 && tick.at + half(tick) <= limits.1)
 }
 
-/// Draws grid, tick labels, base line and the titles of a plot whose area is `plot`.
-pub(crate) fn draw(scene: &mut Scene, plot: &Rect, x: &Axis, y: &Axis, titles: (&str, &str)) {
+/// Draws grid, tick labels, base line and the titles of a plot whose area is `plot`; the title of `y` stands `rise`
+/// pixels higher than it must.
+pub(crate) fn draw(scene: &mut Scene, plot: &Rect, x: &Axis, y: &Axis, titles: (&str, &str), rise: f64) {
     for tick in y_ticks(y) {
         scene.line(vec![(plot.left, tick.at), (plot.right, tick.at)], Stroke::new(Colour::Grid, 1.0));
         let at = (plot.left - 10.0, tick.at + 0.35 * TICK_SIZE);
@@ -226,7 +273,7 @@ pub(crate) fn draw(scene: &mut Scene, plot: &Rect, x: &Axis, y: &Axis, titles: (
     }
     let below = plot.bottom + 19.0;
     let limits = (4.0, scene.bounds().right - 4.0);
-    for tick in x.ticks(|ticks| fit_in_row(ticks, limits, 14.0)) {
+    for tick in x.ticks(|ticks| fit_in_row(ticks, limits, 12.0)) {
         if !x.is_names() {
             scene.line(vec![(tick.at, plot.top), (tick.at, plot.bottom)], Stroke::new(Colour::Grid, 1.0));
         }
@@ -235,15 +282,22 @@ pub(crate) fn draw(scene: &mut Scene, plot: &Rect, x: &Axis, y: &Axis, titles: (
     base_line(scene, plot, x);
     let (x_title, y_title) = titles;
     let title = |text: &str, at: Point| {
-        let text = font::shorten(text, 13.0, Weight::Regular, plot.width().max(200.0));
+        let text = font::shorten(text, 13.0, Weight::Regular, scene.right() - scene.left());
         Text::new(text, at, 13.0).colour(Colour::Ink)
     };
-    scene.text(title(x_title, (plot.centre().0, plot.bottom + 42.0)).anchor(Anchor::Middle));
-    scene.text(title(y_title, (MARGIN, plot.top - 14.0)));
+    let x_title = centred(title(x_title, (plot.centre().0, plot.bottom + 42.0)), scene);
+    let y_title = title(y_title, (scene.left(), plot.top - 14.0 - rise));
+    scene.text(x_title);
+    scene.text(y_title);
 }
 
-/// Distance of texts from the canvas's left and right edge.
-pub(crate) const MARGIN: f64 = 24.0;
+/// `text` centred on its position, or as near to it as the canvas allows.
+pub(crate) fn centred(text: Text, scene: &Scene) -> Text {
+    let mut text = text.anchor(Anchor::Middle);
+    let half = text.width() / 2.0;
+    text.x = text.x.min(scene.right() - half).max(scene.left() + half);
+    text
+}
 
 /// The ticks of a vertical axis.
 pub(crate) fn y_ticks(y: &Axis) -> Vec<Tick> {

@@ -8,7 +8,7 @@ use ab_glyph::{Font, Glyph, PxScale, point};
 use plotters::backend::{BitMapBackend, DrawingBackend};
 use plotters::style::{Color, RGBColor};
 
-use super::canvas::{Point, Rect, Scene, Shape, Stroke, Text, WIDTH};
+use super::canvas::{Point, Rect, Scene, Shape, Stroke, Text};
 use super::font;
 use super::style::Colour;
 
@@ -19,15 +19,19 @@ const DRAWN: usize = 4;
 /// Pixels drawn per pixel of the PNG, along one axis.
 const STEP: usize = DRAWN / KEPT;
 
+/// A colour's value, on light or on dark paper.
+type Scheme = fn(Colour) -> (u8, u8, u8);
+
 /// The picture as a PNG file's bytes; an error is the reason in words.
-pub(crate) fn print(scene: &Scene) -> Result<Vec<u8>, String> {
-    let (width, height) = (WIDTH.round() as usize, scene.height.round() as usize);
+pub(crate) fn print(scene: &Scene, scheme: Scheme) -> Result<Vec<u8>, String> {
+    let (width, height) = (scene.form.width().round() as usize, scene.height.round() as usize);
     let (wide, high) = (width * DRAWN, height * DRAWN);
-    let mut drawn = vec![255_u8; wide * high * 3];
+    let (r, g, b) = scheme(Colour::Paper);
+    let mut drawn = [r, g, b].repeat(wide * high);
     {
         let mut backend = BitMapBackend::with_buffer(&mut drawn, (wide as u32, high as u32));
         for item in &scene.items {
-            draw(&mut backend, &item.shape)?;
+            draw(&mut backend, &item.shape, scheme)?;
         }
         backend.present().map_err(|e| e.to_string())?;
     }
@@ -35,7 +39,7 @@ pub(crate) fn print(scene: &Scene) -> Result<Vec<u8>, String> {
     let mut kept = average(&drawn, columns, rows);
     for item in &scene.items {
         if let Shape::Text(text) = &item.shape {
-            write(&mut kept, columns, text);
+            write(&mut kept, columns, text, scheme);
         }
     }
     encode(&kept, columns as u32, rows as u32).map_err(|e| e.to_string())
@@ -80,18 +84,22 @@ fn average(drawn: &[u8], columns: usize, rows: usize) -> Vec<u8> {
 /// An error is plotters' reason in words.
 type Drawn = Result<(), String>;
 
-fn draw<B: DrawingBackend>(backend: &mut B, shape: &Shape) -> Drawn {
+fn draw<B: DrawingBackend>(backend: &mut B, shape: &Shape, scheme: Scheme) -> Drawn {
+    let rgb = |colour: Colour| {
+        let (r, g, b) = scheme(colour);
+        RGBColor(r, g, b)
+    };
     match shape {
-        Shape::Polygon { points, fill, opacity } => fill_polygon(backend, points, *fill, *opacity),
-        Shape::Line { points, stroke } => draw_line(backend, points, stroke),
+        Shape::Polygon { points, fill, opacity } => fill_polygon(backend, points, rgb(*fill), *opacity),
+        Shape::Line { points, stroke } => draw_line(backend, points, stroke, rgb(stroke.colour)),
         Shape::Circle { centre, radius, fill, stroke } => {
             if let Some(fill) = fill {
-                fill_polygon(backend, &ring(*centre, *radius), *fill, 1.0)?;
+                fill_polygon(backend, &ring(*centre, *radius), rgb(*fill), 1.0)?;
             }
             if let Some(stroke) = stroke {
                 let mut points = ring(*centre, *radius);
                 points.push(points[0]);
-                draw_line(backend, &points, stroke)?;
+                draw_line(backend, &points, stroke, rgb(stroke.colour))?;
             }
             Ok(())
         }
@@ -99,8 +107,8 @@ fn draw<B: DrawingBackend>(backend: &mut B, shape: &Shape) -> Drawn {
     }
 }
 
-fn fill_polygon<B: DrawingBackend>(backend: &mut B, points: &[Point], fill: Colour, opacity: f64) -> Drawn {
-    let colour = rgb(fill).mix(opacity);
+fn fill_polygon<B: DrawingBackend>(backend: &mut B, points: &[Point], fill: RGBColor, opacity: f64) -> Drawn {
+    let colour = fill.mix(opacity);
     if let Some(rect) = as_rect(points) {
         let (left, top) = device((rect.left, rect.top));
         let (right, bottom) = device((rect.right, rect.bottom));
@@ -125,7 +133,12 @@ fn as_rect(points: &[Point]) -> Option<Rect> {
 }
 
 /// Each piece of the line is a rectangle, each inner point a disc: a line of one opaque colour with round joins.
-fn draw_line<B: DrawingBackend>(backend: &mut B, points: &[Point], stroke: &Stroke) -> Drawn {
+fn draw_line<B: DrawingBackend>(
+    backend: &mut B,
+    points: &[Point],
+    stroke: &Stroke,
+    colour: RGBColor,
+) -> Drawn {
     let half = stroke.width / 2.0;
     for run in dashes(points, stroke.dash) {
         for pair in run.windows(2) {
@@ -137,10 +150,10 @@ fn draw_line<B: DrawingBackend>(backend: &mut B, points: &[Point], stroke: &Stro
             let (nx, ny) = (-(b.1 - a.1) / length * half, (b.0 - a.0) / length * half);
             let corners =
                 [(a.0 + nx, a.1 + ny), (b.0 + nx, b.1 + ny), (b.0 - nx, b.1 - ny), (a.0 - nx, a.1 - ny)];
-            fill_polygon(backend, &corners, stroke.colour, 1.0)?;
+            fill_polygon(backend, &corners, colour, 1.0)?;
         }
         for joint in run.iter().skip(1).take(run.len().saturating_sub(2)) {
-            fill_polygon(backend, &ring(*joint, half), stroke.colour, 1.0)?;
+            fill_polygon(backend, &ring(*joint, half), colour, 1.0)?;
         }
     }
     Ok(())
@@ -192,14 +205,14 @@ fn ring((cx, cy): Point, radius: f64) -> Vec<Point> {
 }
 
 /// Blends a text into the kept pixels.
-fn write(pixels: &mut [u8], columns: usize, text: &Text) {
+fn write(pixels: &mut [u8], columns: usize, text: &Text, scheme: Scheme) {
     let font = font::face(text.weight);
     let em = f64::from(font.units_per_em().unwrap_or(2048.0));
     let size = text.size * KEPT as f64;
     // A PxScale is the height from the ascent to the descent, not the em.
     let scale = PxScale::from((size * f64::from(font.height_unscaled()) / em) as f32);
     let (left, baseline) = (text.left() * KEPT as f64, text.y * KEPT as f64);
-    let colour = text.colour.light();
+    let colour = scheme(text.colour);
     let mut start = 0;
     for (end, c) in text.content.char_indices().map(|(at, c)| (at + c.len_utf8(), c)) {
         let advance = font::width(&text.content[..end], size, text.weight);
@@ -232,15 +245,10 @@ fn device((x, y): Point) -> (i32, i32) {
     ((x * DRAWN as f64).round() as i32, (y * DRAWN as f64).round() as i32)
 }
 
-fn rgb(colour: Colour) -> RGBColor {
-    let (r, g, b) = colour.light();
-    RGBColor(r, g, b)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plot::canvas::HEIGHT;
+    use crate::plot::form::Form;
 
     fn decode(file: &[u8]) -> (u32, u32, Vec<u8>) {
         let mut reader = png::Decoder::new(std::io::Cursor::new(file)).read_info().unwrap();
@@ -251,9 +259,9 @@ mod tests {
 
     #[test]
     fn a_rectangle_lands_on_its_pixels_at_double_size() {
-        let mut scene = Scene::new(HEIGHT);
+        let mut scene = Scene::new(Form::Wide, 520.0);
         scene.rect(Rect::new(10.0, 20.0, 30.0, 40.0), Colour::Ink, 1.0);
-        let (width, height, pixels) = decode(&print(&scene).unwrap());
+        let (width, height, pixels) = decode(&print(&scene, Colour::light).unwrap());
         assert_eq!((width, height), (1800, 1040));
         let at = |x: usize, y: usize| pixels[(y * 1800 + x) * 3];
         let ink = Colour::Ink.light().0;
@@ -262,11 +270,11 @@ mod tests {
 
     #[test]
     fn text_fills_its_box_and_nothing_outside() {
-        let mut scene = Scene::new(HEIGHT);
+        let mut scene = Scene::new(Form::Wide, 520.0);
         let text = Text::new("Mixed work-stealing", (100.0, 100.0), 16.0).colour(Colour::Ink);
         let bounds = text.bounds();
         scene.text(text);
-        let (width, _, pixels) = decode(&print(&scene).unwrap());
+        let (width, _, pixels) = decode(&print(&scene, Colour::light).unwrap());
         let mut painted = 0;
         for (i, pixel) in pixels.chunks_exact(3).enumerate() {
             let (x, y) = ((i % width as usize) as f64 / 2.0, (i / width as usize) as f64 / 2.0);

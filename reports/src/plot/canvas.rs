@@ -1,14 +1,10 @@
-//! A picture before it is a file: a list of shapes in pixels of a canvas that is [`WIDTH`] wide.
+//! A picture before it is a file: a list of shapes in pixels of a canvas as wide as its [`Form`].
 //!
 //! Every picture draws into a [`Scene`]; [`super::svg`] and [`super::bitmap`] only print it. So the two formats
 //! cannot disagree, and tests can ask for the box of every text. y grows downwards; a text stands on its baseline.
 use super::font::{self, ASCENT, DESCENT, Weight};
+use super::form::Form;
 use super::style::{Colour, Marker};
-
-/// Width of every picture.
-pub(crate) const WIDTH: f64 = 900.0;
-/// Height of a picture unless its content needs another one.
-pub(crate) const HEIGHT: f64 = 520.0;
 
 /// A point of the canvas.
 pub(crate) type Point = (f64, f64);
@@ -164,18 +160,29 @@ pub(crate) struct Item {
 /// The shapes of a picture, from back to front.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Scene {
+    pub(crate) form: Form,
     pub(crate) height: f64,
     pub(crate) items: Vec<Item>,
 }
 
 impl Scene {
     /// An empty picture.
-    pub(crate) fn new(height: f64) -> Self {
-        Self { height, items: Vec::new() }
+    pub(crate) fn new(form: Form, height: f64) -> Self {
+        Self { form, height, items: Vec::new() }
     }
 
     pub(crate) fn bounds(&self) -> Rect {
-        Rect::new(0.0, 0.0, WIDTH, self.height)
+        Rect::new(0.0, 0.0, self.form.width(), self.height)
+    }
+
+    /// Where texts begin.
+    pub(crate) fn left(&self) -> f64 {
+        self.form.margin()
+    }
+
+    /// Where texts end.
+    pub(crate) fn right(&self) -> f64 {
+        self.form.width() - self.form.margin()
     }
 
     fn push(&mut self, shape: Shape) {
@@ -236,11 +243,12 @@ impl Scene {
         }
     }
 
-    /// Diagonal stripes of `width` pixels, `pitch` apart, clipped to `rect`.
-    pub(crate) fn hatch(&mut self, rect: &Rect, fill: Colour, width: f64, pitch: f64) {
+    /// Diagonal stripes of `width` pixels, clipped to `rect`: the first one `phase` pixels from its corner, the others
+    /// `pitch` apart.
+    pub(crate) fn hatch(&mut self, rect: &Rect, fill: Colour, width: f64, (phase, pitch): (f64, f64)) {
         // A stripe rises to the right: x + y runs from `start` to `start + width·√2` across it.
         let across = width * std::f64::consts::SQRT_2;
-        let mut start = rect.left + rect.top;
+        let mut start = rect.left + rect.top + phase;
         while start < rect.right + rect.bottom {
             let clipped = clip_stripe(rect, start, start + across);
             self.polygon(clipped, fill, 1.0);
@@ -326,9 +334,9 @@ mod tests {
 
     #[test]
     fn stripes_stay_inside_their_cell() {
-        let mut scene = Scene::new(HEIGHT);
+        let mut scene = Scene::new(Form::Wide, 520.0);
         let cell = Rect::new(10.0, 20.0, 130.0, 75.0);
-        scene.hatch(&cell, Colour::Ink, 3.0, 9.0);
+        scene.hatch(&cell, Colour::Ink, 3.0, (4.0, 9.0));
         assert!(scene.items.len() > 10);
         for item in &scene.items {
             let Shape::Polygon { points, .. } = &item.shape else { panic!("a hatch is made of polygons") };

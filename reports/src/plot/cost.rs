@@ -1,13 +1,14 @@
 //! The cost plot: CPU time per task and strategy. A win that is paid for with CPU time is ringed.
-use super::Drawn;
 use super::bars::{self, Bars};
-use super::canvas::HEIGHT;
-use super::crossover::{along, conditions, refused, series, table};
-use super::lines::{self, Callout, Chart};
+use super::callouts::Callout;
+use super::crossover::{along, amounts, conditions, refused, series, table};
+use super::form::Form;
+use super::lines::{self, Chart};
 use super::select::{self, Slice};
 use super::style::Colour;
 use super::units::{Unit, label, show_param, times};
-use crate::analysis::model::{Analysis, StrategyStats};
+use super::{Drawn, Section};
+use crate::analysis::model::{Analysis, CellAnalysis, StrategyStats};
 use crate::facts::{self, Burn};
 use crate::record::ParamValue;
 
@@ -19,7 +20,7 @@ fn figure(s: &StrategyStats) -> (f64, [f64; 2]) {
 }
 
 /// The cost plots; none where no CPU time was recorded.
-pub(crate) fn draw(analysis: &Analysis) -> Vec<Drawn> {
+pub(crate) fn draw(analysis: &Analysis, form: Form) -> Vec<Drawn> {
     let recorded = analysis.cells.iter().flat_map(|c| &c.stats).flatten().any(|s| s.cpu_per_task_ns > 0.0);
     if !recorded {
         return Vec::new();
@@ -27,9 +28,8 @@ pub(crate) fn draw(analysis: &Analysis) -> Vec<Drawn> {
     let Some(main) = select::main_axis(analysis) else {
         let title = headline(analysis, &analysis.cells.iter().collect::<Vec<_>>(), None);
         let what = "CPU time per task (user + system)";
-        return bars::draw(analysis, Bars { stem: "cost", title: &title, what, figure })
-            .into_iter()
-            .collect();
+        let bars = Bars { section: Section::Cost, stem: "cost", title: &title, what, figure };
+        return bars::draw(analysis, bars, form).into_iter().collect();
     };
     let mut slices = select::telling_slices(analysis);
     slices.retain(|slice| slice.axis.param == main.param);
@@ -38,12 +38,15 @@ pub(crate) fn draw(analysis: &Analysis) -> Vec<Drawn> {
         |slice: &Slice<'_>| slice.cells.iter().filter(|(_, c)| facts::burn(analysis, c).is_some()).count();
     slices.sort_by_key(|slice| std::cmp::Reverse(burns(slice)));
     slices.truncate(MOST);
-    slices.iter().map(|slice| draw_slice(analysis, slice)).collect()
+    slices.iter().map(|slice| draw_slice(analysis, slice, form)).collect()
 }
 
-fn draw_slice(analysis: &Analysis, slice: &Slice<'_>) -> Drawn {
+fn draw_slice(analysis: &Analysis, slice: &Slice<'_>, form: Form) -> Drawn {
     let cells: Vec<_> = slice.cells.iter().map(|(_, cell)| *cell).collect();
-    let title = headline(analysis, &cells, Some(&slice.axis.param));
+    let mut title = headline(analysis, &cells, Some(&slice.axis.param));
+    if !slice.fixed.is_empty() {
+        title = format!("{}: {title}", amounts(&slice.fixed));
+    }
     let chart = Chart {
         title: title.clone(),
         subtitle: conditions(analysis, slice, "CPU time, user + system: median, with its interval"),
@@ -55,10 +58,11 @@ fn draw_slice(analysis: &Analysis, slice: &Slice<'_>) -> Drawn {
         callouts: callouts(analysis, slice),
         refused: refused(slice),
     };
-    let scene = lines::draw(&chart, HEIGHT);
+    let scene = lines::draw(&chart, form);
     let description = format!("Line plot of CPU time per task over {}. {title}.", label(&slice.axis.param));
     let stem = ["cost", &slice.axis.param, &select::stem(&slice.fixed)].join("_");
-    Drawn { stem, title, description, scene, table: table(analysis, slice, figure) }
+    let table = table(analysis, slice, figure);
+    Drawn { subtitle: chart.subtitle, ..Drawn::new(Section::Cost, stem, title, description, scene, table) }
 }
 
 /// A ring around every win that burns CPU time; words at the worst one.
@@ -74,8 +78,8 @@ fn callouts(analysis: &Analysis, slice: &Slice<'_>) -> Vec<Callout> {
     found.sort_by(|a, b| b.2.ratio.total_cmp(&a.2.ratio));
     let words = |i: usize, burn: &Burn<'_>| match i {
         0 => vec![
-            format!("{} wins,", burn.winner),
-            format!("but burns {} the CPU", times(burn.ratio)),
+            format!("{} {},", burn.winner, if facts::is_plural(burn.winner) { "win" } else { "wins" }),
+            format!("at {} the CPU", times(burn.ratio)),
             format!("of {}", burn.runner_up),
         ],
         _ => Vec::new(),
@@ -90,13 +94,9 @@ fn callouts(analysis: &Analysis, slice: &Slice<'_>) -> Vec<Callout> {
 }
 
 /// The finding about cost over `cells`.
-fn headline(
-    analysis: &Analysis,
-    cells: &[&crate::analysis::model::CellAnalysis],
-    param: Option<&str>,
-) -> String {
+fn headline(analysis: &Analysis, cells: &[&CellAnalysis], param: Option<&str>) -> String {
     let burns = cells.iter().filter_map(|cell| Some((facts::burn(analysis, cell)?, cell)));
-    let at = |cell: &crate::analysis::model::CellAnalysis| {
+    let at = |cell: &CellAnalysis| {
         let value = param.and_then(|p| Some((p, cell.params.get(p)?)));
         value.map_or_else(String::new, |(p, v): (&str, &ParamValue)| {
             format!(" at {} {}", show_param(p, v), label(p))
@@ -104,10 +104,10 @@ fn headline(
     };
     if let Some((burn, cell)) = burns.max_by(|a, b| a.0.ratio.total_cmp(&b.0.ratio)) {
         let ratio = times(burn.ratio);
-        return format!("{} wins, but burns {ratio} the CPU of {}{}", burn.winner, burn.runner_up, at(cell));
+        let verbs = if facts::is_plural(burn.winner) { "win, but burn" } else { "wins, but burns" };
+        return format!("{} {verbs} {ratio} the CPU of {}{}", burn.winner, burn.runner_up, at(cell));
     }
-    // The last cell is the largest: there the costs of starting up weigh least.
-    let named = |cell: &crate::analysis::model::CellAnalysis| -> Vec<(f64, String)> {
+    let named = |cell: &CellAnalysis| -> Vec<(f64, String)> {
         let costs = analysis.strategies.iter().zip(&cell.stats);
         let mut costs: Vec<(f64, String)> = costs
             .filter_map(|(name, s)| Some((s.as_ref()?.cpu_per_task_ns, name.clone())))
@@ -116,15 +116,19 @@ fn headline(
         costs.sort_by(|a, b| a.0.total_cmp(&b.0));
         costs
     };
-    let Some((cell, costs)) = cells.iter().rev().map(|c| (c, named(c))).find(|(_, costs)| costs.len() > 1)
-    else {
+    let spread = |costs: &[(f64, String)]| costs[costs.len() - 1].0 / costs[0].0;
+    // Where they differ most is what matters; of equals the last cell, which is the largest.
+    let all = cells.iter().map(|cell| (cell, named(cell))).filter(|(_, costs)| costs.len() > 1);
+    let Some((cell, costs)) = all.max_by(|a, b| spread(&a.1).total_cmp(&spread(&b.1))) else {
         return "CPU time per task".to_owned();
     };
     let (least, most) = (&costs[0], &costs[costs.len() - 1]);
     let ratio = most.0 / least.0;
     if ratio < 1.0 + analysis.margin {
-        return format!("All strategies cost the same CPU time{}", at(cell));
+        return "All strategies cost the same CPU time".to_owned();
     }
-    let take = if crate::facts::is_plural(&most.1) { "take" } else { "takes" };
-    format!("{} costs the least CPU{}; {} {take} {}", least.1, at(cell), most.1, times(ratio))
+    let many =
+        |name: &str, one: &'static str, many: &'static str| if facts::is_plural(name) { many } else { one };
+    let (cost, take) = (many(&least.1, "costs", "cost"), many(&most.1, "takes", "take"));
+    format!("{} {cost} the least CPU{}; {} {take} {}", least.1, at(cell), most.1, times(ratio))
 }

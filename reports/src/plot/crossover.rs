@@ -1,17 +1,18 @@
 //! The crossover plot: wall time of one run per strategy along a swept parameter, with the crossings marked.
-use super::canvas::{HEIGHT, Scene};
+use super::callouts::Callout;
 use super::font::{self, Weight};
-use super::lines::{self, Along, Callout, Chart, Dot, Series};
+use super::form::Form;
+use super::lines::{self, Along, Chart, Dot, Series};
 use super::select::{self, Slice};
 use super::style::{self, Colour};
 use super::units::{Unit, amount, describe, label, show_param, times};
-use super::{Drawn, Table};
+use super::{Drawn, Section, Table};
 use crate::analysis::model::{Analysis, StrategyStats};
 use crate::facts::{self, Call};
-use crate::record::{Crossover, ParamValue};
+use crate::record::{Crossover, ParamValue, Params};
 
 /// Draws one slice.
-pub(crate) fn draw(analysis: &Analysis, slice: &Slice<'_>) -> Drawn {
+pub(crate) fn draw(analysis: &Analysis, slice: &Slice<'_>, form: Form) -> Drawn {
     let crossings = select::crossings(analysis, slice);
     let title = headline(analysis, slice, &crossings);
     let chart = Chart {
@@ -25,7 +26,7 @@ pub(crate) fn draw(analysis: &Analysis, slice: &Slice<'_>) -> Drawn {
         callouts: crossings.iter().filter_map(|c| callout(analysis, slice, c)).collect(),
         refused: refused(slice),
     };
-    let scene: Scene = lines::draw(&chart, HEIGHT);
+    let scene = lines::draw(&chart, form);
     let description = format!(
         "Line plot of the wall time of one run over {} for {}. {}",
         label(&slice.axis.param),
@@ -33,7 +34,11 @@ pub(crate) fn draw(analysis: &Analysis, slice: &Slice<'_>) -> Drawn {
         crossings.iter().map(|c| crossing_words(analysis, c)).collect::<Vec<_>>().join(" ")
     );
     let stem = ["crossover", &slice.axis.param, &select::stem(&slice.fixed)].join("_");
-    Drawn { stem, title, description, scene, table: table(analysis, slice, |s| (s.wall_ns, s.wall_ci_ns)) }
+    let table = table(analysis, slice, |s| (s.wall_ns, s.wall_ci_ns));
+    Drawn {
+        subtitle: chart.subtitle,
+        ..Drawn::new(Section::Crossover, stem, title, description, scene, table)
+    }
 }
 
 /// The positions of a slice's axis.
@@ -68,11 +73,11 @@ pub(crate) fn series(
                     unit.show(ci[1])
                 );
                 let ci = [ci[0].min(y).max(f64::MIN_POSITIVE), ci[1].max(y)];
-                (y.is_finite() && y > 0.0).then_some(Dot { x: *x, y, ci, tip })
+                (y.is_finite() && y > 0.0).then_some(Dot { x: *x, y, ci, tip: Some(tip) })
             })
             .collect();
         if !dots.is_empty() {
-            all.push(Series { label: name.clone(), style: styles[index], dots });
+            all.push(Series { label: name.clone(), note: String::new(), style: styles[index], dots });
         }
     }
     all
@@ -106,16 +111,73 @@ pub(crate) fn conditions(analysis: &Analysis, slice: &Slice<'_>, what: &str) -> 
     text
 }
 
-/// The finding of a slice.
+/// The finding of a slice, with the other parameters where there are some.
 fn headline(analysis: &Analysis, slice: &Slice<'_>, crossings: &[&Crossover]) -> String {
+    let finding = finding(analysis, slice, crossings);
+    if slice.fixed.is_empty() { finding } else { format!("{}: {finding}", amounts(&slice.fixed)) }
+}
+
+/// Parameters as what begins a headline: `sha256, 500 µs wait per task`.
+pub(crate) fn amounts(params: &Params) -> String {
+    let part = |(param, value): (&String, &ParamValue)| match value.as_f64() {
+        Some(x) => amount(param, x),
+        None => value.to_string(),
+    };
+    params.iter().map(part).collect::<Vec<_>>().join(", ")
+}
+
+/// What is known of where a crossing lies.
+enum Place {
+    /// Between zero and this smallest measured value.
+    Below(f64),
+    /// In an interval that is too wide for one number.
+    Between([f64; 2]),
+    /// Near this value.
+    At(f64),
+}
+
+/// The interval of a crossing, one end by the other, from which on it has no place but a range.
+const VAGUE: f64 = 1.5;
+
+fn place(analysis: &Analysis, crossing: &Crossover, at: f64) -> Place {
+    let axis = analysis.axes.iter().find(|axis| axis.param == crossing.param);
+    let values: Vec<f64> = axis.iter().flat_map(|a| &a.values).filter_map(ParamValue::as_f64).collect();
+    let first = values.iter().copied().filter(|v| *v > 0.0).fold(f64::INFINITY, f64::min);
+    if values.contains(&0.0) && at < first {
+        return Place::Below(first);
+    }
+    match crossing.ci {
+        Some([low, high]) if high > VAGUE * low => Place::Between([low, high]),
+        _ => Place::At(at),
+    }
+}
+
+impl Place {
+    /// As part of a sentence: `at 18.3 µs`.
+    fn words(&self, unit: Unit) -> String {
+        match self {
+            Self::Below(first) => format!("below {}", unit.show(*first)),
+            Self::Between([low, high]) => format!("between {} and {}", unit.show(*low), unit.show(*high)),
+            Self::At(at) => format!("at {}", unit.show(*at)),
+        }
+    }
+}
+
+fn wins(name: &str) -> &'static str {
+    if facts::is_plural(name) { "win" } else { "wins" }
+}
+
+fn finding(analysis: &Analysis, slice: &Slice<'_>, crossings: &[&Crossover]) -> String {
     let what = label(&slice.axis.param);
     if let Some((crossing, at)) = crossings.first().and_then(|c| Some((c, c.at?))) {
         let times = swaps(analysis, slice, crossing);
         if times > 1 {
             return format!("{} and {} swap places {times} times along {what}", crossing.from, crossing.to);
         }
-        let place = facts::from_on(analysis, crossing)
-            .unwrap_or_else(|| format!("at {}", amount(&slice.axis.param, at)));
+        let place = match facts::from_on(analysis, crossing) {
+            Some(place) => place,
+            None => format!("{} {what}", place(analysis, crossing, at).words(Unit::of(&slice.axis.param))),
+        };
         return format!("{} {} {} {place}", crossing.to, overtakes(&crossing.to), crossing.from);
     }
     let calls: Vec<Call<'_>> = slice.cells.iter().map(|(_, cell)| facts::call(cell)).collect();
@@ -131,11 +193,12 @@ fn headline(analysis: &Analysis, slice: &Slice<'_>, crossings: &[&Crossover]) ->
             } else {
                 String::new()
             };
-            format!("{winner} wins at every {what} measured{by}")
+            format!("{winner} {} at every {what} measured{by}", wins(winner))
         }
         Some(winner) if same => {
             format!(
-                "{winner} wins at {} of {} values of {what}, nobody else at any",
+                "{winner} {} at {} of {} values of {what}, nobody else at any",
+                wins(winner),
                 winners.len(),
                 calls.len()
             )
@@ -170,12 +233,22 @@ fn callout(analysis: &Analysis, slice: &Slice<'_>, crossing: &Crossover) -> Opti
         .or_else(|| select::wall_at(analysis, slice, &crossing.from, at))?;
     let confidence = super::units::significant(analysis.confidence * 100.0, 3);
     let counted = facts::from_on(analysis, crossing);
-    let mut words = vec![counted.clone().unwrap_or_else(|| format!("crossover {}", unit.show(at)))];
-    if counted.is_some() {
-        words.push(format!("{confidence} % confidence"));
-    } else if let Some([low, high]) = crossing.ci {
-        words.push(format!("{confidence} % CI {} – {}", unit.show(low), unit.show(high)));
-    }
+    let mut words = match (counted, place(analysis, crossing, at)) {
+        (Some(place), _) => vec![place, format!("{confidence} % confidence")],
+        (None, Place::At(at)) => {
+            let ci = crossing
+                .ci
+                .map(|[low, high]| format!("{confidence} % CI {} – {}", unit.show(low), unit.show(high)));
+            [Some(format!("crossover {}", unit.show(at))), ci].into_iter().flatten().collect()
+        }
+        (None, place @ Place::Between(_)) => {
+            vec![format!("crossover {}", place.words(unit)), format!("{confidence} % CI")]
+        }
+        (None, Place::Below(first)) => {
+            let least = unit.show(first);
+            vec![format!("crossover below {least}"), format!("nothing measured from 0 to {least}")]
+        }
+    };
     let name = |name: &str| font::shorten(name, 12.5, Weight::Regular, 130.0);
     words.push(format!("{} → {}", name(&crossing.from), name(&crossing.to)));
     if crossing.p_none >= 0.05 {
@@ -196,10 +269,15 @@ pub(crate) fn crossing_words(analysis: &Analysis, crossing: &Crossover) -> Strin
     if let Some(place) = facts::from_on(analysis, crossing) {
         return format!("{to} {overtakes} {from} {place} ({confidence} % confidence).");
     }
-    let interval = crossing.ci.map_or_else(String::new, |[low, high]| {
-        format!(" ({confidence} % interval {} to {})", unit.show(low), unit.show(high))
-    });
-    format!("{to} {overtakes} {from} at {}{interval}.", amount(&crossing.param, at))
+    let place = place(analysis, crossing, at);
+    let interval = match (&place, crossing.ci) {
+        (Place::At(_), Some([low, high])) => {
+            format!(" ({confidence} % interval {} to {})", unit.show(low), unit.show(high))
+        }
+        (Place::Between(_), _) => format!(" ({confidence} % interval)"),
+        _ => String::new(),
+    };
+    format!("{to} {overtakes} {from} {} {param}{interval}.", place.words(unit))
 }
 
 /// "threads overtake", "event-loop overtakes".

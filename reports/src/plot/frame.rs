@@ -1,37 +1,37 @@
 //! What every picture has: the headline, the conditions under it, and labels that keep clear of each other.
-use super::axes::MARGIN;
-use super::canvas::{Scene, Text, WIDTH};
+use super::canvas::{Scene, Text};
 use super::font::{self, Weight};
 use super::style::Colour;
 
 /// Draws headline and subtitle; returns the y below which the picture has room.
 pub(crate) fn head(scene: &mut Scene, title: &str, subtitle: &str) -> f64 {
-    let room = WIDTH - 2.0 * MARGIN;
-    let size = [19.0, 17.0, 15.0]
-        .into_iter()
-        .find(|size| font::wrap(title, *size, Weight::Bold, room).len() <= 2)
-        .unwrap_or(15.0);
+    let form = scene.form;
+    let (left, room) = (scene.left(), scene.right() - scene.left());
+    let (few, most) = form.title_lines();
+    let sizes = form.title_sizes();
+    let fits = |size: &f64| font::wrap(title, *size, Weight::Bold, room).len() <= few;
+    let size = sizes.into_iter().find(fits).unwrap_or(sizes[2]);
     let mut y = 10.0;
-    for line in balanced(title, size, room) {
+    for line in balanced(title, size, room, most) {
         y += size * 1.3;
-        scene.text(Text::new(line, (MARGIN, y), size).bold().colour(Colour::Ink));
+        scene.text(Text::new(line, (left, y), size).bold().colour(Colour::Ink));
     }
     y += 7.0;
-    for line in font::wrap_at_most(subtitle, 12.5, Weight::Regular, room, 3) {
+    for line in font::wrap_at_most(subtitle, 12.5, Weight::Regular, room, form.subtitle_lines()) {
         y += 17.0;
-        scene.text(Text::new(line, (MARGIN, y), 12.5));
+        scene.text(Text::new(line, (left, y), 12.5));
     }
     y + 8.0
 }
 
 /// The lines of a headline, of about the same length.
-fn balanced(title: &str, size: f64, room: f64) -> Vec<String> {
-    let lines = font::wrap_at_most(title, size, Weight::Bold, room, 3);
-    let narrower = |share: f64| font::wrap_at_most(title, size, Weight::Bold, room * share, 3);
-    if lines.len() != 2 {
+fn balanced(title: &str, size: f64, room: f64, most: usize) -> Vec<String> {
+    let lines = font::wrap_at_most(title, size, Weight::Bold, room, most);
+    let narrower = |share: f64| font::wrap_at_most(title, size, Weight::Bold, room * share, most);
+    if lines.len() < 2 || lines.len() == most {
         return lines;
     }
-    [0.6, 0.7, 0.8, 0.9].map(narrower).into_iter().find(|tried| tried.len() == 2).unwrap_or(lines)
+    [0.6, 0.7, 0.8, 0.9].map(narrower).into_iter().find(|tried| tried.len() == lines.len()).unwrap_or(lines)
 }
 
 /// Positions as near to `wanted` as possible that keep `gap` between neighbours and stay within `low..=high`.

@@ -1,11 +1,15 @@
 //! Figures per strategy along an axis: bands, lines, markers, labels at the lines' ends, and callouts.
 //!
 //! Over numbers the dots are joined by lines; over names they stand side by side with whiskers, joined by a faint
-//! dotted line only. A callout is a ring with a few words, placed where it hides the least.
-use super::axes::{self, Axis, MARGIN, TICK_SIZE};
-use super::canvas::{Point, Rect, Scene, Stroke, Text, WIDTH};
+//! dotted line only; over shares (a percentile curve) only chosen dots have a marker. Callouts stand in the plot
+//! where they have room there, else below it, see [`super::callouts`].
+use super::axes::{self, Axis, TICK_SIZE};
+use super::callouts::{self, Callout};
+use super::canvas::{Point, Rect, Scene, Stroke};
 use super::font::{self, Weight};
+use super::form::Form;
 use super::frame;
+use super::labels::EndLabels;
 use super::style::{Colour, Style, Tone};
 use super::units::Unit;
 
@@ -15,26 +19,18 @@ pub(crate) struct Dot {
     pub(crate) x: f64,
     pub(crate) y: f64,
     pub(crate) ci: [f64; 2],
-    pub(crate) tip: String,
+    /// What a pointer on its marker reads; without it there is no marker.
+    pub(crate) tip: Option<String>,
 }
 
 /// One strategy, its dots from left to right.
 #[derive(Clone, Debug)]
 pub(crate) struct Series {
     pub(crate) label: String,
+    /// A second line under the label.
+    pub(crate) note: String,
     pub(crate) style: Style,
     pub(crate) dots: Vec<Dot>,
-}
-
-/// A marked place: a crossing with its interval on x, or a dot worth a word.
-#[derive(Clone, Debug)]
-pub(crate) struct Callout {
-    pub(crate) at: (f64, f64),
-    /// The interval of x that an amber strip shows.
-    pub(crate) strip: Option<[f64; 2]>,
-    /// The first line is bold.
-    pub(crate) words: Vec<String>,
-    pub(crate) colour: Colour,
 }
 
 /// The horizontal axis.
@@ -42,6 +38,8 @@ pub(crate) struct Callout {
 pub(crate) enum Along {
     Numbers(Vec<f64>, Unit),
     Names(Vec<String>),
+    /// Shares of all tasks, up to this one.
+    Shares(f64),
 }
 
 /// All that the picture shows.
@@ -59,53 +57,83 @@ pub(crate) struct Chart {
     pub(crate) refused: Vec<(f64, String)>,
 }
 
-const LABEL_CAP: f64 = 250.0;
-
-/// Draws the chart on a canvas of `height` pixels.
-pub(crate) fn draw(chart: &Chart, height: f64) -> Scene {
-    let mut scene = Scene::new(height);
-    let top = frame::head(&mut scene, &chart.title, &chart.subtitle) + 34.0;
-    let bottom = height - 62.0;
-    let labels = EndLabels::measure(&chart.series);
-    let y_values = chart.series.iter().flat_map(|s| &s.dots).flat_map(|d| [d.y, d.ci[0], d.ci[1]]);
-    let y = Axis::numeric(y_values.filter(|v| *v > 0.0), chart.y_unit, false, bottom, top);
-    let widest = axes::y_ticks(&y)
-        .iter()
-        .map(|t| font::width(&t.label, TICK_SIZE, Weight::Regular))
-        .fold(30.0, f64::max);
-    let plot = Rect::new(MARGIN + widest + 10.0, top, WIDTH - MARGIN - labels.room, bottom);
-    let x = match &chart.along {
-        Along::Numbers(values, unit) => {
-            Axis::numeric(values.iter().copied(), *unit, false, plot.left, plot.right)
-        }
-        Along::Names(names) => Axis::names(names.clone(), plot.left, plot.right),
-    };
-    let note = |axis: &Axis| if axis.is_log() { " (log)" } else { "" };
-    let titles = (format!("{}{}", chart.x_title, note(&x)), format!("{}{}", chart.y_title, note(&y)));
-    axes::draw(&mut scene, &plot, &x, &y, (&titles.0, &titles.1));
-    let mut canvas = Canvas { scene, plot, x, y, ink: Vec::new(), strips: Vec::new() };
-    canvas.strips(&chart.callouts);
-    canvas.bands(&chart.series);
-    canvas.lines(&chart.series);
-    labels.draw(&mut canvas, &chart.series);
-    canvas.refused(&chart.refused);
-    canvas.callouts(&chart.callouts);
-    canvas.scene
+/// Draws the chart.
+pub(crate) fn draw(chart: &Chart, form: Form) -> Scene {
+    let in_plot = form == Form::Wide;
+    let attempt = in_plot.then(|| Canvas::new(chart, form, false)).and_then(|c| c.finish(chart, false));
+    attempt.or_else(|| Canvas::new(chart, form, true).finish(chart, true)).unwrap_or(Scene::new(form, 0.0))
 }
 
-struct Canvas {
-    scene: Scene,
-    plot: Rect,
-    x: Axis,
-    y: Axis,
+/// The vertical axis: logarithmic over decades, else from zero, so that heights may be compared.
+fn y_axis(chart: &Chart, bottom: f64, top: f64) -> Axis {
+    let dots = chart.series.iter().flat_map(|s| &s.dots);
+    let values: Vec<f64> = dots.flat_map(|d| [d.y, d.ci[0], d.ci[1]]).filter(|v| *v > 0.0).collect();
+    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let even = values.iter().all(|v| *v < least * axes::LOG_FROM);
+    Axis::numeric(values, chart.y_unit, even, bottom, top)
+}
+
+/// The picture while it is drawn.
+pub(crate) struct Canvas {
+    pub(crate) scene: Scene,
+    pub(crate) plot: Rect,
+    pub(crate) x: Axis,
+    pub(crate) y: Axis,
     /// Points of what must stay visible, a few pixels apart.
-    ink: Vec<Point>,
-    strips: Vec<Rect>,
+    pub(crate) ink: Vec<Point>,
+    pub(crate) strips: Vec<Rect>,
 }
 
 impl Canvas {
+    /// Headline, axes and strips; with `notes`, room for what is said of callouts below the plot.
+    fn new(chart: &Chart, form: Form, notes: bool) -> Self {
+        let mut scene = Scene::new(form, form.height());
+        let above = if notes && callouts::numbered(&chart.callouts) { 18.0 } else { 0.0 };
+        let top = frame::head(&mut scene, &chart.title, &chart.subtitle) + 34.0 + above;
+        // The plot keeps its height, however long the words above it are.
+        let bottom = (form.height() - 62.0).max(top + form.pick(300.0, 260.0));
+        scene.height = bottom + 62.0;
+        let labels = EndLabels::measure(&chart.series, form);
+        let y = y_axis(chart, bottom, top);
+        let widest = axes::y_ticks(&y)
+            .iter()
+            .map(|t| font::width(&t.label, TICK_SIZE, Weight::Regular))
+            .fold(form.pick(30.0, 18.0), f64::max);
+        let plot = Rect::new(scene.left() + widest + 10.0, top, scene.right() - labels.room, bottom);
+        let x = match &chart.along {
+            Along::Numbers(values, unit) => {
+                Axis::numeric(values.iter().copied(), *unit, false, plot.left, plot.right)
+            }
+            Along::Names(names) => Axis::names(names.clone(), plot.left, plot.right),
+            Along::Shares(high) => Axis::shares(*high, plot.left, plot.right),
+        };
+        let note = |axis: &Axis| if axis.is_log() { " (log)" } else { "" };
+        let titles = (format!("{}{}", chart.x_title, note(&x)), format!("{}{}", chart.y_title, note(&y)));
+        let y_title_rise = above;
+        axes::draw(&mut scene, &plot, &x, &y, (&titles.0, &titles.1), y_title_rise);
+        let mut canvas = Self { scene, plot, x, y, ink: Vec::new(), strips: Vec::new() };
+        canvas.strips(&chart.callouts);
+        canvas.bands(&chart.series);
+        canvas.lines(&chart.series);
+        labels.draw(&mut canvas, &chart.series);
+        canvas.refused(&chart.refused);
+        canvas
+    }
+
+    /// The callouts; `None` where they have no good place in the plot and may not stand below it.
+    fn finish(mut self, chart: &Chart, below: bool) -> Option<Scene> {
+        let done = match below {
+            true => {
+                callouts::below(&mut self, &chart.callouts);
+                true
+            }
+            false => callouts::in_plot(&mut self, &chart.callouts),
+        };
+        done.then_some(self.scene)
+    }
+
     /// Where `dot` of series number `index` stands.
-    fn place(&self, dot: &Dot, index: usize, of: usize) -> Point {
+    pub(crate) fn place(&self, dot: &Dot, index: usize, of: usize) -> Point {
         let shift = if self.x.is_names() {
             let step = (self.x.slot() * 0.7 / of.max(1) as f64).min(16.0);
             (index as f64 - (of.max(1) - 1) as f64 / 2.0) * step
@@ -136,6 +164,9 @@ impl Canvas {
     fn bands(&mut self, series: &[Series]) {
         for (index, s) in series.iter().enumerate() {
             let colour = s.style.tone(Tone::Line);
+            if s.dots.iter().all(|d| d.ci[0] >= d.ci[1]) {
+                continue;
+            }
             if self.x.is_names() || s.dots.len() < 2 {
                 for dot in &s.dots {
                     let (x, _) = self.place(dot, index, series.len());
@@ -151,8 +182,10 @@ impl Canvas {
     }
 
     fn lines(&mut self, series: &[Series]) {
-        let most = series.iter().map(|s| s.dots.len()).max().unwrap_or(0);
-        let radius = if most > 24 { 3.2 } else { 4.5 };
+        let marked = |s: &Series| s.dots.iter().filter(|d| d.tip.is_some()).count();
+        let most = series.iter().map(marked).max().unwrap_or(0);
+        let per_dot = self.plot.width() / most.max(1) as f64;
+        let radius = if per_dot < 24.0 { (per_dot * 0.16).clamp(2.0, 3.4) } else { 4.5 };
         for (index, s) in series.iter().enumerate() {
             let points: Vec<Point> = s.dots.iter().map(|d| self.place(d, index, series.len())).collect();
             let stroke = Stroke::new(s.style.tone(Tone::Line), 2.2).dashed(s.style.dash);
@@ -163,8 +196,9 @@ impl Canvas {
         for (index, s) in series.iter().enumerate() {
             for dot in &s.dots {
                 let at = self.place(dot, index, series.len());
+                let Some(tip) = &dot.tip else { continue };
                 self.scene.marker(s.style.marker, at, radius, s.style.tone(Tone::Line));
-                self.scene.tip(dot.tip.clone());
+                self.scene.tip(tip.clone());
                 self.ink.push(at);
             }
         }
@@ -192,117 +226,6 @@ impl Canvas {
                 self.scene.tip(format!("no verdict: {why}"));
             }
             self.ink.push((x, y));
-        }
-    }
-
-    fn callouts(&mut self, callouts: &[Callout]) {
-        let rings: Vec<Point> = callouts.iter().map(|c| (self.x.at(c.at.0), self.y.at(c.at.1))).collect();
-        for &ring in &rings {
-            self.scene.circle(ring, 8.0, None, Some(Stroke::new(Colour::Ink, 2.0)));
-            // A ring weighs as much as a few dots.
-            self.ink.extend([-7.0, -3.0, 3.0, 7.0].map(|d| (ring.0 + d, ring.1)));
-        }
-        let mut taken: Vec<Rect> = Vec::new();
-        for (callout, ring) in callouts.iter().zip(rings) {
-            if callout.words.is_empty() {
-                continue;
-            }
-            let Some(area) = self.best_place(callout, ring, &taken) else { continue };
-            taken.push(area);
-            self.lead(ring, &area);
-            self.scene.rect(area.inset(-3.0), Colour::Paper, 0.82);
-            let mut y = area.top;
-            for (i, line) in callout.words.iter().enumerate() {
-                y += LINE;
-                let text = Text::new(line.clone(), (area.left, y - 4.0), CALLOUT_SIZE);
-                let colour = if i == 0 { callout.colour } else { Colour::Muted };
-                self.scene.text(if i == 0 { text.bold() } else { text }.colour(colour));
-            }
-        }
-    }
-
-    /// A thin line from a ring to words that stand away from it.
-    fn lead(&mut self, ring: Point, area: &Rect) {
-        let nearest = (ring.0.clamp(area.left - 4.0, area.right + 4.0), ring.1.clamp(area.top, area.bottom));
-        let (dx, dy) = (nearest.0 - ring.0, nearest.1 - ring.1);
-        let away = dx.hypot(dy);
-        if away > 30.0 {
-            let start = (ring.0 + dx / away * 9.0, ring.1 + dy / away * 9.0);
-            self.scene.line(vec![start, nearest], Stroke::new(Colour::Muted, 1.0));
-        }
-    }
-
-    /// The box for a callout's words that covers the least ink near its ring and none of `taken`.
-    fn best_place(&self, callout: &Callout, ring: Point, taken: &[Rect]) -> Option<Rect> {
-        let weight = |i: usize| if i == 0 { Weight::Bold } else { Weight::Regular };
-        let widths = callout.words.iter().enumerate().map(|(i, w)| font::width(w, CALLOUT_SIZE, weight(i)));
-        let (width, height) = (widths.fold(0.0, f64::max), LINE * callout.words.len() as f64);
-        let edges = callout.strip.map_or([ring.0; 2], |strip| strip.map(|x| self.x.at(x)));
-        let room = self.plot.inset(5.0);
-        let mut best: Option<(f64, Rect)> = None;
-        let rows = (self.plot.height() / 8.0) as usize;
-        for row in 0..rows {
-            let top = self.plot.top + 8.0 * row as f64;
-            for reach in [14.0, 40.0, 80.0, 140.0] {
-                for left in [edges[1].max(ring.0) + reach, edges[0].min(ring.0) - reach - width] {
-                    let area = Rect::new(left, top, left + width, top + height);
-                    let padded = area.inset(-5.0);
-                    if !room.contains(&area) || taken.iter().any(|t| t.inset(-4.0).overlaps(&padded)) {
-                        continue;
-                    }
-                    let hidden = self.ink.iter().filter(|p| padded.overlaps(&Rect::new(p.0, p.1, p.0, p.1)));
-                    let far = (area.centre().1 - ring.1).abs() + reach;
-                    let strips = self.strips.iter().filter(|strip| strip.overlaps(&area)).count();
-                    let cost = 30.0 * hidden.count() as f64 + 90.0 * strips as f64 + far;
-                    if best.is_none_or(|(least, _)| cost < least) {
-                        best = Some((cost, area));
-                    }
-                }
-            }
-        }
-        best.map(|(_, area)| area)
-    }
-}
-
-const CALLOUT_SIZE: f64 = 12.5;
-const LINE: f64 = 17.0;
-
-/// The strategies' names right of the plot.
-struct EndLabels {
-    texts: Vec<String>,
-    size: f64,
-    /// Pixels from the plot's right edge to the margin.
-    room: f64,
-}
-
-impl EndLabels {
-    fn measure(series: &[Series]) -> Self {
-        let widest =
-            |size: f64| series.iter().map(|s| font::width(&s.label, size, Weight::Bold)).fold(0.0, f64::max);
-        let size = [13.0, 12.0, 11.0].into_iter().find(|s| widest(*s) <= LABEL_CAP).unwrap_or(11.0);
-        let texts = series.iter().map(|s| font::shorten(&s.label, size, Weight::Bold, LABEL_CAP)).collect();
-        Self { texts, size, room: widest(size).min(LABEL_CAP) + 34.0 }
-    }
-
-    fn draw(&self, canvas: &mut Canvas, series: &[Series]) {
-        let ends: Vec<(usize, Point)> = series
-            .iter()
-            .enumerate()
-            .filter_map(|(i, s)| Some((i, canvas.place(s.dots.last()?, i, series.len()))))
-            .collect();
-        let wanted: Vec<f64> = ends.iter().map(|(_, end)| end.1).collect();
-        let placed = frame::spread(&wanted, self.size * 1.3, canvas.plot.top + 4.0, canvas.plot.bottom - 4.0);
-        for ((index, end), y) in ends.into_iter().zip(placed) {
-            let style = &series[index].style;
-            let start = canvas.plot.right + 20.0;
-            if (end.1 - y).abs() > 3.0 || start - end.0 > 60.0 {
-                let leader = vec![(end.0 + 7.0, end.1), (canvas.plot.right + 2.0, y), (start - 1.0, y)];
-                canvas.scene.line(leader, Stroke::new(style.tone(Tone::Line), 0.8));
-            }
-            canvas.scene.marker(style.marker, (start + 3.0, y), 3.6, style.tone(Tone::Line));
-            let at = (start + 12.0, y + 0.35 * self.size);
-            let label = Text::new(self.texts[index].clone(), at, self.size).bold();
-            canvas.scene.text(label.colour(style.tone(Tone::Label)));
         }
     }
 }

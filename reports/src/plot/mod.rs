@@ -1,30 +1,42 @@
-//! Pictures of an [`Analysis`]: crossover plots, the winner map, the cost plot and the run-order strip.
+//! Pictures of an [`Analysis`]: who wins, from where on, what it costs, and whether the run can be trusted.
 //!
-//! Data's way: a module per picture (`crossover`, `winmap`, `cost`, `strip`) reads the analysis and fills a
-//! `canvas::Scene`; `svg` and `bitmap` print it. `select` decides what is worth a picture; `axes`, `lines`, `bars`
-//! and `frame` hold what several pictures share, `style` the colours. Everything is a pure function of the analysis:
-//! no clock, no randomness, no files.
-use crate::analysis::model::Analysis;
+//! Data's way: a module per picture (`winmap`, `crossover`, `latency`, `cost`, `memory`, `startup`,
+//! `timeline`, `strip`) reads the analysis and fills a
+//! `canvas::Scene` in each of the two layouts of `form`; `svg` and `bitmap` print it. `select` decides what is worth a
+//! picture; `axes`, `lines`, `labels`, `callouts`, `bars` and `frame` hold what several pictures share, `style` the
+//! colours. Everything is a pure function of the analysis: no clock, no randomness, no files. Both layouts show the same
+//! pictures in the same order.
+use crate::analysis::model::{Analysis, Metric};
 use crate::error::ReportError;
 
 mod axes;
 mod bars;
 mod bitmap;
+mod callouts;
 mod canvas;
 mod cost;
 mod crossover;
 mod font;
+mod form;
 mod frame;
+mod labels;
+mod latency;
 mod lines;
+mod memory;
 mod select;
+mod startup;
 mod strip;
 pub(crate) mod style;
 pub(crate) mod svg;
+#[cfg(test)]
+mod tests;
+mod timeline;
 pub(crate) mod units;
 mod winmap;
 
 use canvas::Scene;
 pub(crate) use crossover::crossing_words;
+use form::Form;
 
 /// The data of a picture as a table of words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,13 +47,82 @@ pub struct Table {
     pub rows: Vec<Vec<String>>,
 }
 
+/// The question that a picture answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    /// Who wins which cell.
+    Winners,
+    /// From where on.
+    Crossover,
+    /// How long single tasks take.
+    Latency,
+    /// What it costs in CPU time.
+    Cost,
+    /// What it costs in memory.
+    Memory,
+    /// How long it takes to start, and to become steady.
+    Startup,
+    /// What the workers do meanwhile.
+    Timeline,
+    /// Whether the run was disturbed.
+    Trust,
+}
+
+impl Section {
+    /// All sections, in the order of a report.
+    pub const ALL: [Self; 8] = [
+        Self::Winners,
+        Self::Crossover,
+        Self::Latency,
+        Self::Cost,
+        Self::Memory,
+        Self::Startup,
+        Self::Timeline,
+        Self::Trust,
+    ];
+
+    /// The question as a heading.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Winners => "Who wins where?",
+            Self::Crossover => "From where on?",
+            Self::Latency => "How long do single tasks take?",
+            Self::Cost => "What does it cost in CPU time?",
+            Self::Memory => "What does it cost in memory?",
+            Self::Startup => "How long does it take to start?",
+            Self::Timeline => "What do the workers do?",
+            Self::Trust => "Was the machine quiet?",
+        }
+    }
+}
+
 /// What a picture shows, before it is a [`Figure`].
 struct Drawn {
+    section: Section,
+    metric: Option<Metric>,
+    group: String,
     stem: String,
     title: String,
+    subtitle: String,
     description: String,
     scene: Scene,
     table: Table,
+}
+
+impl Drawn {
+    /// A picture that no other stands in the place of, without a subtitle.
+    fn new(
+        section: Section,
+        stem: String,
+        title: String,
+        description: String,
+        scene: Scene,
+        table: Table,
+    ) -> Self {
+        let (group, subtitle) = (String::new(), String::new());
+        Self { section, metric: None, group, stem, title, subtitle, description, scene, table }
+    }
 }
 
 /// A finished picture.
@@ -49,25 +130,43 @@ struct Drawn {
 pub struct Figure {
     /// File name without an extension, unique within an experiment: letters, digits, `-`, `_` and `.` only.
     pub stem: String,
+    /// The question that it answers.
+    pub section: Section,
+    /// What it compares by, where there may be the same picture by another metric.
+    pub metric: Option<Metric>,
+    /// What the same pictures by several metrics have in common, as a name like `stem`; empty where `metric` is `None`.
+    /// They follow each other, the one by wall time first.
+    pub group: String,
     /// The finding, as it stands in the picture.
     pub title: String,
+    /// The conditions, as they stand in the picture.
+    pub subtitle: String,
     /// What the picture shows, for those who cannot see it.
     pub description: String,
     /// Its data.
     pub table: Table,
     scene: Scene,
+    narrow: Scene,
 }
 
 impl Figure {
-    fn new(drawn: Drawn) -> Self {
-        let Drawn { stem, title, description, scene, table } = drawn;
-        Self { stem: file_name(&stem), title, description, table, scene }
+    fn new(drawn: Drawn, narrow: Scene) -> Self {
+        let Drawn { section, metric, group, stem, title, subtitle, description, scene, table } = drawn;
+        let (stem, group) = (file_name(&stem), file_name(&group));
+        Self { stem, section, metric, group, title, subtitle, description, table, scene, narrow }
     }
 
-    /// The picture as an SVG document. `prefix` makes the ids inside unique where several pictures share a page.
+    /// The picture as an SVG document, laid out for a page. `prefix` makes the ids inside unique where several pictures
+    /// share a page.
     #[must_use]
     pub fn svg(&self, prefix: &str) -> String {
         svg::print(&self.scene, &format!("{prefix}{}", self.stem), &self.title, &self.description)
+    }
+
+    /// The same picture laid out for a phone, as [`Figure::svg`] is for a page; it needs a `prefix` of its own.
+    #[must_use]
+    pub fn svg_narrow(&self, prefix: &str) -> String {
+        svg::print(&self.narrow, &format!("{prefix}{}", self.stem), &self.title, &self.description)
     }
 
     /// The picture as a PNG file, at two pixels per unit of the SVG.
@@ -75,26 +174,17 @@ impl Figure {
     /// # Errors
     /// [`ReportError::Draw`] where drawing or encoding fails.
     pub fn png(&self) -> Result<Vec<u8>, ReportError> {
-        bitmap::print(&self.scene).map_err(|reason| ReportError::Draw { what: self.stem.clone(), reason })
+        bitmap::print(&self.scene, style::Colour::light)
+            .map_err(|reason| ReportError::Draw { what: self.stem.clone(), reason })
     }
 }
 
-/// All pictures of an experiment, in the order in which a report shows them: the winner map, the crossover plots, the
-/// cost, the run-order strip.
+/// All pictures of an experiment, in the order in which a report shows them, see [`Section::ALL`].
 #[must_use]
 pub fn figures(analysis: &Analysis) -> Vec<Figure> {
-    let mut drawn = Vec::new();
-    if analysis.cells.len() > 1 {
-        drawn.extend(winmap::draw(analysis));
-    }
-    let slices = select::telling_slices(analysis);
-    if slices.is_empty() {
-        drawn.extend(bars::draw_wall(analysis));
-    }
-    drawn.extend(slices.iter().map(|slice| crossover::draw(analysis, slice)));
-    drawn.extend(cost::draw(analysis));
-    drawn.extend(strip::draw(analysis));
-    let mut figures: Vec<Figure> = drawn.into_iter().map(Figure::new).collect();
+    let narrow = drawn(analysis, Form::Narrow).into_iter().map(|drawn| drawn.scene);
+    let wide = drawn(analysis, Form::Wide);
+    let mut figures: Vec<Figure> = wide.into_iter().zip(narrow).map(|(d, n)| Figure::new(d, n)).collect();
     // Values that differ only in characters a file name may not have would share a name.
     for i in 1..figures.len() {
         let taken = figures[..i].iter().filter(|f| f.stem == figures[i].stem).count();
@@ -105,13 +195,46 @@ pub fn figures(analysis: &Analysis) -> Vec<Figure> {
     figures
 }
 
+/// All pictures of an experiment in one layout.
+fn drawn(analysis: &Analysis, form: Form) -> Vec<Drawn> {
+    let mut drawn = Vec::new();
+    if analysis.cells.len() > 1 {
+        drawn.extend(winmap::draw(analysis, form));
+    }
+    let slices = select::telling_slices(analysis);
+    if slices.is_empty() {
+        drawn.extend(bars::draw_wall(analysis, form));
+    }
+    drawn.extend(slices.iter().map(|slice| crossover::draw(analysis, slice, form)));
+    drawn.extend(latency::draw(analysis, form));
+    drawn.extend(cost::draw(analysis, form));
+    drawn.extend(memory::draw(analysis, form));
+    drawn.extend(startup::draw(analysis, form));
+    drawn.extend(timeline::draw(analysis, form));
+    drawn.extend(strip::draw(analysis, form));
+    drawn
+}
+
+/// What the stems of pictures begin with, up to the first `_`.
+const KINDS: [&str; 11] = [
+    "winners",
+    "winners-cpu",
+    "winners-memory",
+    "wall",
+    "crossover",
+    "latency",
+    "cost",
+    "memory",
+    "startup",
+    "timeline",
+    "run-order",
+];
+
 /// Whether a file name is one that [`figures`] may have given.
 pub(crate) fn is_picture(name: &str) -> bool {
     let stem = name.strip_suffix(".svg").or_else(|| name.strip_suffix(".png"));
     let kind = |stem: &str| stem.split('_').next().unwrap_or_default().to_owned();
-    stem.is_some_and(|stem| {
-        ["winners", "wall", "crossover", "cost", "run-order"].contains(&kind(stem).as_str())
-    })
+    stem.is_some_and(|stem| KINDS.contains(&kind(stem).as_str()))
 }
 
 /// `stem` with everything but the characters of a portable file name replaced.
@@ -143,80 +266,3 @@ fn rounds(analysis: &Analysis) -> String {
 /// Tests write the pictures and pages of synthetic runs to the folder that this variable names, to look at.
 #[cfg(test)]
 pub(crate) const LOOK: &str = "CROSSOVER_PICTURES";
-
-#[cfg(test)]
-mod tests {
-    use super::canvas::{Rect, Text};
-    use super::*;
-    use crate::synthetic;
-
-    fn check_geometry(name: &str, figure: &Figure) {
-        let texts: Vec<(&Text, Rect)> = figure.scene.texts().map(|t| (t, t.bounds())).collect();
-        assert!(!texts.is_empty(), "{name}/{}", figure.stem);
-        for (i, (text, bounds)) in texts.iter().enumerate() {
-            let inside = figure.scene.bounds().inset(2.0).contains(bounds);
-            assert!(inside, "{name}/{}: {:?} is clipped: {bounds:?}", figure.stem, text.content);
-            for (other, box_of_other) in &texts[..i] {
-                assert!(
-                    !bounds.inset(0.5).overlaps(box_of_other),
-                    "{name}/{}: {:?} and {:?} overlap: {bounds:?} {box_of_other:?}",
-                    figure.stem,
-                    text.content,
-                    other.content
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn no_text_is_clipped_or_overlaps_another_whatever_the_data() {
-        for analysis in synthetic::nasty() {
-            for figure in figures(&analysis) {
-                if let Some(folder) = std::env::var_os(LOOK) {
-                    let path =
-                        std::path::Path::new(&folder).join(format!("{}_{}", analysis.name, figure.stem));
-                    std::fs::write(path.with_extension("svg"), figure.svg("")).unwrap();
-                    std::fs::write(path.with_extension("png"), figure.png().unwrap()).unwrap();
-                }
-                check_geometry(&analysis.name, &figure);
-            }
-        }
-    }
-
-    #[test]
-    fn every_svg_is_well_formed_and_says_what_it_shows() {
-        for analysis in synthetic::nasty() {
-            for figure in figures(&analysis) {
-                let svg = figure.svg("p-");
-                synthetic::well_formed(&svg)
-                    .unwrap_or_else(|why| panic!("{}/{}: {why}", analysis.name, figure.stem));
-                assert!(
-                    svg.contains("role=\"img\"") && svg.contains("<title id=") && svg.contains("<desc id=")
-                );
-                assert!(
-                    !figure.title.is_empty()
-                        && !figure.description.is_empty()
-                        && is_picture(&format!("{}.svg", figure.stem))
-                );
-                let table = &figure.table;
-                assert!(table.rows.iter().all(|row| row.len() == table.header.len()), "{}", figure.stem);
-            }
-        }
-    }
-
-    #[test]
-    fn stems_are_portable_and_unique() {
-        let mut run = synthetic::mixed();
-        run.axes[1].param = "wait/../us".to_owned();
-        for cell in &mut run.cells {
-            if let Some(value) = cell.params.remove("wait_us") {
-                cell.params.insert("wait/../us".to_owned(), value);
-            }
-        }
-        let stems: Vec<String> = figures(&run).into_iter().map(|f| f.stem).collect();
-        for (i, stem) in stems.iter().enumerate() {
-            assert!(!stem.contains('/') && stem.len() <= 110, "{stem}");
-            assert!(!stems[..i].contains(stem), "{stem}");
-        }
-    }
-}

@@ -1,17 +1,18 @@
 //! The run-order strip: how busy the machine was with other work, block by block as they ran.
-use super::axes::{self, Axis, MARGIN};
-use super::canvas::{Anchor, Rect, Scene, Stroke, Text, WIDTH};
+use super::axes::{self, Axis};
+use super::canvas::{Anchor, Rect, Scene, Stroke, Text};
 use super::font::{self, Weight};
+use super::form::Form;
 use super::frame;
 use super::style::{Colour, Tone};
 use super::units::{Unit, significant};
-use super::{Drawn, Table};
+use super::{Drawn, Section, Table};
 use crate::analysis::model::{Analysis, BlockInfo};
 
-const STRIP_HEIGHT: f64 = 300.0;
+const PLOT_HEIGHT: f64 = 150.0;
 
 /// Draws the strip; `None` where no block is known.
-pub(crate) fn draw(analysis: &Analysis) -> Option<Drawn> {
+pub(crate) fn draw(analysis: &Analysis, form: Form) -> Option<Drawn> {
     let blocks = &analysis.blocks;
     if blocks.is_empty() {
         return None;
@@ -23,14 +24,16 @@ pub(crate) fn draw(analysis: &Analysis) -> Option<Drawn> {
          Red with a cross: quarantined. P: process round.",
         significant(limit, 3)
     );
-    let mut scene = Scene::new(STRIP_HEIGHT);
+    let mut scene = Scene::new(form, 0.0);
     let top = frame::head(&mut scene, &title, &subtitle) + 34.0;
-    let plot = Rect::new(MARGIN + 48.0, top, WIDTH - MARGIN - 64.0, STRIP_HEIGHT - 54.0);
+    let (left, right) = form.pick((48.0, 64.0), (36.0, 40.0));
+    let plot = Rect::new(scene.left() + left, top, scene.right() - right, top + PLOT_HEIGHT);
+    scene.height = (plot.bottom + 58.0).round();
     let highest =
         blocks.iter().map(|b| b.foreign_cores).filter(|f| f.is_finite()).fold(limit * 1.3, f64::max);
     let y = Axis::numeric([0.0, highest], Unit::Plain, true, plot.bottom, plot.top);
     let x = Axis::names(vec![String::new(); blocks.len()], plot.left, plot.right);
-    axes::draw(&mut scene, &plot, &x, &y, ("block, in the order of the run", "foreign load, cores"));
+    axes::draw(&mut scene, &plot, &x, &y, ("block, in the order of the run", "foreign load, cores"), 0.0);
     bars(&mut scene, &plot, (&x, &y), blocks);
     let line = y.at(limit);
     let dash = Stroke::new(Colour::Ink, 1.2).dashed(Some([5.0, 4.0]));
@@ -39,7 +42,8 @@ pub(crate) fn draw(analysis: &Analysis) -> Option<Drawn> {
     scene.text(words);
     process_rounds(&mut scene, &plot, &x, blocks);
     let description = format!("Bar chart of foreign load over {} blocks. {title}.", blocks.len());
-    Some(Drawn { stem: "run-order".to_owned(), title, description, scene, table: table(blocks) })
+    let stem = "run-order".to_owned();
+    Some(Drawn { subtitle, ..Drawn::new(Section::Trust, stem, title, description, scene, table(blocks)) })
 }
 
 fn headline(analysis: &Analysis) -> String {

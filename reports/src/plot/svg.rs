@@ -5,7 +5,7 @@
 //! (`textLength`), so another sans-serif font in a reader's browser cannot make texts collide.
 use std::fmt::Write as _;
 
-use super::canvas::{Anchor, Item, Point, Scene, Shape, Stroke, Text, WIDTH};
+use super::canvas::{Anchor, Item, Point, Scene, Shape, Stroke, Text};
 use super::font::Weight;
 use super::style::Colour;
 
@@ -15,7 +15,7 @@ const FAMILY: &str = "'DejaVu Sans', 'Bitstream Vera Sans', Verdana, Geneva, san
 /// The picture as an SVG document; `id` must be unique within the page that embeds it.
 pub(crate) fn print(scene: &Scene, id: &str, title: &str, description: &str) -> String {
     let mut svg = String::with_capacity(160 * scene.items.len() + 800);
-    let (width, height, id) = (num(WIDTH), num(scene.height), escape(id));
+    let (width, height, id) = (num(scene.form.width()), num(scene.height), escape(id));
     let _ = writeln!(
         svg,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
@@ -127,10 +127,11 @@ pub(crate) fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plot::form::Form;
 
     #[test]
     fn hostile_text_cannot_leave_its_element() {
-        let mut scene = Scene::new(100.0);
+        let mut scene = Scene::new(Form::Wide, 100.0);
         scene.text(Text::new("</text><script>alert('x')</script>\u{1}", (10.0, 20.0), 12.0));
         scene.tip("a \"tip\" & more");
         let svg = print(&scene, "a\"b", "<t>", "d & e");

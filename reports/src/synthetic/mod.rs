@@ -4,6 +4,13 @@
 //! and a made-up interval, a crossing from the straight line between two cells.
 use std::collections::BTreeMap;
 
+mod nasty;
+mod parts;
+mod xml;
+
+pub(crate) use nasty::{nasty, random};
+pub(crate) use xml::well_formed;
+
 use crate::analysis::model::{Analysis, Axis, BlockInfo, CellAnalysis, StrategyStats, Trust};
 use crate::record::{Crossover, ParamValue, Params, Verdict, VerdictKind, Versus, cell_name};
 
@@ -123,12 +130,13 @@ fn cell(params: Params, strategies: &[String], cost: &Cost) -> CellAnalysis {
                 wall_ci_ns: [wall * (1.0 - wide), wall * (1.0 + wide)],
                 cpu_per_task_ns: cpu,
                 cpu_ci_ns: [cpu * (1.0 - wide), cpu * (1.0 + wide)],
-                rss_peak_kib: 5120.0,
+                rss_peak_kib: (5120.0 + 40.0 * name.len() as f64 * noise(name, &Params::new()).abs()).round(),
                 switches: 51.0,
             })
         })
         .collect();
-    let verdict = verdict(&params, strategies, &stats);
+    let walls: Vec<Option<f64>> = stats.iter().map(|s| s.as_ref().map(|s| s.wall_ns)).collect();
+    let verdict = verdict(&params, strategies, &walls);
     // The baseline is the first strategy, see `experiment`.
     let reference = stats.first().and_then(Option::as_ref).map(|s| s.wall_ns);
     let gain =
@@ -137,9 +145,10 @@ fn cell(params: Params, strategies: &[String], cost: &Cost) -> CellAnalysis {
     CellAnalysis { cell: cell_name(&params), params, tasks: 24, stats, verdict, gains, no_verdict: None }
 }
 
-fn verdict(params: &Params, strategies: &[String], stats: &[Option<StrategyStats>]) -> Option<Verdict> {
+/// Who wins by these figures.
+fn verdict(params: &Params, strategies: &[String], values: &[Option<f64>]) -> Option<Verdict> {
     let mut walls: Vec<(&String, f64)> =
-        strategies.iter().zip(stats).filter_map(|(n, s)| Some((n, s.as_ref()?.wall_ns))).collect();
+        strategies.iter().zip(values).filter_map(|(n, value)| Some((n, (*value)?))).collect();
     walls.sort_by(|a, b| a.1.total_cmp(&b.1));
     let (winner, least) = *walls.first()?;
     let versus: BTreeMap<String, Versus> = walls[1..]
@@ -258,143 +267,4 @@ pub(crate) fn one_axis() -> Analysis {
         &["sequential", "threads"],
         &mixed_cost,
     )
-}
-
-/// Every nasty shape, each with a name.
-pub(crate) fn nasty() -> Vec<Analysis> {
-    let long = [
-        "a-strategy-of-thirty-characters",
-        "another-one-of-thirty-char-long",
-        "sequential",
-        "threads",
-        "event-loop",
-        "WWWWWWWWWWWWWWWWWWWWWWWWWWWWWW",
-        "<script>alert('x')</script>&amp;",
-        "my-go",
-        "processes",
-    ];
-    let cpu = |count: usize| vec![numbers("cpu_us", &log_values(0.5, 5000.0, count))];
-    let nine_decades = |s: &str, p: &Params| {
-        Some((number(p, "n_ns") * (1.0 + s.len() as f64 / 9.0), number(p, "n_ns") + 1.0))
-    };
-    let wave = |s: &str, p: &Params| {
-        let x = number(p, "cpu_us").ln();
-        Some((1e6 * (1.0 + if s == "threads" { 0.5 * (1.6 * x).sin() } else { 0.0 }), 1e5))
-    };
-    let equal = |s: &str, p: &Params| Some((1e6 * (1.0 + 0.004 * noise(s, p)), 1e4));
-    let vague = |s: &str, p: &Params| Some((1e6 * (1.025 + 0.012 * noise(s, p)), 1e4));
-    let gaps = |s: &str, p: &Params| {
-        let x = number(p, "cpu_us");
-        if (s == "threads" && x > 60.0) || (s == "processes" && x < 60.0) || s == "blocking-pool" {
-            return None;
-        }
-        mixed_cost(s, p)
-    };
-    let mut mismatched = experiment("mismatched", cpu(7), &SUITE, &mixed_cost);
-    for cell in mismatched.cells.iter_mut().skip(2).step_by(3) {
-        cell.verdict = None;
-        cell.no_verdict = Some("threads returned a wrong checksum".to_owned());
-        mismatched.trust.mismatches.push((cell.cell.clone(), "threads".to_owned()));
-    }
-    mismatched.trust.failures.push((
-        "cpu_us=0.5".into(),
-        "my-go".into(),
-        "exited with status 1: <no such file>".into(),
-    ));
-    let mut contaminated = mixed();
-    contaminated.name = "contaminated".to_owned();
-    contaminated.trust.contaminated = true;
-    contaminated.trust.foreign_cores_max = 1.52;
-    contaminated.trust.disturbance = "more than 0.15 foreign cores, up to 1.52".to_owned();
-    contaminated.trust.quarantined = 1200;
-    contaminated.crossovers.clear();
-    for block in &mut contaminated.blocks {
-        (block.foreign_cores, block.quarantined) = (1.4 + block.foreign_cores, true);
-    }
-    for cell in &mut contaminated.cells {
-        (cell.verdict, cell.no_verdict) = (None, Some("every block was contaminated".to_owned()));
-    }
-    let kernels = names("kernel", &["sha256", "resize", "a-kernel-with-quite-a-long-name"]);
-    vec![
-        mixed(),
-        one_axis(),
-        experiment("one-cell", vec![], &SUITE, &mixed_cost),
-        experiment("one-point", cpu(1), &SUITE, &mixed_cost),
-        experiment("forty-points", cpu(40), &long, &mixed_cost),
-        experiment("nine-decades", vec![numbers("n_ns", &log_values(1.0, 1e9, 19))], &long, &nine_decades),
-        experiment("several-crossings", cpu(30), &["sequential", "threads"], &wave),
-        experiment("proven-ties", cpu(6), &SUITE, &equal),
-        experiment("undecided", mixed().axes, &SUITE, &vague),
-        experiment("missing-strategies", cpu(9), &SUITE, &gaps),
-        experiment("names-only", vec![kernels.clone()], &long, &mixed_cost),
-        experiment(
-            "names-and-sizes",
-            vec![kernels, numbers("input_bytes", &[256.0, 4096.0, 1e6])],
-            &SUITE,
-            &mixed_cost,
-        ),
-        experiment(
-            "wide",
-            vec![
-                numbers("cpu_us", &log_values(0.5, 5000.0, 40)),
-                numbers("wait_us", &log_values(1.0, 9e4, 30)),
-            ],
-            &long,
-            &mixed_cost,
-        ),
-        experiment(
-            "three-axes",
-            vec![
-                numbers("cpu_us", &[1.0, 30.0, 900.0]),
-                numbers("wait_us", &[0.0, 300.0]),
-                names("kernel", &["a", "b"]),
-            ],
-            &SUITE,
-            &mixed_cost,
-        ),
-        experiment("nothing", cpu(3), &SUITE, &|_, _| None),
-        experiment("no-cells", vec![numbers("cpu_us", &[])], &SUITE, &mixed_cost),
-        mismatched,
-        contaminated,
-    ]
-}
-
-/// Whether every element of an XML or HTML text is closed where it must be, and every attribute quoted and unique.
-pub(crate) fn well_formed(text: &str) -> Result<(), String> {
-    const VOID: [&str; 3] = ["meta", "br", "link"];
-    let mut open: Vec<&str> = Vec::new();
-    let mut rest = text;
-    while let Some(start) = rest.find('<') {
-        let end = rest[start..].find('>').ok_or("a tag without an end")? + start;
-        let tag = &rest[start + 1..end];
-        rest = &rest[end + 1..];
-        if let Some(name) = tag.strip_prefix('/') {
-            let last = open.pop().ok_or(format!("</{name}> without a start"))?;
-            if last != name {
-                return Err(format!("<{last}> is closed by </{name}>"));
-            }
-            continue;
-        }
-        let inner = tag.trim_end_matches('/');
-        let name = inner.split_whitespace().next().ok_or("an empty tag")?;
-        attributes(inner[name.len()..].trim()).map_err(|why| format!("<{tag}>: {why}"))?;
-        if !tag.ends_with('/') && !name.starts_with('!') && !VOID.contains(&name) {
-            open.push(name);
-        }
-    }
-    if open.is_empty() { Ok(()) } else { Err(format!("never closed: {open:?}")) }
-}
-
-fn attributes(mut text: &str) -> Result<(), String> {
-    let mut seen = Vec::new();
-    while let Some((name, after)) = text.split_once('=') {
-        let value = after.strip_prefix('"').ok_or("a value without quotes")?;
-        let end = value.find('"').ok_or("a value without an end")?;
-        if seen.contains(&name.trim()) || name.trim().contains(' ') {
-            return Err(format!("attribute {name:?} twice or torn"));
-        }
-        seen.push(name.trim());
-        text = value[end + 1..].trim_start();
-    }
-    if text.is_empty() || text == "html" { Ok(()) } else { Err(format!("{text:?} is left")) }
 }
