@@ -7,6 +7,8 @@
 //! at a look, which a false win does with a chance of about 0.05 % per look; or the budget ended, at a time that does not
 //! depend on the data, and then the report's own error is the only one.
 use crate::Options;
+use crate::analysis::needs;
+use crate::analysis::stage::Stage;
 use crate::record::{Params, Sample};
 use crate::settings::Settings;
 
@@ -27,9 +29,13 @@ impl Needs {
     }
 }
 
-/// What a run should measure next, from all samples so far. The same samples give the same answer.
+/// What a run should measure next, from all samples so far, quarantined ones too. The same samples give the same answer.
+///
+/// A cell is open while the interval at 99.9 % does not decide it, unless the ratio is known to within a quarter of the margin
+/// and lies on the margin's edge. With `refine_crossover`, a crossing whose interval is wider than 10 % gets a point in its middle (at
+/// most six points a look), and where the grid is fine already, more rounds at the points around it. Only crossings of the
+/// baseline and of strategies that may be the best there count.
 #[must_use]
 pub fn needs(samples: &[Sample], settings: &Settings, options: &Options) -> Needs {
-    let _ = (samples, settings, options);
-    Needs::default()
+    needs::needs(&Stage::new(samples, settings, options))
 }

@@ -23,7 +23,7 @@ mod metric;
 pub(crate) mod needs;
 mod pairs;
 mod spread;
-mod stage;
+pub(crate) mod stage;
 mod startup;
 mod table;
 mod verdict;

@@ -1,4 +1,5 @@
 //! The analysis against synthetic samples whose truth is known.
+mod adaptive;
 mod calibration;
 mod crossings;
 mod folder;
