@@ -53,6 +53,7 @@ pub(crate) fn add_latency(run: &mut Analysis, cells: &[usize], base_ns: f64, rat
                 cell,
                 strategy,
                 samples: 40,
+                unreadable: 0,
                 tasks,
                 open: rate.map(|rate| OpenLoad {
                     rate,
