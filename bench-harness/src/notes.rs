@@ -1,5 +1,5 @@
-//! What is worth knowing about an experiment before it is measured, and that nothing else would tell: wishes that this
-//! version does not fulfil, and limits of the system that it would run into.
+//! What is worth knowing about an experiment before it is measured, and that nothing else would tell: limits of the
+//! system that it would run into.
 use rustix::process::{Resource, getrlimit};
 
 use crate::config::{Experiment, Value};
@@ -10,11 +10,7 @@ const FILES_BESIDE: u64 = 16;
 /// The sentences to say before `exp` is measured or planned; none where it is as it should be.
 #[must_use]
 pub fn notes(exp: &Experiment) -> Vec<String> {
-    let refining = exp.analysis_opts.refine_crossover.then(|| {
-        "refine_crossover = true has no effect: this version measures the grid as written and does not refine it"
-            .to_owned()
-    });
-    refining.into_iter().chain(too_many_files(exp, files_limit())).collect()
+    too_many_files(exp, files_limit()).into_iter().collect()
 }
 
 /// How many files a process may have open at most: `None` where there is no limit. Trials and the test server raise
@@ -64,30 +60,19 @@ mod tests {
 
     use super::*;
 
-    fn experiment(kind: &str, tasks: &str, analysis: &str) -> Experiment {
+    fn experiment(kind: &str, tasks: &str) -> Experiment {
         let text = format!(
             "schema = 1\n[experiment]\nname = \"t\"\n[workload]\nkind = \"{kind}\"\ntasks = {tasks}\n{}\n\
-             [strategies]\ninclude = [\"sequential\", \"event-loop\", \"threads\"]\nworkers = 2\n{analysis}",
+             [strategies]\ninclude = [\"sequential\", \"event-loop\", \"threads\"]\nworkers = 2\n",
             if kind == "http" { "delay_ms = 1" } else { "cpu_us = 1" }
         );
         Experiment::parse(&text, "t.toml", Path::new("/")).unwrap_or_else(|error| panic!("{error}"))
     }
 
     #[test]
-    fn a_wish_for_refining_is_answered() {
-        assert_eq!(notes(&experiment("mixed", "1", "")), Vec::<String>::new());
-        assert_eq!(
-            notes(&experiment("mixed", "1", "[analysis]\nrefine_crossover = false")),
-            Vec::<String>::new()
-        );
-        let said = notes(&experiment("mixed", "1", "[analysis]\nrefine_crossover = true"));
-        assert!(said[0].contains("does not refine"), "{said:?}");
-    }
-
-    #[test]
     fn too_many_files_are_counted_at_the_server() {
         // One connection of the sequential strategy, two of the threads', one per task of the event loop.
-        let http = experiment("http", "[1, 600]", "");
+        let http = experiment("http", "[1, 600]");
         let said = too_many_files(&http, Some(618)).unwrap();
         assert!(
             said.contains("600 tasks") && said.contains("619") && said.contains("limit is 618"),
@@ -95,7 +80,7 @@ mod tests {
         );
         assert_eq!(too_many_files(&http, Some(619)), None);
         assert_eq!(too_many_files(&http, None), None);
-        assert!(too_many_files(&experiment("http", "600", ""), Some(128)).is_some());
-        assert_eq!(too_many_files(&experiment("mixed", "600", ""), Some(128)), None);
+        assert!(too_many_files(&experiment("http", "600"), Some(128)).is_some());
+        assert_eq!(too_many_files(&experiment("mixed", "600"), Some(128)), None);
     }
 }

@@ -1,8 +1,9 @@
 //! An experiment's plan: every sample that is to be taken, in the order in which it is taken.
 //!
 //! A block is one (process, round) pair; within it every (cell, strategy) pair stands once, in a random order of
-//! the block's own. The plan follows from the experiment, the seed and the counts alone, so that it can be told
-//! again from what `plan.jsonl` and `config.resolved.toml` record.
+//! the block's own. The base plan follows from the experiment, the seed and the counts alone, so that it can be told
+//! again from what `plan.jsonl` and `config.resolved.toml` record. What a look at the samples adds ([`extend_plan`])
+//! is a process round of its own over some cells, whose order follows from the seed and the process round's index.
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Cell, Experiment, Measure, Value, duration};
-use crate::{notes, text};
+use crate::{notes, run, text};
 
 /// One planned sample: a line of `plan.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,6 +38,14 @@ pub struct Planned {
     pub seed: u64,
     /// Tasks in one run of the whole work.
     pub tasks: u32,
+    /// 0 in the base plan, else the number of the look at the samples that added this one.
+    #[serde(default, skip_serializing_if = "is_base")]
+    pub look: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_base(look: &u32) -> bool {
+    *look == 0
 }
 
 /// Plans `processes` × `rounds` blocks, each one random permutation of all (cell, strategy) pairs.
@@ -50,30 +59,83 @@ pub fn build_plan(
     rounds: u32,
     batch: &BTreeMap<String, u32>,
 ) -> Vec<Planned> {
-    let cells = exp.cells();
-    let mut pairs: Vec<_> =
-        cells.iter().flat_map(|cell| exp.strategies.include.iter().map(move |name| (cell, name))).collect();
+    let cells: Vec<Cell> = exp.cells();
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut plan = Vec::with_capacity(pairs.len() * processes as usize * rounds as usize);
+    let mut plan =
+        Vec::with_capacity(cells.len() * exp.strategies.include.len() * processes as usize * rounds as usize);
+    let mut pairs = pairs(exp, &cells);
     for process in 0..processes {
         for round in 0..rounds {
             pairs.shuffle(&mut rng);
-            for (cell, strategy) in &pairs {
-                plan.push(Planned {
-                    order: plan.len() as u64,
-                    process,
-                    round,
-                    cell: cell.name.clone(),
-                    params: cell.params.clone(),
-                    strategy: (*strategy).clone(),
-                    batch: batch.get(&cell.name).copied().unwrap_or(1),
-                    seed,
-                    tasks: cell.tasks,
-                });
-            }
+            let place = Planned { process, round, ..blank(seed) };
+            plan_block(&mut plan, &pairs, &place, batch);
         }
     }
     plan
+}
+
+/// Adds a process round of `rounds` blocks over `cells` to `plan`, because look number `look` asked for it.
+///
+/// It gets the first free index, so that its processes are fresh ones. The plan so far stays as it is.
+pub fn extend_plan(
+    plan: &mut Vec<Planned>,
+    exp: &Experiment,
+    seed: u64,
+    look: u32,
+    rounds: u32,
+    cells: &[Cell],
+    batch: &BTreeMap<String, u32>,
+) {
+    let process = plan.iter().map(|planned| planned.process + 1).max().unwrap_or(0);
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    // The base plan uses stream 0.
+    rng.set_stream(u64::from(process) + 1);
+    let mut pairs = pairs(exp, cells);
+    for round in 0..rounds {
+        pairs.shuffle(&mut rng);
+        plan_block(plan, &pairs, &Planned { process, round, look, ..blank(seed) }, batch);
+    }
+}
+
+/// Every (cell, strategy) pair.
+fn pairs<'a>(exp: &'a Experiment, cells: &'a [Cell]) -> Vec<(&'a Cell, &'a String)> {
+    cells.iter().flat_map(|cell| exp.strategies.include.iter().map(move |name| (cell, name))).collect()
+}
+
+/// A planned sample of nothing yet.
+fn blank(seed: u64) -> Planned {
+    Planned {
+        order: 0,
+        process: 0,
+        round: 0,
+        cell: String::new(),
+        params: Params::new(),
+        strategy: String::new(),
+        batch: 1,
+        seed,
+        tasks: 1,
+        look: 0,
+    }
+}
+
+/// Adds the block of `place` in the order of `pairs`.
+fn plan_block(
+    plan: &mut Vec<Planned>,
+    pairs: &[(&Cell, &String)],
+    place: &Planned,
+    batch: &BTreeMap<String, u32>,
+) {
+    for (cell, strategy) in pairs {
+        plan.push(Planned {
+            order: plan.len() as u64,
+            cell: cell.name.clone(),
+            params: cell.params.clone(),
+            strategy: (*strategy).clone(),
+            batch: batch.get(&cell.name).copied().unwrap_or(1),
+            tasks: cell.tasks,
+            ..place.clone()
+        });
+    }
 }
 
 /// What a dry run tells about an experiment: estimates from the parameters alone, nothing is measured.
@@ -87,7 +149,8 @@ pub struct Forecast {
     pub total: Duration,
     /// Blocks of the plan as it is configured.
     pub blocks: u64,
-    /// Blocks that fit the budget, if it is not enough for all.
+    /// Blocks that fit half of the budget, if all of it is not enough for all blocks. The other half is for what these
+    /// leave undecided.
     pub blocks_in_budget: Option<u64>,
 }
 
@@ -109,6 +172,7 @@ pub fn forecast(exp: &Experiment) -> Forecast {
         let runs: Vec<Duration> = include.iter().map(|name| run_time(exp, &cell, name)).collect();
         let fastest = runs.iter().min().copied().unwrap_or_default().max(Duration::from_nanos(1));
         let batch = SAMPLE_MIN.div_duration_f64(fastest).ceil().max(1.0);
+        let batch = if exp.measure.rate.is_some() { 1.0 } else { batch };
         let samples: Vec<Duration> =
             runs.iter().map(|run| at_most_a_year(run.as_secs_f64() * batch)).collect();
         block = samples.iter().fold(block, |sum, sample| sum.saturating_add(*sample));
@@ -122,7 +186,7 @@ pub fn forecast(exp: &Experiment) -> Forecast {
         pilot.saturating_add(at_most_a_year(starts.as_secs_f64() * f64::from(exp.measure.processes + 1)));
     let total = fixed.saturating_add(at_most_a_year(block.as_secs_f64() * blocks as f64));
     let blocks_in_budget = exp.measure.budget.filter(|budget| *budget < total).map(|budget| {
-        let fitting = budget.saturating_sub(fixed).div_duration_f64(block).floor();
+        let fitting = (budget.saturating_sub(fixed) / 2).div_duration_f64(block).floor();
         (fitting as u64).clamp(BLOCKS_MIN, blocks.max(BLOCKS_MIN))
     });
     Forecast { cells, block, total, blocks, blocks_in_budget }
@@ -196,17 +260,8 @@ pub fn render(exp: &Experiment) -> String {
         text::time(forecast.block),
         text::time(forecast.total)
     );
-    out += &match (exp.measure.budget, forecast.blocks_in_budget) {
-        (None, _) => "no budget: all blocks are measured\n".to_owned(),
-        (Some(budget), None) => format!("the budget of {} may be enough\n", duration::show(budget)),
-        (Some(budget), Some(fit)) => {
-            let blocks = forecast.blocks;
-            format!(
-                "the budget of {} is enough for about {fit} of the {blocks} blocks\n",
-                duration::show(budget)
-            )
-        }
-    };
+    out += &budget_line(exp, &forecast);
+    out += &refining_line(exp);
     for note in notes::notes(exp) {
         out += &format!("note: {note}\n");
     }
@@ -215,6 +270,41 @@ pub fn render(exp: &Experiment) -> String {
     out += "\nestimated time of a sample\n";
     out += &cells_table(exp, &forecast);
     out
+}
+
+/// How the budget is spent.
+fn budget_line(exp: &Experiment, forecast: &Forecast) -> String {
+    let Some(budget) = exp.measure.budget.map(duration::show) else {
+        return "no budget: all blocks are measured\n".to_owned();
+    };
+    match forecast.blocks_in_budget {
+        None => format!(
+            "the budget of {budget} may be enough; what is left of it is spent on cells that are still undecided\n"
+        ),
+        Some(fit) => format!(
+            "the budget of {budget} is not enough: about {fit} of the {} blocks take half of it, and the other half is \
+             spent on cells that are still undecided\n",
+            forecast.blocks
+        ),
+    }
+}
+
+/// How crossings are refined.
+fn refining_line(exp: &Experiment) -> String {
+    if !exp.analysis_opts.refine_crossover {
+        return String::new();
+    }
+    let end = match exp.measure.budget {
+        Some(_) => "or the budget ends".to_owned(),
+        None => format!(
+            "in at most {} looks, each with {} of new cells",
+            run::LOOKS_WITHOUT_BUDGET,
+            text::count(exp.measure.processes, "process round")
+        ),
+    };
+    format!(
+        "crossings are refined: new cells between two that differ in sign, until each is known to 10 %, {end}\n"
+    )
 }
 
 /// Kind and parameters of the workload.
@@ -314,6 +404,49 @@ mod tests {
             orders.insert(order);
         }
         assert_eq!(orders.len(), 12, "no two blocks share an order");
+    }
+
+    #[test]
+    fn a_plan_grows_by_a_process_round_of_its_own_and_keeps_what_it_was() {
+        let exp = built_in("mixed");
+        let base = build_plan(&exp, 7, 2, 2, &BTreeMap::new());
+        let cells = &exp.cells()[3..5];
+        let batch = BTreeMap::from([(cells[0].name.clone(), 8)]);
+        let mut plan = base.clone();
+        for look in 1..=2 {
+            extend_plan(&mut plan, &exp, 7, look, 3, cells, &batch);
+        }
+        assert_eq!(plan[..base.len()], base);
+        let part = 2 * exp.strategies.include.len() * 3;
+        assert_eq!(plan.len(), base.len() + 2 * part);
+        assert!(plan.iter().enumerate().all(|(i, p)| p.order == i as u64));
+        let (first, second) = plan[base.len()..].split_at(part);
+        assert!(first.iter().all(|p| (p.process, p.look) == (2, 1)), "{first:?}");
+        assert!(second.iter().all(|p| (p.process, p.look) == (3, 2)), "{second:?}");
+        let order = |part: &[Planned]| {
+            part.iter().map(|p| (p.round, p.cell.clone(), p.strategy.clone())).collect::<Vec<_>>()
+        };
+        assert_ne!(order(first), order(second), "each has an order of its own");
+        let mut again = base;
+        extend_plan(&mut again, &exp, 7, 1, 3, cells, &batch);
+        assert_eq!(again, plan[..again.len()], "which follows from the seed");
+        assert!(plan.iter().all(|p| (p.batch == 8) == (p.look > 0 && p.cell == cells[0].name)));
+    }
+
+    #[test]
+    fn a_dry_run_tells_how_a_budget_is_spent_and_what_refining_adds() {
+        let mut exp = built_in("mixed");
+        exp.measure.budget = None;
+        exp.analysis_opts.refine_crossover = true;
+        let shown = render(&exp);
+        assert!(shown.contains("no budget") && shown.contains("at most 3 looks"), "{shown}");
+        exp.measure.budget = Some(Duration::from_secs(1));
+        let shown = render(&exp);
+        assert!(shown.contains("half of it") && shown.contains("or the budget ends"), "{shown}");
+        exp.measure.budget = Some(Duration::from_hours(9));
+        exp.analysis_opts.refine_crossover = false;
+        let shown = render(&exp);
+        assert!(shown.contains("may be enough; what is left") && !shown.contains("refined"), "{shown}");
     }
 
     #[test]

@@ -189,8 +189,7 @@ pub struct AnalysisOptions {
     pub confidence: f64,
     /// The strategy that speed-ups refer to; one of `include`.
     pub baseline: String,
-    /// Whether more points around a crossover are wanted. This version measures the grid as written and says so
-    /// ([`crate::notes`]).
+    /// Whether more points around a crossover are wanted ([`crate::run`]).
     pub refine_crossover: bool,
 }
 

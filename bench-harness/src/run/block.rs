@@ -46,7 +46,7 @@ pub(super) fn key_of_sample(sample: &Sample) -> Key {
 #[derive(Debug)]
 pub(super) struct Recorder<'r> {
     pub(super) run: &'r str,
-    pub(super) pilot: &'r Pilot,
+    pub(super) pilot: Pilot,
     pub(super) journal: Journal,
     pub(super) warmups: Warmups,
     /// The next sample's `order`.
@@ -288,6 +288,16 @@ impl Recorder<'_> {
     /// What measuring all of `block` takes.
     pub(super) fn cost(&self, block: &[&Planned]) -> Duration {
         block.iter().map(|planned| self.sample_cost(planned)).sum()
+    }
+
+    /// What warming up takes in a process round that measures `plan`.
+    pub(super) fn warmup_cost(&self, plan: &[&Planned]) -> Duration {
+        let pairs: HashSet<(&str, &str)> =
+            plan.iter().map(|planned| (planned.cell.as_str(), planned.strategy.as_str())).collect();
+        let cost = |(cell, strategy): (&str, &str)| {
+            self.pilot.cells.get(cell).map_or(Duration::ZERO, |cell| cell.warmup_cost(strategy))
+        };
+        pairs.into_iter().map(cost).sum()
     }
 
     /// What one sample takes, as of the pilot.

@@ -1,8 +1,8 @@
 //! What a run folder says about its run, beside the samples: written once, read again by `resume`.
 //!
 //! Order of writing: `env.json` (id, seed, where the configuration came from), `config.toml`, and after the pilot
-//! `env.json` again (with what measuring costs), `pilot.json`, `config.resolved.toml`, `plan.jsonl`. Each is whole or
-//! absent, so that whatever a folder holds is enough for what its last file promises: with `config.toml` the run can be
+//! `env.json` again (with what measuring costs), `config.resolved.toml`, an empty `looks.jsonl`, `pilot.json`,
+//! `plan.jsonl`. The last two are written again when a look at the samples adds to the plan. Each is whole or absent, so that whatever a folder holds is enough for what its last file promises: with `config.toml` the run can be
 //! planned, with `plan.jsonl` continued.
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use super::folder::Folder;
+use super::looks;
 use super::pilot::{self, Pilot};
 use crate::config::Experiment;
 use crate::plan::Planned;
@@ -93,9 +94,16 @@ impl Begun {
     /// Writes what the pilot led to; the plan comes last, and then only grows.
     pub(super) fn write_plan(&self, exp: &Experiment, pilot: &Pilot, plan: &[Planned]) -> Result<()> {
         self.tell_environment("harness", json!(pilot.harness))?;
+        self.folder.write(RESOLVED, exp.resolved_toml().as_bytes())?;
+        // Its being there says that this version made the run.
+        self.folder.write(looks::FILE_NAME, b"")?;
+        self.extend_plan(pilot, plan)
+    }
+
+    /// Writes a plan that has grown, and before it the pilot that knows its cells.
+    pub(super) fn extend_plan(&self, pilot: &Pilot, plan: &[Planned]) -> Result<()> {
         let text = serde_json::to_string_pretty(pilot).context("cannot tell the pilot in JSON")?;
         self.folder.write(pilot::FILE_NAME, text.as_bytes())?;
-        self.folder.write(RESOLVED, exp.resolved_toml().as_bytes())?;
         let mut lines = Vec::new();
         for planned in plan {
             lines.extend(protocol::line_of(planned).context("cannot tell the plan in JSON")?);

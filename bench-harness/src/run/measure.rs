@@ -1,12 +1,16 @@
-//! Measuring one experiment, from wherever its folder stands to the last planned sample.
+//! Measuring one experiment, from wherever its folder stands to its end: the base plan, what looks at the samples add
+//! to it ([`adapt`]), and the timelines.
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 
+use super::adapt;
 use super::block::{LoadCounts, Recorder, Troubles, key_of_planned, recorded};
 use super::files::Begun;
+use super::looks::Looks;
 use super::pilot::{self, Pilot};
 use super::session::{Session, Stop};
+use super::timelines;
 use super::warmups::Warmups;
 use crate::interrupt::Interrupt;
 use crate::journal::Journal;
@@ -28,44 +32,72 @@ pub(super) fn measure(begun: &Begun, interrupt: &Interrupt) -> Result<(), Stop> 
     let is_missing = |planned: &&Planned| !recorded.contains(&key_of_planned(planned));
     if let Some((_, plan)) = &existing
         && !plan.iter().any(|planned| is_missing(&planned))
+        && is_complete(begun, plan)?
     {
         return Ok(());
     }
     let mut session = open_session(begun, interrupt)?;
-    let (pilot, plan) = match existing {
+    let goes_on = existing.is_some();
+    let (pilot, mut plan) = match existing {
         Some(existing) => existing,
         None => make_plan(begun, &mut session, started)?,
     };
+    session.know(&plan);
     session.spin_per_us = pilot.spin_per_us;
     session.gone = pilot.gone.clone();
-    let missing: Vec<&Planned> = plan.iter().filter(is_missing).collect();
+    let spent = if goes_on { adapt::spent(&pilot, &samples) } else { Duration::ZERO };
+    let budget = begun.exp.measure.budget;
+    let left = budget.map(|budget| budget.saturating_sub(spent + timelines::reserve(Some(budget))));
     let mut recorder = Recorder {
         run: &begun.run,
-        pilot: &pilot,
+        pilot,
         journal,
         warmups: Warmups::open(&begun.folder)?,
         next_order: samples.iter().map(|sample| sample.order + 1).max().unwrap_or(0),
-        deadline: begun.exp.measure.budget.map(|budget| started + budget),
+        deadline: left.map(|left| started + left),
         left: Duration::ZERO,
         unsteady: 0,
         load: LoadCounts::default(),
     };
-    let outcome = rounds(&mut recorder, &mut session, &missing);
-    drop(session);
-    outcome
+    let missing: Vec<&Planned> = plan.iter().filter(is_missing).collect();
+    rounds(&mut recorder, &mut session, &missing, "")?;
+    if !Looks::is_missing(&begun.folder) {
+        let mut looks = Looks::open(&begun.folder, &plan)?;
+        adapt::go_on(begun, &mut recorder, &mut session, &mut plan, &mut looks)?;
+        timelines::record(begun, &recorder.pilot, &mut session)?;
+    }
+    say_troubles(&recorder, &session);
+    Ok(())
 }
 
-/// Measures process round after process round.
-fn rounds(recorder: &mut Recorder<'_>, session: &mut Session<'_>, missing: &[&Planned]) -> Result<(), Stop> {
-    let include = &session.exp.strategies.include;
-    let processes = missing.chunk_by(|a, b| a.process == b.process).count();
-    let warmups = recorder.pilot.process_cost(include) * u32::try_from(processes).unwrap_or(u32::MAX);
+/// Whether a run whose planned samples are all there needs nothing else.
+fn is_complete(begun: &Begun, plan: &[Planned]) -> anyhow::Result<bool> {
+    if Looks::is_missing(&begun.folder) {
+        return Ok(true);
+    }
+    Ok(Looks::open(&begun.folder, plan)?.have_stopped() && timelines::exist(begun))
+}
+
+/// Measures process round after process round; `label` goes before their names on the screen.
+pub(super) fn rounds(
+    recorder: &mut Recorder<'_>,
+    session: &mut Session<'_>,
+    missing: &[&Planned],
+    label: &str,
+) -> Result<(), Stop> {
+    let processes: Vec<&[&Planned]> = missing.chunk_by(|a, b| a.process == b.process).collect();
+    let warmups: Duration = processes.iter().map(|plan| recorder.warmup_cost(plan)).sum();
     recorder.left = recorder.cost(missing) + warmups;
     session.progress.set_total(recorder.left);
-    for (index, plan) in missing.chunk_by(|a, b| a.process == b.process).enumerate() {
-        session.progress.stage(&format!("process round {} of {processes}", index + 1));
+    for (index, plan) in processes.iter().enumerate() {
+        session.progress.stage(&format!("{label}process round {} of {}", index + 1, processes.len()));
         recorder.process_round(session, plan)?;
     }
+    Ok(())
+}
+
+/// Says what disturbed the measuring.
+fn say_troubles(recorder: &Recorder<'_>, session: &Session<'_>) {
     let LoadCounts { blocks, disturbed, repeated } = recorder.load;
     if disturbed > 0 {
         session
@@ -77,7 +109,6 @@ fn rounds(recorder: &mut Recorder<'_>, session: &mut Session<'_>, missing: &[&Pl
             .progress
             .say(&format!("{} warm-ups ended at their limit without becoming steady", recorder.unsteady));
     }
-    Ok(())
 }
 
 fn open_session<'a>(begun: &'a Begun, interrupt: &'a Interrupt) -> Result<Session<'a>, Stop> {
@@ -99,8 +130,9 @@ fn make_plan(
     let (process, block) = (pilot.process_cost(include), pilot.block_cost(include));
     let mut exp = begun.exp.clone();
     if let Some(budget) = exp.measure.budget {
-        let left = budget.saturating_sub(started.elapsed());
-        let (processes, rounds, said) = pilot::fit(&exp.measure, process, block, left);
+        let left = budget.saturating_sub(started.elapsed() + timelines::reserve(Some(budget)));
+        let share = pilot::base_share(&exp.measure, process, block, left);
+        let (processes, rounds, said) = pilot::fit(&exp.measure, process, block, share);
         (exp.measure.processes, exp.measure.rounds) = (processes, rounds);
         if let Some(sentence) = said {
             session.progress.say(&sentence);

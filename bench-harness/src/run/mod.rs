@@ -2,19 +2,25 @@
 //!
 //! - `folder`, `files`: what stands in a run's folder, and its lock.
 //! - `helper`, `session`: the processes that measure, and asking them.
-//! - `pilot`: what must be known before the plan. `block`: measuring the plan. `measure`: one experiment as a whole.
+//! - `pilot`: what must be known before the plan. `harness`: what measuring itself costs.
+//! - `block`: measuring the plan. `warmups`: what came before its samples.
+//! - `adapt`, `looks`: looking at the samples and adding to the plan. `timelines`: traced runs at the end.
+//! - `measure`: one experiment as a whole.
 //!
 //! Whatever happens to the coordinator, the folder says how to go on: see `files` for the order of writing, and
 //! [`crate::journal`] for the samples. All children are started from the thread that calls [`execute`] or [`resume`], and
 //! die with it; call them from the main thread.
+mod adapt;
 mod block;
 mod files;
 pub mod folder;
 mod harness;
 pub mod helper;
+mod looks;
 mod measure;
 mod pilot;
 mod session;
+mod timelines;
 mod warmups;
 
 use std::path::{Path, PathBuf};
@@ -25,6 +31,7 @@ use crossover_reports::terminal;
 use crossover_workloads::experiments;
 use serde_json::{Value, json};
 
+pub(crate) use self::adapt::LOOKS_WITHOUT_BUDGET;
 use self::files::Begun;
 use self::folder::Folder;
 use self::session::Stop;

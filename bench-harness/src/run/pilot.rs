@@ -34,7 +34,7 @@ const BATCH_MAX: u64 = 100_000;
 const REQUEST_COST: Duration = Duration::from_micros(500);
 
 /// What closing a block costs, at least: its load window, and the disk.
-const BLOCK_COST_MIN: Duration = Duration::from_millis(260);
+pub(super) const BLOCK_COST_MIN: Duration = Duration::from_millis(260);
 
 /// What the pilot found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,35 +71,29 @@ impl Pilot {
     /// Runs the pilot.
     pub(super) fn run(session: &mut Session<'_>) -> Result<Self, Stop> {
         session.progress.stage("pilot");
-        let mut names = session.exp.strategies.include.clone();
-        if !names.iter().any(|name| name == SEQUENTIAL) {
-            names.push(SEQUENTIAL.to_owned());
-        }
-        // The oracle first: it says how long a cell takes, and without it nothing can be verified.
-        names.sort_by_key(|name| name != SEQUENTIAL);
+        let names = names(session);
         if session.exp.workload.kind == "mixed" {
             // Few digits, so that every language reads the same number from JSON.
             session.spin_per_us = Some((crossover_workloads::calibrate_spin() * 100.0).round() / 100.0);
         }
         let cells: Vec<Cell> = session.exp.cells();
-        let guess = |session: &Session<'_>, cell: &Cell| session.first_estimate(cell) * 2;
         let total: Duration = cells.iter().map(|cell| guess(session, cell)).sum();
         session.progress.set_total(total);
         let mut helpers = session.start(&names);
-        let mut found = BTreeMap::new();
-        for cell in &cells {
-            let mut pilot = PilotCell::default();
-            for name in &names {
-                pilot.visit(session, &mut helpers, name, cell)?;
-            }
-            pilot.batch = batch(&pilot, |name| session.is_built_in(name));
-            session.progress.advance(guess(session, cell));
-            found.insert(cell.name.clone(), pilot);
-        }
+        let found = visit_all(session, &mut helpers, &names, &cells)?;
         let harness = Harness::measure(session, &mut helpers)?;
         Session::close(helpers);
         let gone = session.gone.clone();
         Ok(Self { schema: SCHEMA, spin_per_us: session.spin_per_us, cells: found, gone, harness })
+    }
+
+    /// Visits cells that were not in the experiment when the pilot ran, in trial processes of their own.
+    pub(super) fn visit(&mut self, session: &mut Session<'_>, cells: &[Cell]) -> Result<(), Stop> {
+        let names = names(session);
+        let mut helpers = session.start(&names);
+        self.cells.extend(visit_all(session, &mut helpers, &names, cells)?);
+        Session::close(helpers);
+        Ok(())
     }
 
     /// Reads what an earlier pilot wrote.
@@ -131,6 +125,45 @@ impl Pilot {
     pub(super) fn process_cost(&self, strategies: &[String]) -> Duration {
         self.cells.values().flat_map(|cell| strategies.iter().map(|name| cell.warmup_cost(name))).sum()
     }
+}
+
+/// Who is asked in a pilot. The oracle first: it says how long a cell takes, and without it nothing can be verified.
+fn names(session: &Session<'_>) -> Vec<String> {
+    let mut names = session.exp.strategies.include.clone();
+    if !names.iter().any(|name| name == SEQUENTIAL) {
+        names.push(SEQUENTIAL.to_owned());
+    }
+    names.sort_by_key(|name| name != SEQUENTIAL);
+    names
+}
+
+/// What visiting `cell` may take, before anything was measured.
+fn guess(session: &Session<'_>, cell: &Cell) -> Duration {
+    session.first_estimate(cell) * 2
+}
+
+/// Asks everybody once in each of `cells`.
+fn visit_all(
+    session: &mut Session<'_>,
+    helpers: &mut Helpers,
+    names: &[String],
+    cells: &[Cell],
+) -> Result<BTreeMap<String, PilotCell>, Stop> {
+    let mut found = BTreeMap::new();
+    for cell in cells {
+        let mut pilot = PilotCell::default();
+        for name in names {
+            pilot.visit(session, helpers, name, cell)?;
+        }
+        pilot.batch = match session.rate {
+            // Arrivals are what takes the time; a batch would only repeat them.
+            Some(_) => 1,
+            None => batch(&pilot, |name| session.is_built_in(name)),
+        };
+        session.progress.advance(guess(session, cell));
+        found.insert(cell.name.clone(), pilot);
+    }
+    Ok(found)
 }
 
 impl PilotCell {
@@ -188,6 +221,17 @@ fn batch(cell: &PilotCell, is_built_in: impl Fn(&str) -> bool) -> u32 {
     u32::try_from(runs).unwrap_or(1)
 }
 
+/// How much of the `left` time the base plan may take: all of it where everything that is configured fits, else half,
+/// and the rest is for what half of it leaves undecided; but as much as three process rounds of three rounds need.
+pub(super) fn base_share(measure: &Measure, process: Duration, block: Duration, left: Duration) -> Duration {
+    let cost = |processes: u32, rounds: u32| (process + block * rounds) * processes;
+    if cost(measure.processes, measure.rounds) <= left {
+        return left;
+    }
+    let least = cost(measure.processes.min(3), measure.rounds.min(3));
+    (left / 2).max(least.min(left))
+}
+
 /// How many process rounds and rounds fit into `left`, and the sentence to say when they are fewer than asked for.
 ///
 /// Rounds are given up first, down to three; then process rounds, down to three; then both to two. Two by two
@@ -219,7 +263,8 @@ pub(super) fn fit(
         ))
     } else if (processes, rounds) != (most_processes, most_rounds) {
         Some(format!(
-            "measuring {kept} instead of {most_processes} of {most_rounds}, which would take about {}",
+            "measuring {kept} first instead of {most_processes} of {most_rounds}, which would take about {}; the rest \
+             of the budget goes where verdicts are still undecided",
             rough(cost(most_processes, most_rounds))
         ))
     } else {
@@ -252,6 +297,17 @@ mod tests {
         assert_eq!(fit(11), (3, 2, true));
         assert_eq!(fit(6), (2, 2, true));
         assert_eq!(fit(0), (2, 2, true));
+    }
+
+    #[test]
+    fn the_base_plan_takes_half_of_the_budget_unless_all_of_it_fits() {
+        let second = Duration::from_secs(1);
+        let share = |left: u32| base_share(&measure(5, 8), second, second, second * left);
+        for (left, expected) in
+            [(100, 100), (45, 45), (44, 22), (24, 12), (20, 12), (12, 12), (11, 11), (0, 0)]
+        {
+            assert_eq!(share(left), second * expected, "{left}");
+        }
     }
 
     #[test]

@@ -5,10 +5,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use crossover_workloads::{Spec, Value, Workload};
 
+use super::adapt::cell_of;
 use super::helper::{AskError, Helper};
 use crate::config::{self, Cell, Experiment};
 use crate::interrupt::Interrupt;
 use crate::notes;
+use crate::plan::Planned;
 use crate::progress::Progress;
 use crate::protocol::{self, Measured, Request};
 use crate::server::{Death, Server};
@@ -95,7 +97,7 @@ pub(super) struct Session<'a> {
     /// Strategies that are out until the end of this session, and why.
     pub(super) gone: BTreeMap<String, String>,
     server: Option<Server>,
-    patience: Duration,
+    pub(super) patience: Duration,
 }
 
 impl<'a> Session<'a> {
@@ -219,6 +221,11 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Whether to go on.
+    pub(super) fn interrupted(&self) -> Result<(), Stop> {
+        if self.interrupt.is_raised() { Err(Stop::Interrupted) } else { Ok(()) }
+    }
+
     /// The request for a question about a cell of the experiment.
     fn request(&self, strategy: &str, question: Question<'_>) -> Result<Request> {
         let Question { cell, batch, warmup, trace } = question;
@@ -243,6 +250,15 @@ impl<'a> Session<'a> {
     /// The cell `name` of the experiment.
     pub(super) fn cell(&self, name: &str) -> Result<&Cell> {
         self.cells.get(name).with_context(|| format!("the experiment {} has no cell {name}", self.exp.name))
+    }
+
+    /// Takes in the cells of a plan that are not on the experiment's grid.
+    pub(super) fn know(&mut self, plan: &[Planned]) {
+        for planned in plan {
+            if !self.cells.contains_key(&planned.cell) {
+                self.cells.insert(planned.cell.clone(), cell_of(self.exp, &planned.params));
+            }
+        }
     }
 
     /// What one sequential run of `cell` may take, before anything was measured.

@@ -1,5 +1,8 @@
 //! Runs that nothing disturbs, and folders that are refused.
+use std::collections::BTreeSet;
 use std::fs;
+
+use crossover_reports::record::Timeline;
 
 use crate::support::Lab;
 
@@ -165,13 +168,34 @@ fn a_budget_that_is_too_short_still_measures_two_by_two() {
 }
 
 #[test]
-fn a_wish_for_refining_is_accepted_and_answered_aloud() {
+fn a_run_ends_with_timelines_of_a_few_cells() {
     let lab = Lab::new();
-    lab.experiment("tiny", r#""sequential", "threads""#, "[analysis]\nrefine_crossover = true");
-    let ended = lab.run(&["run", "tiny.toml", "--out", "out"]);
-    ended.assert_measured();
-    assert!(ended.stderr.contains("does not refine it"), "{ended:#?}");
-    assert!(lab.run(&["plan", "tiny.toml"]).stdout.contains("does not refine it"));
+    let external = "[strategies.external.alien]\nrun = [\"sh\", \"alien.sh\"]";
+    // One that knows nothing of traces: it takes the wish out of the request.
+    lab.write("alien.sh", r#"sed -u 's/,"trace":true//' | exec "$CROSSOVER" trial sequential"#);
+    let file = lab.experiment("tiny", r#""sequential", "threads", "processes", "alien""#, external);
+    let text = fs::read_to_string(&file).unwrap();
+    lab.write("tiny.toml", &text.replace("[64, 1024]", "{ log = [64, 8192], points = 8 }"));
+    lab.run(&["run", "tiny.toml", "--out", "out"]).assert_measured();
+    let path = lab.path("out/timelines.jsonl");
+    let text = fs::read_to_string(&path).unwrap();
+    let lines: Vec<Timeline> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let cells: BTreeSet<&str> = lines.iter().map(|line| line.cell.as_str()).collect();
+    assert!((2..=6).contains(&cells.len()), "{cells:?}");
+    for corner in ["input_bytes=64", "input_bytes=8192"] {
+        assert!(cells.contains(corner), "{cells:?}");
+    }
+    let traced: Vec<_> = lines.iter().map(|line| (line.cell.as_str(), line.strategy.as_str())).collect();
+    let expected = |cell| ["sequential", "threads", "processes"].map(|strategy| (cell, strategy));
+    assert_eq!(traced.len(), cells.len() * 3, "{traced:?}");
+    assert!(cells.iter().all(|cell| expected(*cell).iter().all(|one| traced.contains(one))), "{traced:?}");
+    assert!(lines.iter().all(|line| line.tasks.len() == 3 && !line.truncated && line.wall_ns > 0));
+    // A run that was killed before it had them gets them, and nothing else.
+    let samples = fs::read(lab.path("out/samples.jsonl")).unwrap();
+    fs::remove_file(&path).unwrap();
+    lab.run(&["resume", "out"]).assert_measured();
+    assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), lines.len());
+    assert_eq!(fs::read(lab.path("out/samples.jsonl")).unwrap(), samples);
 }
 
 #[test]
