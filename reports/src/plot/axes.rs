@@ -168,8 +168,11 @@ impl Axis {
             Kind::Shares => {
                 let all = [0.0, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999, 0.999999];
                 let here: Vec<f64> = all.into_iter().filter(|s| nines(*s) <= self.high + 1e-9).collect();
-                let fewer = here.iter().copied().filter(|s| *s != 0.5).collect();
-                vec![here, fewer]
+                let without = |left_out: &[f64]| -> Vec<f64> {
+                    here.iter().copied().filter(|s| !left_out.contains(s)).collect()
+                };
+                let every_other = without(&[0.5, 0.9, 0.999, 0.99999]);
+                vec![here.clone(), without(&[0.5]), every_other, without(&all[1..4])]
             }
             Kind::Linear => (1..=4).map(|n| self.even_steps(9 - 2 * n)).collect(),
             Kind::Log { zero } => {

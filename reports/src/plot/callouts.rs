@@ -106,8 +106,9 @@ fn best_place(canvas: &Canvas, callout: &Callout, ring: Point, taken: &[Rect]) -
 /// Draws the rings, with the words in notes below the plot, and makes the picture higher by them.
 pub(crate) fn below(canvas: &mut Canvas, callouts: &[Callout]) {
     let rings = rings(canvas, callouts);
-    let worded: Vec<(&Callout, Point)> =
+    let mut worded: Vec<(&Callout, Point)> =
         callouts.iter().zip(rings).filter(|(c, _)| !c.words.is_empty()).collect();
+    worded.sort_by(|a, b| a.1.0.total_cmp(&b.1.0));
     if worded.is_empty() {
         return;
     }

@@ -168,7 +168,10 @@ fn wins(name: &str) -> &'static str {
 }
 
 fn finding(analysis: &Analysis, slice: &Slice<'_>, crossings: &[&Crossover]) -> String {
-    let what = label(&slice.axis.param);
+    let what = match facts::is_plural(&slice.axis.param) {
+        true => format!("number of {}", label(&slice.axis.param)),
+        false => label(&slice.axis.param),
+    };
     if let Some((crossing, at)) = crossings.first().and_then(|c| Some((c, c.at?))) {
         let times = swaps(analysis, slice, crossing);
         if times > 1 {

@@ -65,12 +65,30 @@ pub(crate) fn shorten(text: &str, size: f64, weight: Weight, limit: f64) -> Stri
     String::new()
 }
 
+/// The words of `text`; a number and its unit are one, so that no line ends between them.
+fn words(text: &str) -> Vec<String> {
+    const UNITS: [&str; 11] = ["ns", "µs", "ms", "s", "B", "KiB", "MiB", "GiB", "%", "×", "–"];
+    let mut words: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        let unit = word.trim_end_matches([',', '.', ';', ':', ')']);
+        let after_number = |last: &String| last.ends_with(|c: char| c.is_ascii_digit());
+        match words.last_mut() {
+            Some(last) if UNITS.contains(&unit) && after_number(last) => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            _ => words.push(word.to_owned()),
+        }
+    }
+    words
+}
+
 /// `text` broken at spaces into lines of at most `limit` pixels; a word that is too long alone is broken inside.
 pub(crate) fn wrap(text: &str, size: f64, weight: Weight, limit: f64) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     let mut line = String::new();
-    for word in text.split_whitespace() {
-        let longer = if line.is_empty() { word.to_owned() } else { format!("{line} {word}") };
+    for word in words(text) {
+        let longer = if line.is_empty() { word.clone() } else { format!("{line} {word}") };
         if width(&longer, size, weight) <= limit {
             line = longer;
             continue;
@@ -133,6 +151,8 @@ mod tests {
         assert_eq!(kept, text.replace(' ', ""));
         let two = wrap_at_most(text, 12.0, Weight::Regular, 100.0, 2);
         assert_eq!(two.len(), 2);
+        let lines = wrap("it takes at most 1.3 ms, not more", 12.0, Weight::Regular, 118.0);
+        assert!(lines.iter().any(|line| line.contains("1.3 ms,")), "{lines:?}");
         assert!(two[1].ends_with('…'));
     }
 }

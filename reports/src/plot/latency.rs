@@ -47,7 +47,7 @@ fn draw_cell(analysis: &Analysis, cell: usize, all: &[&Latency], form: Form) -> 
     let chart = Chart {
         title: title.clone(),
         subtitle: conditions(analysis, cell, all),
-        x_title: "share of the tasks that took at most this, evenly by log(1 − p)".to_owned(),
+        x_title: "percentile of the tasks (log of 1 − p)".to_owned(),
         y_title: "time of a task".to_owned(),
         along: Along::Shares(highest),
         y_unit: Unit::NS,

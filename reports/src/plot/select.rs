@@ -3,7 +3,7 @@
 //! A slice runs along one axis with the other parameters fixed. A sweep has more slices than a reader wants, so
 //! they are ranked by how much happens in them; ties keep the order of the sweep, so the choice is deterministic.
 use crate::analysis::model::{Analysis, Axis, CellAnalysis};
-use crate::facts;
+use crate::facts::{self, Call};
 use crate::record::{Crossover, ParamValue, Params, Verdict, VerdictKind};
 
 /// The most pictures of slices per experiment.
@@ -127,10 +127,16 @@ fn ranked_crossings<'a>(analysis: &'a Analysis, slice: &Slice<'_>) -> Vec<(f64, 
     let hero = facts::hero(analysis, &slice.axis.param, &slice.fixed);
     let stands = |c: &Crossover| hero == Some(c);
     let kinds = |c: &Crossover| kind(analysis, &c.from).zip(kind(analysis, &c.to));
+    // Two that are proven equal everywhere swap places, but nobody needs to know where.
+    let equal = |c: &Crossover, cell: &CellAnalysis| match facts::call(cell) {
+        Call::Tie(best) => best.contains(&c.from.as_str()) && best.contains(&c.to.as_str()),
+        _ => false,
+    };
     let mut ranked: Vec<(f64, &Crossover)> = analysis
         .crossovers
         .iter()
         .filter(|c| c.param == slice.axis.param && c.fixed == slice.fixed && c.p_none <= 0.5)
+        .filter(|c| !slice.cells.iter().all(|(_, cell)| equal(c, cell)))
         .filter(|c| stands(c) || kinds(c).is_none_or(|(from, to)| from != to))
         .filter_map(|c| {
             let score = score(analysis, slice, c, c.at.filter(|x| x.is_finite())?)?;

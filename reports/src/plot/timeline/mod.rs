@@ -17,11 +17,13 @@ use crate::record::Timeline;
 mod panel;
 mod tally;
 
-use panel::Panel;
+use panel::{Panel, Scale};
 use tally::Tally;
 
 /// The most pictures per experiment, and strategies in one.
 const MOST: (usize, usize) = (3, 5);
+/// Runs longer than this many times the shortest one are cut off.
+const CUT: u64 = 5;
 
 /// The timelines, one per traced cell; those with several strategies come first.
 pub(crate) fn draw(analysis: &Analysis, form: Form) -> Vec<Drawn> {
@@ -56,13 +58,13 @@ fn draw_cell(analysis: &Analysis, cell: &str, all: &[&Timeline], form: Form) -> 
     let names = chosen.iter().flat_map(|t| &t.workers).take(64);
     let widest = names.map(|name| font::width(name, 11.0, Weight::Regular)).fold(48.0, f64::max);
     let (left, right) = (scene.left() + widest.min(form.pick(110.0, 56.0)) + 6.0, scene.right() - 6.0);
-    let longest = chosen.iter().map(|t| t.wall_ns).max().unwrap_or(1) as f64;
-    let x = Axis::numeric([0.0, longest], Unit::NS, true, left, right);
+    let until = until(&chosen);
+    let x = Axis::numeric([0.0, until as f64], Unit::NS, true, left, right);
     let under = scene.items.len();
-    let most = panels.iter().map(|p| p.tally.most.queued + p.tally.most.waiting).max().unwrap_or(1);
+    let scale = Scale { until, most: panels.iter().map(|p| p.tally.pending).max().unwrap_or(1) };
     let mut y = top;
     for panel in &panels {
-        y = panel.draw(&mut scene, &x, (left, right), y, most);
+        y = panel.draw(&mut scene, &x, (y, left), scale);
     }
     let plot = Rect::new(left, top + 20.0, right, y);
     time_axis(&mut scene, &plot, &x, under);
@@ -82,6 +84,13 @@ fn choose<'a>(analysis: &Analysis, all: &[&'a Timeline]) -> Vec<&'a Timeline> {
     ranked.truncate(MOST.1);
     ranked.sort_by_key(|t| analysis.strategies.iter().position(|name| *name == t.strategy));
     ranked
+}
+
+/// Where the time axis ends: at the end of the longest run, unless the shortest would then be a sliver.
+fn until(chosen: &[&Timeline]) -> u64 {
+    let walls = || chosen.iter().map(|t| t.wall_ns);
+    let (longest, shortest) = (walls().max().unwrap_or(1), walls().min().unwrap_or(1));
+    longest.min(shortest.saturating_mul(CUT))
 }
 
 /// Grid behind everything drawn from item number `under` on, and the labels below `plot`.
@@ -188,6 +197,10 @@ fn conditions(analysis: &Analysis, cell: &str, chosen: &[&Timeline]) -> String {
         "{}One traced run of each, beside the measured ones, on one axis of time. Rows: workers.",
         if parts.is_empty() { String::new() } else { format!("{}. ", parts.join(" · ")) }
     );
+    let until = until(chosen);
+    if chosen.iter().any(|t| t.wall_ns > until) {
+        text.push_str(" Longer runs go on behind the arrow.");
+    }
     if chosen.iter().any(|t| t.truncated) {
         text.push_str(" There were more tasks than are shown.");
     }

@@ -7,8 +7,8 @@ use crate::plot::style::{Colour, Style, Tone};
 use crate::plot::units::{Unit, significant};
 use crate::record::Timeline;
 
-/// Pixels that the rows of one strategy may take together.
-const ROWS_HEIGHT: f64 = 132.0;
+/// Pixels that the rows of one strategy may take together, and those of very many workers.
+const ROWS_HEIGHT: (f64, f64) = (132.0, 200.0);
 /// Most and least pixels of a row.
 const ROW: (f64, f64) = (18.0, 1.0);
 /// Rows lower than this have no names.
@@ -27,6 +27,15 @@ pub(super) struct Panel<'a> {
     pub(super) style: Style,
 }
 
+/// What the panels of a picture share.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scale {
+    /// Where the time axis ends, in nanoseconds.
+    pub(super) until: u64,
+    /// The tasks on no worker that the pictures of waiting tasks have room for.
+    pub(super) most: usize,
+}
+
 /// Rows of a panel: the workers that are shown, and how high each is.
 struct Rows {
     workers: Vec<usize>,
@@ -43,22 +52,17 @@ impl Panel<'_> {
             }
         }
         let mut workers: Vec<usize> = (0..all).filter(|w| all <= IDLE_SHOWN || used[*w]).collect();
-        workers.truncate((ROWS_HEIGHT / ROW.1) as usize);
-        let height = (ROWS_HEIGHT / workers.len().max(1) as f64).clamp(ROW.1, ROW.0);
+        workers.truncate((ROWS_HEIGHT.1 / ROW.1) as usize);
+        let height = (ROWS_HEIGHT.0 / workers.len().max(1) as f64).clamp(ROW.1, ROW.0);
         Rows { workers, height }
     }
 
-    /// Draws everything from `top` on over the time axis; returns where it ends.
-    pub(super) fn draw(
-        &self,
-        scene: &mut Scene,
-        x: &Axis,
-        (left, right): (f64, f64),
-        top: f64,
-        most: usize,
-    ) -> f64 {
+    /// Draws everything from `top` on over the time axis, which begins at `left`; returns where it ends.
+    pub(super) fn draw(&self, scene: &mut Scene, x: &Axis, (top, left): (f64, f64), scale: Scale) -> f64 {
         let mut y = self.head(scene, top);
         let rows = self.rows();
+        let cut = self.timeline.wall_ns > scale.until;
+        let right = x.at(self.timeline.wall_ns.min(scale.until) as f64);
         let area = Rect::new(left, y, right, y + rows.height * rows.workers.len() as f64);
         for (row, worker) in rows.workers.iter().enumerate() {
             let top = area.top + rows.height * row as f64;
@@ -74,14 +78,19 @@ impl Panel<'_> {
             self.bars(scene, x, &strip, *worker);
         }
         y = area.bottom;
-        if self.tally.most.queued + self.tally.most.waiting > 0 {
+        if self.tally.pending > 0 {
             let area = Rect::new(left, y + 4.0, right, y + 4.0 + AREA);
-            self.waiting(scene, x, &area, most);
+            self.waiting(scene, x, &area, scale);
             y = area.bottom;
         }
-        let end = x.at(self.timeline.wall_ns as f64);
-        let line = Stroke::new(self.style.tone(Tone::Line), 1.5);
-        scene.line(vec![(end, area.top - 3.0), (end, y + 2.0)], line);
+        let colour = self.style.tone(Tone::Line);
+        if cut {
+            // The run goes on behind the edge.
+            let (x, middle) = (right + 2.0, area.centre().1);
+            scene.polygon(vec![(x, middle - 6.0), (x + 7.0, middle), (x, middle + 6.0)], colour, 1.0);
+        } else {
+            scene.line(vec![(right, area.top - 3.0), (right, y + 2.0)], Stroke::new(colour, 1.5));
+        }
         y + 14.0
     }
 
@@ -130,7 +139,8 @@ impl Panel<'_> {
 
     /// The tasks on one worker; those too narrow to be told apart melt together.
     fn bars(&self, scene: &mut Scene, x: &Axis, strip: &Rect, worker: usize) {
-        let mine = self.timeline.segments.iter().filter(|s| s[1] == worker as u64);
+        let shown = |s: &&[u64; 4]| s[1] == worker as u64 && x.at(s[2] as f64) < strip.right;
+        let mine = self.timeline.segments.iter().filter(shown);
         let mut spans: Vec<(f64, f64, u64, usize)> =
             mine.map(|s| (x.at(s[2] as f64), x.at(s[3] as f64), s[0], 1)).collect();
         spans.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
@@ -174,14 +184,14 @@ impl Panel<'_> {
         format!("{} on {}", Unit::NS.show(on as f64), self.timeline.workers[worker])
     }
 
-    /// The numbers of waiting and, above them, of queued tasks over time; `most` tasks are as high as the area.
-    fn waiting(&self, scene: &mut Scene, x: &Axis, area: &Rect, most: usize) {
+    /// The numbers of waiting and, above them, of queued tasks over time; as many as `scale.most` fill the area.
+    fn waiting(&self, scene: &mut Scene, x: &Axis, area: &Rect, Scale { until, most }: Scale) {
         let columns = (area.width() / 2.0).floor().max(1.0) as usize;
         let width = area.width() / columns as f64;
         // A column shows the most that there were at any time within it.
         let mut bins = vec![(0_usize, 0_usize); columns];
         let bin = |at: u64| (((x.at(at as f64) - area.left) / width) as usize).min(columns - 1);
-        for (i, step) in self.tally.steps.iter().enumerate() {
+        for (i, step) in self.tally.steps.iter().enumerate().filter(|(_, step)| step.at <= until) {
             let until = self.tally.steps.get(i + 1).map_or(self.timeline.wall_ns, |next| next.at);
             for column in &mut bins[bin(step.at)..=bin(until).max(bin(step.at))] {
                 *column = (column.0.max(step.waiting), column.1.max(step.queued));
@@ -218,7 +228,7 @@ impl Panel<'_> {
         let base = vec![(area.left, area.bottom), (area.right, area.bottom)];
         scene.line(base, Stroke::new(Colour::Muted, 0.8));
         let room = area.left - scene.left() - 6.0;
-        let words = [format!("{most} tasks"), most.to_string()];
+        let words = [format!("{most} task{}", if most == 1 { "" } else { "s" }), most.to_string()];
         let fits = |words: &String| font::width(words, 11.0, Weight::Regular) <= room;
         if let Some(words) = words.into_iter().find(fits) {
             scene.text(Text::new(words, (area.left - 6.0, area.top + 9.0), 11.0).anchor(Anchor::End));

@@ -20,6 +20,8 @@ pub(super) struct Tally {
     pub(super) steps: Vec<Step>,
     /// The largest numbers at any time.
     pub(super) most: Step,
+    /// The most tasks on no worker at any time, queued or waiting.
+    pub(super) pending: usize,
     /// Share of the workers' time that tasks were on them.
     pub(super) busy: f64,
     /// Median times of a task until it starts, and from its start to its end on no worker, in nanoseconds.
@@ -42,6 +44,7 @@ impl Tally {
         }
         changes.sort_unstable_by_key(|(at, _)| *at);
         let (mut steps, mut most, mut now): (Vec<Step>, Step, [i64; 3]) = Default::default();
+        let mut pending = 0;
         for (i, (at, change)) in changes.iter().enumerate() {
             now.iter_mut().zip(change).for_each(|(n, c)| *n += c);
             if changes.get(i + 1).is_some_and(|next| next.0 == *at) {
@@ -58,13 +61,14 @@ impl Tally {
             most.queued = most.queued.max(step.queued);
             most.waiting = most.waiting.max(step.waiting);
             most.in_flight = most.in_flight.max(step.in_flight);
+            pending = pending.max(step.queued + step.waiting);
             steps.push(step);
         }
         let on: u64 = timeline.segments.iter().map(|s| s[3].saturating_sub(s[2])).sum();
         let all = timeline.wall_ns as f64 * timeline.workers.len().max(1) as f64;
         let busy = if all > 0.0 { (on as f64 / all).min(1.0) } else { 0.0 };
         let (queued_ns, waiting_ns) = medians(timeline);
-        Self { steps, most, busy, queued_ns, waiting_ns }
+        Self { steps, most, pending, busy, queued_ns, waiting_ns }
     }
 }
 
@@ -110,6 +114,7 @@ mod tests {
         };
         let tally = Tally::of(&timeline);
         assert_eq!((tally.most.queued, tally.most.waiting, tally.most.in_flight), (1, 1, 2));
+        assert_eq!(tally.pending, 1);
         let at = |t: u64| *tally.steps.iter().rev().find(|s| s.at <= t).unwrap();
         assert_eq!((at(10).queued, at(10).waiting, at(10).in_flight), (1, 0, 1));
         assert_eq!((at(30).queued, at(30).waiting, at(30).in_flight), (0, 1, 2));

@@ -61,8 +61,13 @@ impl Wording {
                 let pair: Vec<String> = best.iter().take(2).map(|n| self.name(n)).collect();
                 let one = vec![format!("{}{more}", pair.join(" ≈ "))];
                 let two = || vec![format!("{} ≈", pair[0]), format!("{}{more}", pair[1..].join(""))];
+                let few = || vec![format!("{} ≈", pair[0]), format!("{} more", best.len() - 1)];
                 // A little of the stripes must stay visible beside the words.
-                if self.width(&one) <= room - 24.0 || pair.len() < 2 { one } else { two() }
+                match () {
+                    () if self.width(&one) <= room - 24.0 || pair.len() < 2 => one,
+                    () if best.len() < 3 || self.width(&two()) <= room => two(),
+                    () => few(),
+                }
             }
             Call::Undecided(_) | Call::Refused(_) => Vec::new(),
         };
