@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use crossover_workloads::server::Stall;
 
 use crate::config::{Experiment, duration};
 use crate::{doctor, init, list, plan, run, server, text};
@@ -68,6 +69,8 @@ enum Command {
         /// End when this process does
         #[arg(long, hide = true, value_name = "PID")]
         parent: Option<u32>,
+        #[command(flatten)]
+        stall: StallOptions,
     },
 }
 
@@ -76,6 +79,35 @@ enum What {
     Experiments,
     Workloads,
     Strategies,
+}
+
+/// A server with one hand that stops now and then: what open and closed loads make of it can be computed.
+#[derive(Debug, Args)]
+struct StallOptions {
+    /// Serve nothing for this long at the end of each period (200ms)
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, requires_all = ["every", "service"])]
+    stall: Option<Duration>,
+    /// Length of a period (2s)
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, requires_all = ["stall", "service"])]
+    every: Option<Duration>,
+    /// Serve one request after another, each for this long (1ms)
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, requires_all = ["stall", "every"])]
+    service: Option<Duration>,
+}
+
+impl StallOptions {
+    /// The server that is meant: `None` without options.
+    fn checked(self) -> Result<Option<Stall>> {
+        let Self { stall: Some(stall), every: Some(every), service: Some(service) } = self else {
+            return Ok(None);
+        };
+        if stall + service >= every {
+            bail!(
+                "--stall and --service together must be shorter than --every: nothing would ever be served"
+            );
+        }
+        Ok(Some(Stall { every, stall, service }))
+    }
 }
 
 /// Which experiments, and how they differ from their files.
@@ -146,7 +178,7 @@ fn dispatch(command: Command) -> Result<u8> {
         }
         Command::Resume { dir } => run::resume(&dir),
         Command::Report { dir } => run::report(&dir),
-        Command::Serve { address, parent } => server::serve(address, parent),
+        Command::Serve { address, parent, stall } => server::serve(address, parent, stall.checked()?),
         Command::Plan(selection) => {
             let plans: Vec<String> = selection.load()?.iter().map(plan::render).collect();
             say(&plans.join("\n"))

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Value;
+use crate::load;
 
 /// The version of the protocol that this program speaks.
 pub const SCHEMA: u32 = 1;
@@ -23,7 +24,7 @@ pub struct Request {
     pub schema: u32,
     /// Number of the request within this process; its answer carries the same.
     pub id: u64,
-    /// The workload's kind (`http`, `cpu`, `mixed`).
+    /// The workload's kind (`http`, `cpu`, `mixed`, `empty`).
     pub workload: String,
     /// Every parameter of the workload, constants included.
     pub params: BTreeMap<String, Value>,
@@ -94,6 +95,9 @@ pub struct Answer {
     /// Latency histogram, see [`crossover_reports::record::Sample::latency`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency: Option<String>,
+    /// Instead of `latency`: what each task took, in any order. Becomes a histogram in [`check_load`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latencies_ns: Option<Vec<u64>>,
     /// Under an open load: tasks completed per second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub achieved_rate: Option<f64>,
@@ -197,6 +201,46 @@ pub fn check_time(wall_ns: u64, batch: u32, elapsed: Duration) -> Result<(), Str
     Err(format!(
         "told an impossible time: wall_ns {wall_ns} × batch {batch} = {told} ns, but the request took {took} ns"
     ))
+}
+
+/// Checks what an answer tells about the load, and brings it into one form: a sample that did not keep to the rate it was
+/// asked for must not be taken for one that did.
+///
+/// # Errors
+/// A sentence on what is missing or cannot be.
+pub fn check_load(measured: &mut Measured, request: &Request) -> Result<(), String> {
+    /// A histogram of millions of tasks takes some kilobytes.
+    const HISTOGRAM_BYTES_MAX: usize = 1 << 18;
+    /// What a histogram begins with, in base64.
+    const HISTOGRAM_START: &str = "HISTFAAA";
+    let answer = &mut measured.answer;
+    if let Some(times) = answer.latencies_ns.take() {
+        let runs = u64::from(request.tasks) * u64::from(request.batch);
+        if times.len() as u64 > runs {
+            return Err(format!("told {} `latencies_ns` of {runs} tasks", times.len()));
+        }
+        answer.latency = load::encode(times);
+    }
+    if let Some(text) = &answer.latency
+        && (!text.starts_with(HISTOGRAM_START) || text.len() > HISTOGRAM_BYTES_MAX)
+    {
+        return Err(format!("told a `latency` that is no histogram: {}", excerpt(text.as_bytes())));
+    }
+    let Some(rate) = request.rate.filter(|_| !request.warmup && !request.trace) else { return Ok(()) };
+    if answer.latency.is_none() {
+        return Err("told neither `latency` nor `latencies_ns` under an open load: \
+                    without `rate` in mind its times mean something else"
+            .to_owned());
+    }
+    let arriving_ns = f64::from(request.tasks.saturating_sub(1)) / rate * 1e9;
+    if (measured.wall_ns as f64) < arriving_ns * 0.99 - 1e6 {
+        return Err(format!(
+            "told a wall_ns of {} for {} tasks that take {arriving_ns:.0} ns to arrive at {rate} per second",
+            measured.wall_ns, request.tasks
+        ));
+    }
+    answer.achieved_rate.get_or_insert(f64::from(request.tasks) / (measured.wall_ns as f64 / 1e9));
+    Ok(())
 }
 
 /// Why an answer is of no use.
@@ -323,6 +367,42 @@ mod tests {
             let reason = check_time(wall_ns, batch, elapsed).unwrap_err();
             assert!(words.iter().all(|word| reason.contains(word)), "{reason}");
         }
+    }
+
+    #[test]
+    fn an_open_load_needs_its_latencies_and_its_time() {
+        let request = |rate: Option<f64>, warmup: bool| {
+            let line = format!(
+                r#"{{"schema":1,"id":3,"workload":"empty","params":{{}},"tasks":11,"batch":1,"seed":1,"workers":1,
+                "server":null,"spin_per_us":null,"warmup":{warmup},"rate":{}}}"#,
+                rate.map_or("null".to_owned(), |rate| rate.to_string())
+            );
+            serde_json::from_str::<Request>(&line).unwrap()
+        };
+        let measured = |wall_ns: u64, more: &str| {
+            let line = format!(r#"{{"id":3,"ok":true,"wall_ns":{wall_ns},"checksum":"ab"{more}}}"#);
+            read_answer(line.as_bytes(), 3).unwrap()
+        };
+        let (open, closed) = (request(Some(10.0), false), request(None, false));
+        let mut good = measured(1_100_000_000, r#","latencies_ns":[1000,2000,3000]"#);
+        check_load(&mut good, &open).unwrap();
+        assert!(good.answer.latency.as_ref().unwrap().starts_with("HISTFAAA"));
+        assert_eq!((good.answer.achieved_rate, good.answer.latencies_ns.clone()), (Some(10.0), None));
+        check_load(&mut good, &closed).unwrap();
+        for (mut bad, word) in [
+            (measured(1_100_000_000, ""), "neither `latency`"),
+            (
+                measured(900_000_000, r#","latencies_ns":[1]"#),
+                "take 1000000000 ns to arrive at 10 per second",
+            ),
+            (measured(1_100_000_000, r#","latency":"fast""#), "no histogram"),
+            (measured(1_100_000_000, r#","latencies_ns":[1,2,3,4,5,6,7,8,9,10,11,12]"#), "12 `latencies_ns`"),
+        ] {
+            let reason = check_load(&mut bad, &open).unwrap_err();
+            assert!(reason.contains(word), "{reason}");
+        }
+        check_load(&mut measured(5, ""), &closed).unwrap();
+        check_load(&mut measured(5, ""), &request(Some(10.0), true)).unwrap();
     }
 
     #[test]

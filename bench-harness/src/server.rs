@@ -6,13 +6,15 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use crossover_runtime::runtime::Builder;
-use crossover_workloads::server;
+use crossover_workloads::server::{self, Stall, Stats};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use crate::config::duration;
 use crate::interrupt::Interrupt;
 use crate::notes;
 use crate::probe;
@@ -36,12 +38,12 @@ pub enum Death {
     Other,
 }
 
-/// `crossover serve`: answers requests on `listen` until it is killed. With the process id of its parent it dies
-/// with it. The value is the process's exit code.
+/// `crossover serve`: answers requests on `listen` until it is killed, with a `stall` as a server with one hand would. With
+/// the process id of its parent it dies with it. The value is the process's exit code.
 ///
 /// # Errors
 /// When it cannot listen there, or can no longer.
-pub fn serve(listen: SocketAddr, parent: Option<u32>) -> Result<u8> {
+pub fn serve(listen: SocketAddr, parent: Option<u32>, stall: Option<Stall>) -> Result<u8> {
     if let Some(parent) = parent {
         trial::die_with(parent).map_err(anyhow::Error::msg)?;
     }
@@ -53,7 +55,8 @@ pub fn serve(listen: SocketAddr, parent: Option<u32>) -> Result<u8> {
     let mut out = io::stdout().lock();
     writeln!(out, "{LISTENING}{address}").and_then(|()| out.flush()).context("cannot tell the address")?;
     drop(out);
-    match runtime.block_on(server::serve(listener)) {
+    let stats = stall.map_or_else(Stats::default, Stats::stalling);
+    match runtime.block_on(server::serve_counting(listener, Arc::new(stats))) {
         Err(error) if is_out_of_files(&error) => {
             eprintln!("the server on {address} stopped: {error}: {}", notes::more_files());
             Ok(NO_FILES)
@@ -79,9 +82,22 @@ impl Server {
     /// # Errors
     /// When it cannot be started, does not say where it listens, or Ctrl-C comes first.
     pub fn start(interrupt: &Interrupt) -> Result<Self> {
-        let mut child = Command::new("/proc/self/exe")
-            .arg0("crossover")
-            .args(["serve", "127.0.0.1:0", "--parent", &std::process::id().to_string()])
+        Self::start_with(None, interrupt)
+    }
+
+    /// The same, of a server that stalls.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_with(stall: Option<Stall>, interrupt: &Interrupt) -> Result<Self> {
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0("crossover").args(["serve", "127.0.0.1:0", "--parent", &std::process::id().to_string()]);
+        if let Some(Stall { every, stall, service }) = stall {
+            for (option, time) in [("--every", every), ("--stall", stall), ("--service", service)] {
+                command.args([option, &duration::show(time)]);
+            }
+        }
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .process_group(0)

@@ -84,6 +84,12 @@ impl Workload {
         kind == "http"
     }
 
+    /// Whether each task waits for an answer from elsewhere, beside which two readings of a clock are nothing.
+    #[must_use]
+    pub fn waits_for_answers(&self) -> bool {
+        matches!(self.inner.work, Work::Http(_))
+    }
+
     /// Runs one task in blocking style: waits block the calling thread. Returns the task's digest.
     ///
     /// # Errors

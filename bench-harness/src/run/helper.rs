@@ -137,7 +137,9 @@ impl Helper {
         match protocol::read_answer(&answer, request.id) {
             Ok(mut measured) => {
                 // Also of our own: a clock that lies must not become a verdict.
-                protocol::check_time(measured.wall_ns, request.batch, elapsed).map_err(AskError::Failed)?;
+                protocol::check_time(measured.wall_ns, request.batch, elapsed)
+                    .and_then(|()| protocol::check_load(&mut measured, &request))
+                    .map_err(AskError::Failed)?;
                 if let Some(before) = before {
                     self.fill_in(&mut measured, before, request.batch);
                 }

@@ -2,6 +2,7 @@
 use crossover_runtime::runtime::{Builder, Runtime};
 
 use super::{BLOCKING_THREADS_MAX, Job, Runner, Strategy, spawned};
+use crate::load::Arrivals;
 
 /// See the module.
 #[derive(Debug)]
@@ -25,5 +26,9 @@ impl BlockingPool {
 impl Strategy for BlockingPool {
     fn run(&mut self, job: &Job) -> Result<u64, String> {
         spawned::run_all(&self.runtime, job, Runner::run_offloaded)
+    }
+
+    fn serve(&mut self, job: &Job, arrivals: &mut Arrivals) -> Result<u64, String> {
+        spawned::serve_all(&self.runtime, job, arrivals, Runner::run_offloaded)
     }
 }

@@ -1,12 +1,14 @@
 //! The work that a strategy is given, and the one way of running its tasks.
 //!
 //! Every strategy says when it hands a task over ([`Job::handed`]) and runs it through a [`Runner`], in the style that
-//! suits it. Measured runs have no recorder: each call is then the workload's own, behind one test of an `Option`. A
-//! traced run has one ([`crate::trace`]), which is told what each task did when.
+//! suits it. Measured runs have no recorder: each call is then the workload's own, behind a test of an `Option` or two. A
+//! traced run has one ([`crate::trace`]), which is told what each task did when. Where latency is asked for, each task
+//! writes down its own time ([`crate::load`]).
 use std::sync::Arc;
 
 use crossover_workloads::{Spec, Workload, WorkloadError};
 
+use crate::load::Latencies;
 use crate::trace::Recorder;
 
 /// The whole work of a cell, ready to run.
@@ -18,13 +20,15 @@ pub struct Job {
     pub workload: Workload,
     /// What is told about every task; `None` where time is measured.
     recorder: Option<Arc<Recorder>>,
+    /// What is told when a task is done; `None` where only the whole is timed.
+    latencies: Option<Arc<Latencies>>,
 }
 
 impl Job {
     /// The work `spec`, whose inputs are `workload`.
     #[must_use]
     pub fn new(spec: Spec, workload: Workload) -> Self {
-        Self { spec, workload, recorder: None }
+        Self { spec, workload, recorder: None, latencies: None }
     }
 
     /// Prepares the inputs; nothing of this is timed.
@@ -42,6 +46,19 @@ impl Job {
         Self { recorder: Some(recorder), ..self }
     }
 
+    /// The same work, whose tasks tell `latencies` when they are done.
+    #[must_use]
+    pub fn timed(self, latencies: Option<Arc<Latencies>>) -> Self {
+        Self { latencies, ..self }
+    }
+
+    /// Says that run `run` of a batch begins. No task may be under way.
+    pub fn begin_run(&self, run: u32) {
+        if let Some(latencies) = &self.latencies {
+            latencies.begin_run(run);
+        }
+    }
+
     /// Says that `task` is handed over now: to be called right before it is.
     pub fn handed(&self, task: u32) {
         if let Some(recorder) = &self.recorder {
@@ -52,7 +69,16 @@ impl Job {
     /// What runs the tasks wherever the strategy wants them to run. As cheap to clone as the workload.
     #[must_use]
     pub fn runner(&self) -> Runner {
-        Runner { workload: self.workload.clone(), recorder: self.recorder.clone() }
+        Runner {
+            workload: self.workload.clone(),
+            recorder: self.recorder.clone(),
+            latencies: self.latencies.clone(),
+        }
+    }
+
+    /// What is told when a task is done, if anything is.
+    pub(super) fn latencies(&self) -> Option<&Arc<Latencies>> {
+        self.latencies.as_ref()
     }
 
     /// What is told about every task, if anything is.
@@ -66,6 +92,7 @@ impl Job {
 pub struct Runner {
     workload: Workload,
     recorder: Option<Arc<Recorder>>,
+    latencies: Option<Arc<Latencies>>,
 }
 
 impl Runner {
@@ -74,8 +101,12 @@ impl Runner {
     /// # Errors
     /// As there.
     pub fn run_blocking(&self, task: u32) -> Result<u64, WorkloadError> {
-        let _segment = self.recorder.as_ref().map(|recorder| recorder.segment(task));
-        self.workload.run_blocking(task)
+        let begun = self.begin();
+        let segment = self.recorder.as_ref().map(|recorder| recorder.segment(task));
+        let digest = self.workload.run_blocking(task);
+        drop(segment);
+        self.done(task, begun);
+        digest
     }
 
     /// Runs a task in async style, see [`Workload::run_async`]. Cancel safety: as there.
@@ -86,11 +117,14 @@ impl Runner {
     /// # Panics
     /// As there.
     pub async fn run_async(self, task: u32) -> Result<u64, WorkloadError> {
-        match &self.recorder {
+        let begun = self.begin();
+        let digest = match &self.recorder {
             None => self.workload.run_async(task).await,
             // In a box, so that a measured future is no larger for it.
             Some(recorder) => recorder.polls(task, Box::pin(self.workload.run_async(task))).await,
-        }
+        };
+        self.done(task, begun);
+        digest
     }
 
     /// Runs a task in async style with its blocking and heavy parts on the blocking pool, see
@@ -102,13 +136,28 @@ impl Runner {
     /// # Panics
     /// As there.
     pub async fn run_offloaded(self, task: u32) -> Result<u64, WorkloadError> {
-        match &self.recorder {
+        let begun = self.begin();
+        let digest = match &self.recorder {
             None => self.workload.run_offloaded(task).await,
             Some(recorder) => {
                 let on_thread = Arc::clone(recorder);
                 let around = move || on_thread.segment(task);
                 recorder.polls(task, Box::pin(self.workload.run_offloaded_within(task, around))).await
             }
+        };
+        self.done(task, begun);
+        digest
+    }
+
+    /// A task begins here: when, if that is wanted.
+    fn begin(&self) -> u64 {
+        self.latencies.as_ref().map_or(0, |latencies| latencies.begin())
+    }
+
+    /// A task that began at `begun` is done.
+    fn done(&self, task: u32, begun: u64) {
+        if let Some(latencies) = &self.latencies {
+            latencies.done(task, begun);
         }
     }
 }

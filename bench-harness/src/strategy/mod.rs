@@ -21,15 +21,22 @@ mod work_stealing;
 use std::any::Any;
 use std::fmt;
 
+use crate::load::Arrivals;
 pub use job::{Job, Runner};
 
 /// A way of running all tasks of a job.
 pub trait Strategy: fmt::Debug {
-    /// Runs every task once and gives the folded digests.
+    /// Runs every task once, all of them at hand from the beginning, and gives the folded digests.
     ///
     /// # Errors
     /// A sentence that names the first task that failed, and why.
     fn run(&mut self, job: &Job) -> Result<u64, String>;
+
+    /// Runs every task once, each as it arrives, and gives the folded digests. Whoever cannot keep up ends later.
+    ///
+    /// # Errors
+    /// As [`Strategy::run`], and when tasks do not arrive any more. No task is under way then.
+    fn serve(&mut self, job: &Job, arrivals: &mut Arrivals) -> Result<u64, String>;
 
     /// Processes that work for this one; their CPU time and memory count as ours.
     fn helpers(&self) -> Vec<u32> {

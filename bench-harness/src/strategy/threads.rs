@@ -9,6 +9,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use crossover_workloads::combine;
 
 use super::{Job, Runner, Strategy, panic_message, task_failed};
+use crate::load::Arrivals;
 
 /// See the module.
 #[derive(Debug)]
@@ -45,34 +46,66 @@ impl Threads {
 /// The life of a thread: task after task until the queue is closed.
 fn work(tasks: &Receiver<Task>) {
     for Task { runner, task, done } in tasks {
-        let digest = match catch_unwind(AssertUnwindSafe(|| runner.run_blocking(task))) {
-            Ok(result) => result.map_err(|error| task_failed(task, error)),
-            Err(payload) => Err(task_failed(task, panic_message(&*payload))),
-        };
         // Nobody waits any more only if the strategy is being dropped.
-        let _ = done.send((task, digest));
+        let _ = done.send((task, run_caught(&runner, task)));
+    }
+}
+
+/// Runs a task; a panic is a failure like any other.
+pub(super) fn run_caught(runner: &Runner, task: u32) -> Result<u64, String> {
+    match catch_unwind(AssertUnwindSafe(|| runner.run_blocking(task))) {
+        Ok(result) => result.map_err(|error| task_failed(task, error)),
+        Err(payload) => Err(task_failed(task, panic_message(&*payload))),
+    }
+}
+
+impl Threads {
+    /// Puts a task into the queue.
+    fn hand(&self, job: &Job, task: u32, done: &Sender<(u32, Result<u64, String>)>) -> Result<(), String> {
+        let queue = self.queue.as_ref().ok_or("the pool is closed")?;
+        let entry = Task { runner: job.runner(), task, done: done.clone() };
+        job.handed(task);
+        queue.send(entry).map_err(|_| "no thread of the pool is alive".to_owned())
     }
 }
 
 impl Strategy for Threads {
     fn run(&mut self, job: &Job) -> Result<u64, String> {
-        let tasks = job.workload.tasks();
         let (done, results) = unbounded();
-        let queue = self.queue.as_ref().ok_or("the pool is closed")?;
-        for task in 0..tasks {
-            let entry = Task { runner: job.runner(), task, done: done.clone() };
-            job.handed(task);
-            queue.send(entry).map_err(|_| "no thread of the pool is alive")?;
-        }
+        let handed = (0..job.workload.tasks()).try_for_each(|task| self.hand(job, task, &done));
         drop(done);
-        let mut folded = Ok(0);
-        let mut finished = 0;
-        for (task, digest) in results {
-            finished += 1;
-            folded = folded.and_then(|acc| Ok(combine(acc, task, digest?)));
-        }
-        if finished == tasks { folded } else { Err(format!("{finished} of {tasks} tasks came back")) }
+        fold(handed, job, &results)
     }
+
+    fn serve(&mut self, job: &Job, arrivals: &mut Arrivals) -> Result<u64, String> {
+        let (done, results) = unbounded();
+        let mut hand_all = || {
+            while let Some(task) = arrivals.wait()? {
+                self.hand(job, task, &done)?;
+            }
+            Ok(())
+        };
+        let handed = hand_all();
+        drop(done);
+        fold(handed, job, &results)
+    }
+}
+
+/// Waits for the result of every task that was handed over, and folds the digests.
+pub(super) fn fold(
+    handed: Result<(), String>,
+    job: &Job,
+    results: &Receiver<(u32, Result<u64, String>)>,
+) -> Result<u64, String> {
+    let mut folded = Ok(0);
+    let mut finished = 0;
+    for (task, digest) in results {
+        finished += 1;
+        folded = folded.and_then(|acc| Ok(combine(acc, task, digest?)));
+    }
+    handed?;
+    let tasks = job.workload.tasks();
+    if finished == tasks { folded } else { Err(format!("{finished} of {tasks} tasks came back")) }
 }
 
 impl Drop for Threads {

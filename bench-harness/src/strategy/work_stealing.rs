@@ -2,6 +2,7 @@
 use crossover_runtime::runtime::{Builder, Runtime};
 
 use super::{Job, Runner, Strategy, spawned};
+use crate::load::Arrivals;
 
 /// See the module.
 #[derive(Debug)]
@@ -24,5 +25,9 @@ impl WorkStealing {
 impl Strategy for WorkStealing {
     fn run(&mut self, job: &Job) -> Result<u64, String> {
         spawned::run_all(&self.runtime, job, Runner::run_async)
+    }
+
+    fn serve(&mut self, job: &Job, arrivals: &mut Arrivals) -> Result<u64, String> {
+        spawned::serve_all(&self.runtime, job, arrivals, Runner::run_async)
     }
 }

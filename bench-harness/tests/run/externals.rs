@@ -54,12 +54,19 @@ fn the_example_of_the_protocols_page_takes_part() {
     let text =
         text.replace("kind = \"cpu\"", "kind = \"mixed\"").replace("kernel = \"sha256\"", "wait_us = 100");
     lab.write("mixed.toml", &text.replace("input_bytes = [64, 1024]", "cpu_us = [0, 0.7, 2]"));
-    lab.run(&["run", "cpu.toml", "mixed.toml", "--out", "out"]).assert_measured();
-    for name in ["out/cpu", "out/mixed"] {
+    let open = text
+        .replace("name = \"mixed\"", "name = \"open\"")
+        .replace("input_bytes = [64, 1024]", "cpu_us = [0, 2]")
+        .replace(external, &format!("load = {{ mode = \"open\", rate = 1000 }}\n{external}"));
+    lab.write("open.toml", &open);
+    lab.run(&["run", "cpu.toml", "mixed.toml", "open.toml", "--out", "out"]).assert_measured();
+    for name in ["out/cpu", "out/mixed", "out/open"] {
         lab.assert_complete(name);
         for sample in lab.samples(name) {
             assert!(sample.ok, "{sample:?}");
             assert!(sample.rss_peak_kib > 1000, "what it does not tell is filled in: {sample:?}");
+            assert_eq!(sample.latency.is_some(), name == "out/open", "{sample:?}");
+            assert_eq!(sample.rate.is_some(), name == "out/open", "{sample:?}");
         }
     }
 }
@@ -105,6 +112,114 @@ done"#;
     }
     assert_eq!(lab.run(&["resume", "out"]).code, Some(3));
     assert_eq!(lab.run(&["report", "out"]).code, Some(3));
+}
+
+#[test]
+fn a_wrong_checksum_in_one_cell_costs_that_cell() {
+    let lab = Lab::new();
+    // A trial of ours whose checksum is replaced where the input is small.
+    let script = r#"
+mkfifo asked told
+"$CROSSOVER" trial sequential < asked > told &
+exec 3> asked 4< told
+while read -r line; do
+    echo "$line" >&3
+    read -r answer <&4
+    case $line in *'"input_bytes":64,'*) answer=${answer%\"checksum*}\"checksum\":\"00000000000000ff\"} ;; esac
+    echo "$answer"
+done"#;
+    let ended = with_script(&lab, script);
+    assert_eq!(ended.code, Some(3), "{ended:#?}");
+    for sample in lab.samples("out") {
+        let is_wrong = sample.strategy == "alien" && sample.cell == "input_bytes=64";
+        assert_eq!(sample.ok, !is_wrong, "{sample:?}");
+    }
+    let verdicts = lab.json("out/verdicts.json");
+    let judged: Vec<_> =
+        verdicts.as_array().unwrap().iter().filter(|v| v["best"] != serde_json::json!([])).collect();
+    assert!(judged.iter().any(|v| v["cell"] == "input_bytes=1024"), "{verdicts:#}");
+    assert!(judged.iter().all(|v| v["cell"] != "input_bytes=64"), "{verdicts:#}");
+}
+
+#[test]
+fn one_that_ends_on_the_way_keeps_what_it_has_measured() {
+    let lab = Lab::new();
+    // The pilot asks it twice, the first block four times (each cell is warmed up); in the second it ends.
+    let script = r#"
+mkfifo asked told
+"$CROSSOVER" trial sequential < asked > told &
+exec 3> asked 4< told
+while read -r line; do
+    printf x >> requests
+    [ "$(wc -c < requests)" -gt 7 ] && exit 9
+    echo "$line" >&3
+    read -r answer <&4
+    echo "$answer"
+done"#;
+    let ended = with_script(&lab, script);
+    ended.assert_measured();
+    lab.assert_complete("out");
+    let samples = lab.samples("out");
+    assert!(samples.iter().all(|sample| sample.ok || sample.strategy == "alien"), "{samples:#?}");
+    let (good, lost): (Vec<_>, Vec<_>) =
+        samples.iter().filter(|sample| sample.strategy == "alien").partition(|sample| sample.ok);
+    assert!(!good.is_empty() && !lost.is_empty(), "{} kept, {} lost", good.len(), lost.len());
+    for sample in &lost {
+        assert!(sample.error.as_deref().unwrap_or_default().contains("code 9"), "{sample:?}");
+        assert!(good.iter().all(|kept| kept.order < sample.order), "out is out");
+    }
+}
+
+#[test]
+fn one_that_answers_twice_is_out() {
+    let lab = Lab::new();
+    let script = r#""$CROSSOVER" trial sequential | while read -r line; do echo "$line"; echo "$line"; done"#;
+    let ended = with_script(&lab, script);
+    ended.assert_measured();
+    assert!(ended.stderr.contains("alien") && ended.stderr.contains("when asked 2"), "{ended:#?}");
+    assert!(lab.samples("out").iter().all(|sample| sample.ok == (sample.strategy != "alien")));
+}
+
+#[test]
+fn one_whose_interpreter_is_missing_is_out() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let lab = Lab::new();
+    let program = lab.write("alien", "#!/nowhere/at/all\n");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let external = "[strategies.external.alien]\nrun = [\"./alien\"]";
+    lab.experiment("alien", r#""sequential", "alien", "threads""#, external);
+    let ended = lab.run(&["run", "alien.toml", "--out", "out"]);
+    assert_only_the_alien_failed(&lab, &ended, "cannot run ./alien");
+}
+
+#[test]
+fn one_that_is_missing_is_said_before_anything_is_measured() {
+    let lab = Lab::new();
+    let external = "[strategies.external.alien]\nrun = [\"./alien\"]";
+    lab.experiment("alien", r#""sequential", "alien", "threads""#, external);
+    lab.run(&["run", "alien.toml", "--out", "out"]).assert_refused("strategies.external.alien.run");
+    assert!(!lab.exists("out"));
+}
+
+#[test]
+fn one_that_ignores_the_rate_fails_only_its_own_samples() {
+    let lab = Lab::new();
+    // As a program does that knows no open load: it leaves the key aside.
+    let script = r#"
+mkfifo asked told
+"$CROSSOVER" trial sequential < asked > told &
+exec 3> asked 4< told
+while read -r line; do
+    echo "$line" | sed 's/"rate":[0-9.]*,*//; s/,}/}/' >&3
+    read -r answer <&4
+    echo "$answer"
+done"#;
+    lab.write("alien.sh", script);
+    let more =
+        "load = { mode = \"open\", rate = 200 }\n[strategies.external.alien]\nrun = [\"sh\", \"alien.sh\"]";
+    lab.experiment("alien", r#""sequential", "alien", "threads""#, more);
+    let ended = lab.run(&["run", "alien.toml", "--out", "out"]);
+    assert_only_the_alien_failed(&lab, &ended, "under an open load");
 }
 
 #[test]

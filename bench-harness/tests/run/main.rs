@@ -6,5 +6,6 @@
 mod adaptive;
 mod externals;
 mod interruptions;
+mod loads;
 mod support;
 mod whole_runs;

@@ -8,6 +8,7 @@
 mod client_async;
 mod client_blocking;
 pub mod server;
+mod stall;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

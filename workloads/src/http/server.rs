@@ -5,15 +5,18 @@
 //! - `GET /stats` answers `{"connections":…,"requests":…}`: how many connections were accepted and how many `/delay`
 //!   requests arrived since the start, by which keeping alive can be seen.
 //!
+//! With a [`Stall`], `/delay` requests queue for a server with one hand, and are answered when it has served them; what they
+//! ask for comes on top.
+//!
 //! Anything else is answered with 400, 404 or 405 and a line that says why. Connections stay open until the client
 //! closes them. The server runs in a process of its own; nothing in it is meant for the open network.
 
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use crossover_runtime::net::{TcpListener, TcpStream};
 use http_body_util::Full;
@@ -22,6 +25,9 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use socket2::{Domain, Protocol, Socket, Type};
+
+use super::stall::Queue;
+pub use super::stall::Stall;
 
 /// Connections that may wait to be accepted: a thousand tasks connect at once.
 const BACKLOG: i32 = 4096;
@@ -32,15 +38,40 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 /// Failed accepts in a row after which the listener counts as broken: ten seconds.
 const ACCEPT_FAILURES_MAX: u32 = 500;
 
-/// What a server has seen since its start.
+/// What a server has seen since its start, and who waits for it.
 #[derive(Debug, Default)]
 pub struct Stats {
     // Plain counters: they order nothing, so Relaxed is enough and there is no pair.
     connections: AtomicU64,
     requests: AtomicU64,
+    stalling: Option<Mutex<Stalling>>,
+}
+
+/// The queue of a server that stalls, and when its first request came.
+#[derive(Debug)]
+struct Stalling {
+    queue: Queue,
+    first: Option<Instant>,
 }
 
 impl Stats {
+    /// Counters of a server with one hand, which stalls.
+    #[must_use]
+    pub fn stalling(stall: Stall) -> Self {
+        let stalling = Stalling { queue: Queue::new(stall), first: None };
+        Self { stalling: Some(Mutex::new(stalling)), ..Self::default() }
+    }
+
+    /// Takes a place in the queue, if there is one: how long it takes until it is served.
+    fn queue(&self) -> Duration {
+        let Some(stalling) = &self.stalling else { return Duration::ZERO };
+        // A panic elsewhere cannot leave it half changed.
+        let mut stalling = stalling.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let at = now.saturating_duration_since(*stalling.first.get_or_insert(now));
+        stalling.queue.enter(at).saturating_sub(at)
+    }
+
     /// Connections accepted.
     #[must_use]
     pub fn connections(&self) -> u64 {
@@ -128,8 +159,9 @@ async fn answer(request: Request<Incoming>, stats: &Stats) -> Result<Response<Fu
             stats.requests.fetch_add(1, Ordering::Relaxed);
             match Delay::parse(request.uri().query().unwrap_or_default()) {
                 Ok(delay) => {
-                    if !delay.time.is_zero() {
-                        crossover_runtime::time::sleep(delay.time).await;
+                    let time = delay.time + stats.queue();
+                    if !time.is_zero() {
+                        crossover_runtime::time::sleep(time).await;
                     }
                     (StatusCode::OK, super::body(delay.seed, delay.task))
                 }
