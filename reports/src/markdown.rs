@@ -3,6 +3,8 @@
 //! Data cannot change the layout: what Markdown would read as markup is escaped, line ends become spaces.
 use std::fmt::Write as _;
 
+use serde_json::Value;
+
 use crate::analysis::model::{Analysis, CellAnalysis};
 use crate::facts;
 use crate::plot::units::{Unit, label, show_param, significant, times};
@@ -12,20 +14,21 @@ use crate::record::Crossover;
 /// The most crossovers that the summary lists.
 const MOST_CROSSINGS: usize = 12;
 
-/// The summary of one experiment; `figures` are linked as files of `plots/`.
+/// The summary of one experiment; `figures` are linked as files of `plots/`, `env` is its `env.json`.
 #[must_use]
-pub fn render(analysis: &Analysis, figures: &[Figure]) -> String {
+pub fn render(analysis: &Analysis, figures: &[Figure], env: Option<&Value>) -> String {
     let mut out = format!("# {}\n\n", escape(&analysis.name));
     if !analysis.question.is_empty() {
         push(&mut out, &format!("*{}*\n", escape(&analysis.question)));
     }
     push(&mut out, &format!("**{}**\n", escape(&analysis.headline)));
-    for line in warnings(analysis) {
-        push(&mut out, &format!("> **{line}**\n"));
+    for warning in facts::warnings(analysis) {
+        push(&mut out, &format!("> **{}** {}\n", escape(warning.title), escape(&warning.text)));
     }
     if let Some(first) = figures.first() {
         push(&mut out, &format!("![{}](plots/{}.png)\n", escape(&first.title), first.stem));
     }
+    at_a_glance(&mut out, analysis, env);
     push(&mut out, &format!("{}.\n", escape(&facts::tally(analysis).words())));
     winners(&mut out, analysis);
     crossings(&mut out, analysis);
@@ -45,23 +48,15 @@ fn push(out: &mut String, paragraph: &str) {
     out.push('\n');
 }
 
-fn warnings(analysis: &Analysis) -> Vec<String> {
-    let trust = &analysis.trust;
-    let mut lines = Vec::new();
-    if !trust.mismatches.is_empty() {
-        let n = trust.mismatches.len();
-        lines.push(format!(
-            "Wrong checksum in {n} of the measured pairs of cell and strategy: those cells get no verdict."
-        ));
+/// The numbers to take home, and what speaks for the run.
+fn at_a_glance(out: &mut String, analysis: &Analysis, env: Option<&Value>) {
+    for fact in facts::at_a_glance(analysis) {
+        let _ = writeln!(out, "- {}: **{}** ({})", fact.name, escape(&fact.value), escape(&fact.note));
     }
-    if trust.contaminated {
-        let why = escape(&trust.disturbance);
-        lines.push(format!("Contaminated: every block was disturbed ({why}); no verdict is given."));
+    for badge in facts::badges(analysis, env) {
+        let _ = writeln!(out, "- {}", escape(&badge.long));
     }
-    if !trust.failures.is_empty() {
-        lines.push(format!("{} measurements failed.", trust.failures.len()));
-    }
-    lines
+    out.push('\n');
 }
 
 fn winners(out: &mut String, analysis: &Analysis) {
@@ -162,7 +157,7 @@ mod tests {
     #[test]
     fn every_row_of_a_table_has_the_columns_of_its_header() {
         for analysis in synthetic::nasty() {
-            let text = render(&analysis, &plot::figures(&analysis));
+            let text = render(&analysis, &plot::figures(&analysis), None);
             let columns = |line: &str| line.replace("\\|", "").matches('|').count();
             let rows: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).collect();
             assert!(rows.iter().all(|row| columns(row) == columns(rows[0])), "{}", analysis.name);
@@ -174,7 +169,7 @@ mod tests {
     fn a_wrong_checksum_stands_before_the_winners() {
         let runs = synthetic::nasty();
         let run = runs.iter().find(|a| a.name == "mismatched").unwrap();
-        let text = render(run, &[]);
+        let text = render(run, &[], None);
         let (warning, table) =
             (text.find("Wrong checksum").unwrap(), text.find("| --").or(text.find("|---")).unwrap());
         assert!(warning < table, "{text}");

@@ -14,7 +14,7 @@ use crate::html::{self, Page};
 use crate::load::{Folder, Suite};
 use crate::markdown;
 use crate::plot::{self, Figure};
-use crate::record::Verdict;
+use crate::record::{Sample, Verdict};
 
 /// What a report found, and where it stands.
 #[derive(Clone, Debug)]
@@ -50,7 +50,7 @@ impl Outcome {
 
 /// Analyses a run's folder, or a suite's folder with several runs, and writes the report into it.
 ///
-/// Writes `verdicts.json`, `crossovers.json`, `summary.md`, `plots/` and `report.html` into every run's folder, and one
+/// Writes `verdicts.json`, `metrics.json`, `crossovers.json`, `summary.md`, `plots/` and `report.html` into every run's folder, and one
 /// `report.html` over all of them into a suite's. Experiments of a suite that have no sample yet (an interrupted
 /// suite) are left out.
 ///
@@ -93,6 +93,9 @@ struct Run {
     analysis: Analysis,
     figures: Vec<Figure>,
     env: Option<serde_json::Value>,
+    samples: Vec<Sample>,
+    /// The files of its folder that a page links.
+    files: Vec<&'static str>,
 }
 
 impl Run {
@@ -103,10 +106,13 @@ impl Run {
         let verdicts: Vec<&Verdict> = analysis.cells.iter().filter_map(|c| c.verdict.as_ref()).collect();
         write(&dir.join("verdicts.json"), &json_rows(&verdicts))?;
         write(&dir.join("crossovers.json"), &json_rows(&analysis.crossovers))?;
+        write_metrics(dir, &analysis)?;
         let figures = plot::figures(&analysis);
         write_figures(&dir.join("plots"), &figures)?;
-        write(&dir.join("summary.md"), markdown::render(&analysis, &figures).as_bytes())?;
-        let run = Self { analysis, figures, env: folder.env };
+        let summary = markdown::render(&analysis, &figures, folder.env.as_ref());
+        write(&dir.join("summary.md"), summary.as_bytes())?;
+        let files = html::FILES.into_iter().filter(|name| dir.join(name).is_file()).collect();
+        let run = Self { analysis, figures, env: folder.env, samples: folder.samples, files };
         let title = format!("Crossover: {}", run.analysis.name);
         write(&dir.join("report.html"), html::render(&title, &[run.page("")])?.as_bytes())?;
         Ok(run)
@@ -114,7 +120,28 @@ impl Run {
 
     /// What the page shows of this run, whose folder is `folder` as seen from the page.
     fn page<'a>(&'a self, folder: &'a str) -> Page<'a> {
-        Page { analysis: &self.analysis, figures: &self.figures, env: self.env.as_ref(), folder }
+        Page {
+            analysis: &self.analysis,
+            figures: &self.figures,
+            env: self.env.as_ref(),
+            samples: &self.samples,
+            files: &self.files,
+            folder,
+        }
+    }
+}
+
+/// Writes `metrics.json`, the verdicts by CPU time and by memory; without any, an earlier one is removed.
+fn write_metrics(dir: &Path, analysis: &Analysis) -> Result<(), ReportError> {
+    let path = dir.join("metrics.json");
+    let cells = analysis.by_metric.iter().flat_map(|metric| &metric.cells);
+    let verdicts: Vec<&Verdict> = cells.filter_map(|cell| cell.verdict.as_ref()).collect();
+    if !analysis.by_metric.is_empty() {
+        return write(&path, &json_rows(&verdicts));
+    }
+    match fs::remove_file(&path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(ReportError::io("remove", &path, e)),
+        _ => Ok(()),
     }
 }
 

@@ -3,35 +3,82 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Page;
-use super::parts::{Grid, link, plain};
+use super::parts::{Grid, dash, link, plain};
 use crate::analysis::model::Analysis;
+use crate::facts;
+use crate::plot::units::show_param;
+use crate::record::Sample;
 
-#[derive(Serialize)]
+/// The files of a run's folder that a page may link, in the order of the links.
+pub(crate) const FILES: [&str; 12] = [
+    "config.toml",
+    "config.resolved.toml",
+    "env.json",
+    "plan.jsonl",
+    "samples.jsonl",
+    "warmups.jsonl",
+    "timelines.jsonl",
+    "looks.jsonl",
+    "verdicts.json",
+    "metrics.json",
+    "crossovers.json",
+    "summary.md",
+];
+
+/// A file beside the page.
+#[derive(Debug, Serialize)]
 pub(super) struct File {
-    pub(super) name: String,
-    pub(super) link: String,
+    name: String,
+    link: String,
 }
 
 pub(super) fn files(page: &Page<'_>) -> Vec<File> {
-    let names = [
-        "config.toml",
-        "config.resolved.toml",
-        "env.json",
-        "plan.jsonl",
-        "samples.jsonl",
-        "verdicts.json",
-        "crossovers.json",
-        "summary.md",
-    ];
-    // The environment is the only file that the page knows to be there or not; a plan and it come together.
-    let there = |name: &&str| {
-        page.env.is_some() || !["config.resolved.toml", "env.json", "plan.jsonl"].contains(name)
+    page.files.iter().map(|name| File { name: (*name).to_owned(), link: link(page.folder, name) }).collect()
+}
+
+/// What was the same for every strategy, as pairs.
+pub(super) fn conditions(page: &Page<'_>) -> Vec<(String, String)> {
+    let a = page.analysis;
+    let known = |path: &[&str]| {
+        let value = path.iter().try_fold(page.env?, |value, key| value.get(key))?;
+        (!value.is_null()).then(|| plain(value))
     };
-    names
-        .iter()
-        .filter(|name| there(name))
-        .map(|name| File { name: (*name).to_owned(), link: link(page.folder, name) })
-        .collect()
+    let mut pairs = Vec::new();
+    let mut add =
+        |name: &str, words: Option<String>| pairs.extend(words.map(|words| (name.to_owned(), words)));
+    add("Workload", (!a.workload.is_empty()).then(|| a.workload.clone()));
+    for (param, value) in &a.constants {
+        add(&crate::plot::units::label(param), Some(show_param(param, value)));
+    }
+    add("Load", Some(facts::load_words(a)));
+    add(
+        "Workers",
+        known(&["workers"]).map(|n| format!("{n} (a strategy with another number says so below)")),
+    );
+    add("Batch", batch(page.samples));
+    add(
+        "Allocator",
+        known(&["toolchain", "allocator"]).map(|name| format!("{name}, for every strategy of the suite")),
+    );
+    add("Processor", known(&["machine", "cpu"]));
+    add("Cores", known(&["machine", "cores_usable"]));
+    add("Kernel", known(&["system", "kernel"]));
+    add("Compiler", known(&["toolchain", "rustc"]));
+    add("Began", known(&["started_at"]));
+    pairs
+}
+
+/// How often the work ran within a sample: the same for all strategies of a cell.
+fn batch(samples: &[Sample]) -> Option<String> {
+    let least = samples.iter().map(|s| s.batch).min()?;
+    let most = samples.iter().map(|s| s.batch).max()?;
+    Some(match (least, most) {
+        (1, 1) => "every sample is one run of the work".to_owned(),
+        (least, most) if least == most => format!("every sample is {least} runs of the work"),
+        (least, most) => {
+            format!("a sample is {least} to {most} runs of the work, so that the clock is fine enough")
+        }
+    })
 }
 
 /// The strategies in the order of the experiment, with what `env.json` knows about them.
@@ -41,7 +88,7 @@ pub(super) fn strategies(a: &Analysis, env: Option<&Value>) -> Grid {
         let info =
             known.and_then(|all| all.iter().find(|s| s.get("name").and_then(Value::as_str) == Some(name)));
         let field = |key: &str, none: &str| match info.map(|s| s.get(key).unwrap_or(&Value::Null)) {
-            None => "–".to_owned(),
+            None => dash(),
             Some(Value::Null) => none.to_owned(),
             Some(value) => plain(value),
         };

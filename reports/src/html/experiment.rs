@@ -2,58 +2,68 @@
 use serde::Serialize;
 
 use super::Page;
-use super::alarms::{Alarm, alarms, notes};
-use super::conditions::{File, command, environment, files, strategies};
+use super::conditions::{self, File};
 use super::crossings::{crossings, no_crossings};
-use super::parts::{Grid, link};
-use super::trust::{failures, trust};
+use super::figures::{self, Maps, Picture};
+use super::parts::Grid;
 use super::winners::{Winner, winner};
-use crate::facts;
-use crate::plot::Figure;
+use super::{cost, latency, raw, small, startup, trust};
+use crate::analysis::model::Analysis;
+use crate::facts::{self, Badge, Fact, Warning};
+use crate::plot::Section;
 use crate::plot::units::{label, significant};
 use crate::record::Crossover;
 
-/// All that the template shows of one experiment, in words.
+/// One experiment in words and pictures. A section without data has empty fields, and the template leaves it out.
 #[derive(Serialize)]
 pub(super) struct Experiment {
-    pub(super) id: String,
-    pub(super) name: String,
-    pub(super) question: String,
-    pub(super) headline: String,
-    /// What is wrong, in a few words for the top of the page.
-    pub(super) bad: Option<String>,
-    pub(super) alarms: Vec<Alarm>,
-    pub(super) notes: Vec<String>,
-    pub(super) figures: Vec<Picture>,
-    pub(super) tally: String,
-    pub(super) confidence: String,
-    pub(super) margin: String,
-    pub(super) baseline: String,
-    pub(super) axes: Vec<String>,
-    pub(super) winners: Vec<Winner>,
-    pub(super) has_numeric_axis: bool,
-    pub(super) contaminated: bool,
-    pub(super) crossings: Grid,
-    pub(super) other_crossings: Grid,
-    pub(super) no_crossings: Grid,
-    pub(super) prose: Vec<String>,
-    pub(super) trust: Vec<(String, String)>,
-    pub(super) failures: Grid,
-    pub(super) strategies: Grid,
-    pub(super) command: String,
-    pub(super) run: String,
-    pub(super) files: Vec<File>,
-    pub(super) environment: Vec<(String, String)>,
-}
-
-#[derive(Serialize)]
-pub(super) struct Picture {
-    pub(super) id: String,
-    pub(super) title: String,
-    pub(super) svg: String,
-    pub(super) png_link: String,
-    pub(super) svg_link: String,
-    pub(super) table: Grid,
+    id: String,
+    name: String,
+    question: String,
+    headline: String,
+    /// Its sections, as (the end of an anchor, its title), in their order.
+    contents: Vec<(&'static str, &'static str)>,
+    small_map: Option<String>,
+    warnings: Vec<Warning>,
+    badges: Vec<Badge>,
+    glance: Vec<Fact>,
+    notes: Vec<String>,
+    maps: Maps,
+    tally: String,
+    confidence: String,
+    margin: String,
+    baseline: String,
+    axes: Vec<String>,
+    winners: Vec<Winner>,
+    has_numeric_axis: bool,
+    contaminated: bool,
+    crossover_figures: Vec<Picture>,
+    crossings: Grid,
+    other_crossings: Grid,
+    no_crossings: Grid,
+    loop_kind: Option<(&'static str, &'static str)>,
+    latency_figures: Vec<Picture>,
+    latency: Grid,
+    loads: Grid,
+    cost_figures: Vec<Picture>,
+    memory: Grid,
+    startup_figures: Vec<Picture>,
+    startup: Grid,
+    unsteady: Option<String>,
+    timeline_figures: Vec<Picture>,
+    prose: Vec<String>,
+    trust_figures: Vec<Picture>,
+    trust: Vec<(String, String)>,
+    calibration: Grid,
+    empty_tasks: Grid,
+    failures: Grid,
+    conditions: Vec<(String, String)>,
+    strategies: Grid,
+    command: String,
+    run: String,
+    files: Vec<File>,
+    copy: Option<String>,
+    environment: Vec<(String, String)>,
 }
 
 impl Experiment {
@@ -64,51 +74,86 @@ impl Experiment {
             a.crossovers.iter().partition(|c| c.at.is_some());
         let with_baseline = |c: &&Crossover| c.from == a.baseline || c.to == a.baseline;
         let (mine, others): (Vec<&Crossover>, Vec<&Crossover>) = found.into_iter().partition(with_baseline);
-        let alarms = alarms(a);
-        Self {
+        let pictures = |section: Section| figures::of(page.figures, section, &id, page.folder);
+        let mut all = Self {
             name: a.name.clone(),
             question: a.question.clone(),
             headline: a.headline.clone(),
-            bad: alarms.first().map(|alarm| alarm.title.clone()),
-            notes: notes(a),
-            figures: page.figures.iter().map(|figure| picture(figure, &id, page.folder)).collect(),
+            contents: Vec::new(),
+            small_map: small::map(a),
+            warnings: facts::warnings(a),
+            badges: facts::badges(a, page.env),
+            glance: facts::at_a_glance(a),
+            notes: trust::notes(a),
+            maps: figures::maps(page.figures, &id, page.folder),
             tally: facts::tally(a).words(),
             confidence: significant(a.confidence * 100.0, 3),
             margin: significant(a.margin * 100.0, 3),
             baseline: a.baseline.clone(),
             axes: a.axes.iter().map(|axis| label(&axis.param)).collect(),
             winners: a.cells.iter().map(|cell| winner(a, cell)).collect(),
-            has_numeric_axis: a.axes.iter().any(|axis| axis.is_numeric() && axis.values.len() > 1),
+            has_numeric_axis: has_numeric_axis(a),
             contaminated: a.trust.contaminated,
+            crossover_figures: pictures(Section::Crossover),
             crossings: crossings(a, &mine),
             other_crossings: crossings(a, &others),
             no_crossings: no_crossings(&none),
+            loop_kind: latency::kind(a),
+            latency_figures: pictures(Section::Latency),
+            latency: latency::percentiles(a),
+            loads: latency::loads(a),
+            cost_figures: [pictures(Section::Cost), pictures(Section::Memory)]
+                .into_iter()
+                .flatten()
+                .collect(),
+            memory: cost::memory(a),
+            startup_figures: pictures(Section::Startup),
+            startup: startup::table(a),
+            unsteady: startup::unsteady(a),
+            timeline_figures: pictures(Section::Timeline),
             prose: paragraphs(&a.prose),
-            trust: trust(a),
-            failures: failures(a),
-            strategies: strategies(a, page.env),
-            command: command(page),
+            trust_figures: pictures(Section::Trust),
+            trust: trust::trust(a),
+            calibration: trust::calibration(a),
+            empty_tasks: trust::empty_tasks(a),
+            failures: trust::failures(a),
+            conditions: conditions::conditions(page),
+            strategies: conditions::strategies(a, page.env),
+            command: conditions::command(page),
             run: a.run.clone(),
-            files: files(page),
-            environment: page.env.map(environment).unwrap_or_default(),
-            alarms,
+            files: conditions::files(page),
+            copy: raw::copy(a, page.samples),
+            environment: page.env.map(conditions::environment).unwrap_or_default(),
             id,
-        }
+        };
+        all.contents = all.sections();
+        all
+    }
+
+    /// The sections that have something to show.
+    fn sections(&self) -> Vec<(&'static str, &'static str)> {
+        let latency = !self.latency_figures.is_empty() || !self.latency.rows.is_empty();
+        let all = [
+            ("winners", "Who wins where", !self.winners.is_empty() || !self.maps.is_empty()),
+            ("crossovers", "From where on", self.has_numeric_axis || !self.crossover_figures.is_empty()),
+            ("latency", "Latency and its tail", latency),
+            ("cost", "What it costs", !self.cost_figures.is_empty() || !self.memory.rows.is_empty()),
+            ("startup", "Start-up and steady state", !self.startup.rows.is_empty()),
+            ("timeline", "Where the time goes", !self.timeline_figures.is_empty()),
+            ("prose", "The author’s analysis", !self.prose.is_empty()),
+            ("trust", "Can it be trusted?", true),
+            ("conditions", "Conditions", true),
+            ("reproduce", "Reproduce it", true),
+        ];
+        all.into_iter().filter(|(.., there)| *there).map(|(id, title, _)| (id, title)).collect()
     }
 }
 
-pub(super) fn picture(figure: &Figure, id: &str, folder: &str) -> Picture {
-    Picture {
-        id: format!("{id}-fig-{}", figure.stem),
-        title: figure.title.clone(),
-        svg: figure.svg(&format!("{id}-svg-")),
-        png_link: link(folder, &format!("plots/{}.png", figure.stem)),
-        svg_link: link(folder, &format!("plots/{}.svg", figure.stem)),
-        table: Grid::from(&figure.table),
-    }
+fn has_numeric_axis(a: &Analysis) -> bool {
+    a.axes.iter().any(|axis| axis.is_numeric() && axis.values.len() > 1)
 }
 
-pub(super) fn paragraphs(prose: &str) -> Vec<String> {
+fn paragraphs(prose: &str) -> Vec<String> {
     let lines: Vec<&str> = prose.lines().map(str::trim).collect();
     lines.split(|line| line.is_empty()).map(|lines| lines.join(" ")).filter(|p| !p.is_empty()).collect()
 }

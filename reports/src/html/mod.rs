@@ -13,21 +13,38 @@ use serde_json::Value;
 use crate::analysis::model::Analysis;
 use crate::error::ReportError;
 use crate::plot::{Figure, style, svg};
+use crate::record::Sample;
 
-mod alarms;
 mod conditions;
+mod cost;
 mod crossings;
 mod experiment;
+mod figures;
+mod latency;
 mod parts;
+mod raw;
+mod small;
+mod startup;
 #[cfg(test)]
 mod tests;
 mod trust;
 mod winners;
 
+pub(crate) use conditions::FILES;
 use experiment::Experiment;
 
-const TEMPLATE: &str = include_str!("../template/report.html");
-const CSS: &str = include_str!("../template/report.css");
+/// The page and the parts that it includes, by name.
+const TEMPLATES: [(&str, &str); 4] = [
+    ("report.html", include_str!("../template/report.html")),
+    ("experiment.html", include_str!("../template/experiment.html")),
+    ("macros.html", include_str!("../template/macros.html")),
+    ("method.html", include_str!("../template/method.html")),
+];
+const CSS: &str = concat!(
+    include_str!("../template/page.css"),
+    include_str!("../template/parts.css"),
+    include_str!("../template/print.css")
+);
 
 /// One experiment of a report.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +55,10 @@ pub struct Page<'a> {
     pub figures: &'a [Figure],
     /// The contents of its `env.json`, where there is one.
     pub env: Option<&'a Value>,
+    /// Its samples, for the copy inside the page; empty where there shall be none.
+    pub samples: &'a [Sample],
+    /// The files of its folder that the page links.
+    pub files: &'a [&'static str],
     /// Its run folder as seen from the report: empty where they are the same, else a relative path without a slash at
     /// its end.
     pub folder: &'a str,
@@ -57,12 +78,15 @@ pub fn render(title: &str, pages: &[Page<'_>]) -> Result<String, ReportError> {
         Some(text) if !value.is_safe() => out.write_str(&svg::escape(text)).map_err(minijinja::Error::from),
         _ => escape_formatter(out, state, value),
     });
-    engine.add_template("report.html", TEMPLATE).map_err(failed)?;
+    for (name, template) in TEMPLATES {
+        engine.add_template(name, template).map_err(failed)?;
+    }
     let view = Report {
         title,
         version: env!("CARGO_PKG_VERSION"),
         css: CSS,
         dark: style::dark_rules(),
+        suite: pages.len() > 1,
         pages: pages.iter().enumerate().map(|(i, page)| Experiment::new(page, i)).collect(),
     };
     engine
@@ -77,5 +101,7 @@ struct Report<'a> {
     version: &'a str,
     css: &'a str,
     dark: String,
+    /// Whether the page has an overview of several experiments on top.
+    suite: bool,
     pages: Vec<Experiment>,
 }

@@ -6,21 +6,41 @@ use crate::plot::Table;
 use crate::plot::units::significant;
 use crate::record::Versus;
 
-#[derive(Serialize)]
+/// A table of words with a class per column, by which the style sheet lays it out.
+#[derive(Debug, Serialize)]
 pub(super) struct Grid {
-    pub(super) header: Vec<String>,
+    header: Vec<String>,
     pub(super) rows: Vec<Vec<String>>,
+    kinds: Vec<&'static str>,
 }
+
+/// A value with more characters than this may be broken into lines.
+const SHORT: usize = 30;
 
 impl From<&Table> for Grid {
     fn from(table: &Table) -> Self {
-        Self { header: table.header.clone(), rows: table.rows.clone() }
+        Self::of(table.header.clone(), table.rows.clone())
     }
 }
 
 impl Grid {
     pub(super) fn new(header: &[&str], rows: Vec<Vec<String>>) -> Self {
-        Self { header: header.iter().map(|name| (*name).to_owned()).collect(), rows }
+        Self::of(header.iter().map(|name| (*name).to_owned()).collect(), rows)
+    }
+
+    fn of(header: Vec<String>, rows: Vec<Vec<String>>) -> Self {
+        let kind = |column: usize| {
+            let mut values = rows.iter().filter_map(|row| row.get(column)).filter(|value| *value != "–");
+            let wide = values.clone().any(|value| value.chars().count() > SHORT);
+            let number = |value: &String| value.starts_with(|c: char| c.is_ascii_digit() || c == '-');
+            match (wide, values.all(number)) {
+                (true, _) => "wide",
+                (false, true) => "num",
+                (false, false) => "word",
+            }
+        };
+        let kinds = (0..header.len()).map(kind).collect();
+        Self { header, rows, kinds }
     }
 }
 
@@ -36,8 +56,14 @@ pub(super) fn link(folder: &str, file: &str) -> String {
     format!("./{}", link.trim_start_matches('/'))
 }
 
+/// A cell's name, or words where nothing is swept.
 pub(super) fn or_all(cell: &str) -> &str {
     if cell.is_empty() { "the only cell" } else { cell }
+}
+
+/// What is not known or does not apply.
+pub(super) fn dash() -> String {
+    "–".to_owned()
 }
 
 /// `1.90× (1.80 – 2.00)`.

@@ -22,7 +22,14 @@ fn page(analyses: &[Analysis], folder: &str) -> String {
     let pages: Vec<Page<'_>> = analyses
         .iter()
         .zip(&figures)
-        .map(|(analysis, figures)| Page { analysis, figures, env: Some(&env), folder })
+        .map(|(analysis, figures)| Page {
+            analysis,
+            figures,
+            env: Some(&env),
+            samples: &[],
+            files: &["config.toml", "samples.jsonl"],
+            folder,
+        })
         .collect();
     render("Crossover: a <title>", &pages).unwrap()
 }

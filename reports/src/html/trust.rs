@@ -1,14 +1,15 @@
-//! "Can it be trusted?": what disturbed the run, what was left out, what failed.
-use super::parts::{Grid, or_all, percent};
-use crate::analysis::model::Analysis;
-use crate::plot::units::significant;
+//! "Can it be trusted?": the machine's calibration, what disturbed the run, what the harness itself takes, what failed.
+use super::parts::{Grid, dash, or_all, percent};
+use crate::analysis::model::{Analysis, CalibrationRow};
+use crate::plot::units::{Unit, significant};
 
+/// Facts about the run's own trustworthiness, as pairs.
 pub(super) fn trust(a: &Analysis) -> Vec<(String, String)> {
     let t = &a.trust;
     let quarantined = a.blocks.iter().filter(|b| b.quarantined).count();
     let mut pairs = vec![
         (
-            "Foreign load".to_owned(),
+            "Foreign load",
             format!(
                 "median {}, at most {} cores; limit {}",
                 significant(t.foreign_cores_median, 2),
@@ -17,33 +18,97 @@ pub(super) fn trust(a: &Analysis) -> Vec<(String, String)> {
             ),
         ),
         (
-            "Quarantined".to_owned(),
+            "Quarantined",
             format!("{} of {} samples, {quarantined} of {} blocks", t.quarantined, t.samples, a.blocks.len()),
         ),
-        ("Measured".to_owned(), format!("{} process rounds of up to {} rounds", a.process_rounds, a.rounds)),
+        ("Measured", format!("{} process rounds of up to {} rounds", a.process_rounds, a.rounds)),
         (
-            "Checksums".to_owned(),
-            if t.mismatches.is_empty() {
-                "all equal to the sequential oracle's".to_owned()
-            } else {
-                format!("{} wrong, see above", t.mismatches.len())
+            "Checksums",
+            match t.mismatches.len() {
+                0 => "all equal to the sequential oracle's".to_owned(),
+                n => format!("{n} wrong, see above"),
             },
         ),
     ];
     if t.duplicates > 0 {
-        pairs.push((
-            "Duplicates".to_owned(),
-            format!("{} samples stand twice in the file; each counts once", t.duplicates),
-        ));
+        let words = format!("{} samples stand twice in the file; each counts once", t.duplicates);
+        pairs.push(("Duplicates", words));
     }
     if let Some(share) = t.server_share_max {
-        pairs.push(("Test server".to_owned(), format!("at most {} of one core", percent(share))));
+        pairs.push(("Test server", format!("at most {} of one core", percent(share))));
+    }
+    pairs.extend(overhead(a));
+    if let Some(sd) = a.calibration.as_ref().and_then(|c| c.between_runs_sd) {
+        pairs.push((
+            "Two quiet runs differ by",
+            format!("{} (standard deviation, from the calibration)", percent(sd)),
+        ));
+    }
+    pairs.into_iter().map(|(name, words)| (name.to_owned(), words)).collect()
+}
+
+/// What the harness takes around a sample, and how fine its clock is.
+fn overhead(a: &Analysis) -> Vec<(&'static str, String)> {
+    let h = &a.harness;
+    let mut pairs = Vec::new();
+    if let Some(ns) = h.overhead_ns {
+        let share = h.overhead_share.map(|share| format!(", {} of the time measured", percent(share)));
+        let words = format!(
+            "median {} around a sample{}; not part of it",
+            Unit::NS.show(ns),
+            share.unwrap_or_default()
+        );
+        pairs.push(("Harness", words));
+    }
+    if let Some(ns) = h.request_ns {
+        pairs.push(("Empty request", format!("{} to a trial process and back", Unit::NS.show(ns))));
+    }
+    if let Some(ns) = h.timer_resolution_ns {
+        pairs.push((
+            "Clock",
+            format!("steps of {}; a sample is batched to at least 1000 of them", Unit::NS.show(ns)),
+        ));
     }
     pairs
 }
 
+/// What one task costs a strategy when it does nothing.
+pub(super) fn empty_tasks(a: &Analysis) -> Grid {
+    let row = |(name, ns): &(String, f64)| vec![name.clone(), Unit::NS.show(*ns)];
+    Grid::new(&["strategy", "an empty task costs"], a.harness.empty_task_ns.iter().map(row).collect())
+}
+
+/// The rows of the machine's calibration.
+pub(super) fn calibration(a: &Analysis) -> Grid {
+    let row = |row: &CalibrationRow| {
+        let count = row.count.zip(row.of).map(|(count, of)| format!("{count} of {of}"));
+        vec![
+            row.name.clone(),
+            if row.passed { "passed".to_owned() } else { "failed".to_owned() },
+            count.unwrap_or_else(dash),
+            if row.detail.is_empty() { dash() } else { row.detail.clone() },
+        ]
+    };
+    let rows = a.calibration.iter().flat_map(|c| &c.rows).map(row).collect();
+    Grid::new(&["self-test", "result", "as it should be", "what came out"], rows)
+}
+
+/// The measurements that failed, with their reasons.
 pub(super) fn failures(a: &Analysis) -> Grid {
     let row =
         |(cell, who, why): &(String, String, String)| vec![or_all(cell).to_owned(), who.clone(), why.clone()];
     Grid::new(&["cell", "strategy", "what went wrong"], a.trust.failures.iter().map(row).collect())
+}
+
+/// What a reader should know about the workload before its figures.
+pub(super) fn notes(a: &Analysis) -> Vec<String> {
+    let mut notes = Vec::new();
+    if a.workload == "http" {
+        notes.push(
+            "Both kinds of client keep their connections alive: the async strategies use hyper's client on the runtime's own \
+             sockets, the blocking ones ureq with a pool as large as the number of tasks. The server runs in another process."
+                .to_owned(),
+        );
+    }
+    notes
 }

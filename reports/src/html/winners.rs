@@ -6,7 +6,8 @@ use crate::analysis::model::{Analysis, CellAnalysis};
 use crate::facts::{self, Call};
 use crate::plot::units::{Unit, show_param, times};
 
-#[derive(Serialize)]
+/// A cell of the sweep in words.
+#[derive(Debug, Serialize)]
 pub(super) struct Winner {
     pub(super) cell: Vec<String>,
     pub(super) kind: &'static str,
