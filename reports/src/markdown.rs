@@ -53,6 +53,9 @@ fn at_a_glance(out: &mut String, analysis: &Analysis, env: Option<&Value>) {
     for fact in facts::at_a_glance(analysis) {
         let _ = writeln!(out, "- {}: **{}** ({})", fact.name, escape(&fact.value), escape(&fact.note));
     }
+    if let Some(choice) = facts::choice(analysis, &facts::ranking(analysis)) {
+        let _ = writeln!(out, "- {}", escape(&choice));
+    }
     for badge in facts::badges(analysis, env) {
         let _ = writeln!(out, "- {}", escape(&badge.long));
     }

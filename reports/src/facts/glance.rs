@@ -61,8 +61,15 @@ fn crossing(a: &Analysis) -> Option<Fact> {
     if axes.is_empty() {
         return None;
     }
+    // Each line of cells once: it has a row per pair of strategies.
     let on = |param: &str| {
-        a.crossovers.iter().filter(move |c| c.param == param).find_map(|c| hero(a, param, &c.fixed))
+        let mut lines: Vec<&Params> = Vec::new();
+        for crossing in a.crossovers.iter().filter(|c| c.param == param) {
+            if !lines.contains(&&crossing.fixed) {
+                lines.push(&crossing.fixed);
+            }
+        }
+        lines.into_iter().find_map(|fixed| hero(a, param, fixed))
     };
     let found = axes.iter().find_map(|axis| on(&axis.param));
     let Some(found) = found else {

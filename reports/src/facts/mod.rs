@@ -4,11 +4,13 @@
 //! Pictures, tables and prose all ask here, so that they cannot contradict each other. Nothing is computed from
 //! samples; everything follows from the [`Analysis`] and the environment.
 mod glance;
+mod ranking;
 mod tally;
 mod trust;
 mod warnings;
 
 pub(crate) use glance::{Fact, at_a_glance};
+pub(crate) use ranking::{Ranked, choice, ranking};
 pub(crate) use tally::{tally, tally_of};
 pub(crate) use trust::{Badge, badges, load_words};
 pub(crate) use warnings::{Warning, warnings};

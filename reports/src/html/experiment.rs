@@ -4,13 +4,12 @@ use serde::Serialize;
 use super::Page;
 use super::conditions::{self, File};
 use super::crossings::{crossings, no_crossings};
-use super::figures::{self, Maps, Picture};
+use super::figures::{self, Maps, Picture, Section};
 use super::parts::Grid;
 use super::winners::{Winner, winner};
-use super::{cost, latency, raw, small, startup, trust};
+use super::{cost, latency, ranking, raw, small, startup, trust};
 use crate::analysis::model::Analysis;
 use crate::facts::{self, Badge, Fact, Warning};
-use crate::plot::Section;
 use crate::plot::units::{label, significant};
 use crate::record::Crossover;
 
@@ -35,6 +34,8 @@ pub(super) struct Experiment {
     baseline: String,
     axes: Vec<String>,
     winners: Vec<Winner>,
+    choice: Option<String>,
+    ranking: Grid,
     has_numeric_axis: bool,
     contaminated: bool,
     crossover_figures: Vec<Picture>,
@@ -42,15 +43,12 @@ pub(super) struct Experiment {
     other_crossings: Grid,
     no_crossings: Grid,
     loop_kind: Option<(&'static str, &'static str)>,
-    latency_figures: Vec<Picture>,
     latency: Grid,
     loads: Grid,
     cost_figures: Vec<Picture>,
     memory: Grid,
-    startup_figures: Vec<Picture>,
     startup: Grid,
     unsteady: Option<String>,
-    timeline_figures: Vec<Picture>,
     prose: Vec<String>,
     trust_figures: Vec<Picture>,
     trust: Vec<(String, String)>,
@@ -74,6 +72,7 @@ impl Experiment {
             a.crossovers.iter().partition(|c| c.at.is_some());
         let with_baseline = |c: &&Crossover| c.from == a.baseline || c.to == a.baseline;
         let (mine, others): (Vec<&Crossover>, Vec<&Crossover>) = found.into_iter().partition(with_baseline);
+        let ranked = facts::ranking(a);
         let pictures = |section: Section| figures::of(page.figures, section, &id, page.folder);
         let mut all = Self {
             name: a.name.clone(),
@@ -92,6 +91,8 @@ impl Experiment {
             baseline: a.baseline.clone(),
             axes: a.axes.iter().map(|axis| label(&axis.param)).collect(),
             winners: a.cells.iter().map(|cell| winner(a, cell)).collect(),
+            choice: facts::choice(a, &ranked),
+            ranking: ranking::table(a, &ranked),
             has_numeric_axis: has_numeric_axis(a),
             contaminated: a.trust.contaminated,
             crossover_figures: pictures(Section::Crossover),
@@ -99,18 +100,12 @@ impl Experiment {
             other_crossings: crossings(a, &others),
             no_crossings: no_crossings(&none),
             loop_kind: latency::kind(a),
-            latency_figures: pictures(Section::Latency),
             latency: latency::percentiles(a),
             loads: latency::loads(a),
-            cost_figures: [pictures(Section::Cost), pictures(Section::Memory)]
-                .into_iter()
-                .flatten()
-                .collect(),
+            cost_figures: pictures(Section::Cost),
             memory: cost::memory(a),
-            startup_figures: pictures(Section::Startup),
             startup: startup::table(a),
             unsteady: startup::unsteady(a),
-            timeline_figures: pictures(Section::Timeline),
             prose: paragraphs(&a.prose),
             trust_figures: pictures(Section::Trust),
             trust: trust::trust(a),
@@ -132,14 +127,12 @@ impl Experiment {
 
     /// The sections that have something to show.
     fn sections(&self) -> Vec<(&'static str, &'static str)> {
-        let latency = !self.latency_figures.is_empty() || !self.latency.rows.is_empty();
         let all = [
             ("winners", "Who wins where", !self.winners.is_empty() || !self.maps.is_empty()),
             ("crossovers", "From where on", self.has_numeric_axis || !self.crossover_figures.is_empty()),
-            ("latency", "Latency and its tail", latency),
+            ("latency", "Latency and its tail", !self.latency.rows.is_empty()),
             ("cost", "What it costs", !self.cost_figures.is_empty() || !self.memory.rows.is_empty()),
             ("startup", "Start-up and steady state", !self.startup.rows.is_empty()),
-            ("timeline", "Where the time goes", !self.timeline_figures.is_empty()),
             ("prose", "The author’s analysis", !self.prose.is_empty()),
             ("trust", "Can it be trusted?", true),
             ("conditions", "Conditions", true),

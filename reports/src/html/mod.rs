@@ -22,6 +22,7 @@ mod experiment;
 mod figures;
 mod latency;
 mod parts;
+mod ranking;
 mod raw;
 mod small;
 mod startup;

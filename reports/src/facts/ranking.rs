@@ -1,0 +1,119 @@
+//! "If you must choose one": how far each strategy is from the fastest over the whole sweep.
+//!
+//! Distances are medians against medians in every cell that has a verdict, decided or not; a distance is a description,
+//! and proves nothing.
+use super::{Call, call};
+use crate::analysis::model::{Analysis, CellAnalysis, StrategyStats};
+use crate::plot::units::{describe, times};
+
+/// One strategy over all cells.
+#[derive(Clone, Debug)]
+pub(crate) struct Ranked<'a> {
+    pub(crate) strategy: &'a str,
+    /// Cells in which it was measured.
+    pub(crate) cells: usize,
+    /// Proven wins.
+    pub(crate) wins: usize,
+    /// Proven ties that it is part of.
+    pub(crate) ties: usize,
+    /// Geometric mean of its wall time over that of the fastest.
+    pub(crate) mean: f64,
+    /// The largest of these, and where.
+    pub(crate) worst: (f64, &'a CellAnalysis),
+    /// Geometric mean of its CPU time per task over the least; `None` where none was measured.
+    pub(crate) cpu: Option<f64>,
+}
+
+/// All strategies, those that were measured everywhere first, then by their mean; empty where there is nothing to choose.
+pub(crate) fn ranking(a: &Analysis) -> Vec<Ranked<'_>> {
+    let cells: Vec<&CellAnalysis> = a.cells.iter().filter(|cell| cell.verdict.is_some()).collect();
+    if cells.len() < 2 {
+        return Vec::new();
+    }
+    let mut ranked: Vec<Ranked<'_>> =
+        a.strategies.iter().enumerate().filter_map(|(i, name)| one(name, i, &cells)).collect();
+    if ranked.len() < 2 {
+        return Vec::new();
+    }
+    ranked.sort_by(|x, y| y.cells.cmp(&x.cells).then(x.mean.total_cmp(&y.mean)));
+    ranked
+}
+
+fn one<'a>(strategy: &'a str, index: usize, cells: &[&'a CellAnalysis]) -> Option<Ranked<'a>> {
+    let mut distances =
+        cells.iter().filter_map(|cell| Some((over_least(cell, index, |s| s.wall_ns)?, *cell)));
+    let first = distances.next()?;
+    let all: Vec<(f64, &CellAnalysis)> = std::iter::once(first).chain(distances).collect();
+    let cpu: Vec<f64> =
+        cells.iter().filter_map(|cell| over_least(cell, index, |s| s.cpu_per_task_ns)).collect();
+    let (mut wins, mut ties) = (0, 0);
+    for cell in cells {
+        match call(cell) {
+            Call::Wins(winner) if winner == strategy => wins += 1,
+            Call::Tie(best) if best.contains(&strategy) => ties += 1,
+            _ => {}
+        }
+    }
+    Some(Ranked {
+        strategy,
+        cells: all.len(),
+        wins,
+        ties,
+        mean: geometric_mean(all.iter().map(|(ratio, _)| *ratio))?,
+        worst: all.iter().copied().fold(first, |a, b| if b.0 > a.0 { b } else { a }),
+        cpu: geometric_mean(cpu.into_iter()),
+    })
+}
+
+/// A figure of one strategy over the least of all strategies in a cell.
+fn over_least(cell: &CellAnalysis, index: usize, figure: impl Fn(&StrategyStats) -> f64) -> Option<f64> {
+    let least = cell.stats.iter().flatten().map(&figure).filter(|x| *x > 0.0).reduce(f64::min)?;
+    let mine = figure(cell.stats.get(index)?.as_ref()?);
+    (mine > 0.0).then_some(mine / least)
+}
+
+fn geometric_mean(ratios: impl ExactSizeIterator<Item = f64>) -> Option<f64> {
+    let n = ratios.len();
+    (n > 0).then(|| (ratios.map(f64::ln).sum::<f64>() / n as f64).exp())
+}
+
+/// The ranking as one sentence without its full stop.
+pub(crate) fn choice(a: &Analysis, ranked: &[Ranked<'_>]) -> Option<String> {
+    let best = ranked.first()?;
+    let (worst, cell) = best.worst;
+    let never = match worst < 1.05 {
+        true => "is always within 5 % of the fastest".to_owned(),
+        false => format!("is at most {} from the fastest (at {})", times(worst), describe(&cell.params)),
+    };
+    let partly = if best.cells < a.cells.len() { " where it was measured" } else { "" };
+    Some(format!("If you must choose one: {} {never}, {:.2}× on average{partly}", best.strategy, best.mean))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::synthetic;
+
+    #[test]
+    fn the_ranking_is_by_the_distance_from_the_fastest() {
+        let run = synthetic::mixed();
+        let ranked = ranking(&run);
+        assert_eq!(ranked.len(), run.strategies.len());
+        assert!(ranked.windows(2).all(|pair| pair[0].mean <= pair[1].mean));
+        assert!(ranked.iter().all(|r| r.mean >= 1.0 && r.worst.0 >= r.mean && r.cells == run.cells.len()));
+        let wins: usize = ranked.iter().map(|r| r.wins).sum();
+        assert_eq!(wins, crate::facts::tally(&run).wins.iter().map(|(_, n)| n).sum::<usize>());
+        assert_eq!(ranked[0].strategy, "work-stealing");
+        assert!(choice(&run, &ranked).unwrap().starts_with("If you must choose one: work-stealing is "));
+    }
+
+    #[test]
+    fn who_was_not_measured_everywhere_stands_last_and_nothing_is_ranked_without_verdicts() {
+        let find = |name: &str| synthetic::nasty().into_iter().find(|a| a.name == name).unwrap();
+        let run = find("missing-strategies");
+        let ranked = ranking(&run);
+        assert!(ranked.windows(2).all(|pair| pair[0].cells >= pair[1].cells));
+        assert!(ranked.last().unwrap().cells < run.cells.len());
+        assert!(ranking(&find("contaminated")).is_empty() && ranking(&find("one-cell")).is_empty());
+    }
+}
