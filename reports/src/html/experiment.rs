@@ -4,12 +4,13 @@ use serde::Serialize;
 use super::Page;
 use super::conditions::{self, File};
 use super::crossings::{crossings, no_crossings};
-use super::figures::{self, Maps, Picture, Section};
+use super::figures::{self, Maps, Picture};
 use super::parts::Grid;
 use super::winners::{Winner, winner};
 use super::{cost, latency, ranking, raw, small, startup, trust};
 use crate::analysis::model::Analysis;
 use crate::facts::{self, Badge, Fact, Warning};
+use crate::plot::Section;
 use crate::plot::units::{label, significant};
 use crate::record::Crossover;
 
@@ -43,12 +44,15 @@ pub(super) struct Experiment {
     other_crossings: Grid,
     no_crossings: Grid,
     loop_kind: Option<(&'static str, &'static str)>,
+    latency_figures: Vec<Picture>,
     latency: Grid,
     loads: Grid,
     cost_figures: Vec<Picture>,
     memory: Grid,
+    startup_figures: Vec<Picture>,
     startup: Grid,
     unsteady: Option<String>,
+    timeline_figures: Vec<Picture>,
     prose: Vec<String>,
     trust_figures: Vec<Picture>,
     trust: Vec<(String, String)>,
@@ -100,12 +104,15 @@ impl Experiment {
             other_crossings: crossings(a, &others),
             no_crossings: no_crossings(&none),
             loop_kind: latency::kind(a),
+            latency_figures: pictures(Section::Latency),
             latency: latency::percentiles(a),
             loads: latency::loads(a),
-            cost_figures: pictures(Section::Cost),
+            cost_figures: [pictures(Section::Cost), pictures(Section::Memory)].concat(),
             memory: cost::memory(a),
+            startup_figures: pictures(Section::Startup),
             startup: startup::table(a),
             unsteady: startup::unsteady(a),
+            timeline_figures: pictures(Section::Timeline),
             prose: paragraphs(&a.prose),
             trust_figures: pictures(Section::Trust),
             trust: trust::trust(a),
@@ -130,9 +137,14 @@ impl Experiment {
         let all = [
             ("winners", "Who wins where", !self.winners.is_empty() || !self.maps.is_empty()),
             ("crossovers", "From where on", self.has_numeric_axis || !self.crossover_figures.is_empty()),
-            ("latency", "Latency and its tail", !self.latency.rows.is_empty()),
+            (
+                "latency",
+                "Latency and its tail",
+                !self.latency_figures.is_empty() || !self.latency.rows.is_empty(),
+            ),
             ("cost", "What it costs", !self.cost_figures.is_empty() || !self.memory.rows.is_empty()),
             ("startup", "Start-up and steady state", !self.startup.rows.is_empty()),
+            ("timeline", "Where the time goes", !self.timeline_figures.is_empty()),
             ("prose", "The author’s analysis", !self.prose.is_empty()),
             ("trust", "Can it be trusted?", true),
             ("conditions", "Conditions", true),

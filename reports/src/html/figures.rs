@@ -3,48 +3,17 @@ use serde::Serialize;
 
 use super::parts::{Grid, link};
 use crate::analysis::model::Metric;
-use crate::plot::Figure;
-
-/// Which section shows a picture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Section {
-    Winners,
-    Crossover,
-    Cost,
-    Trust,
-}
-
-/// The section of a picture, by the beginning of its name.
-fn section(figure: &Figure) -> Section {
-    match figure.stem.split(['_', '-']).next() {
-        Some("winners" | "wall") => Section::Winners,
-        Some("cost") => Section::Cost,
-        Some("run") => Section::Trust,
-        _ => Section::Crossover,
-    }
-}
-
-/// What a winner map is coloured by.
-fn metric(figure: &Figure) -> Option<Metric> {
-    let kind = figure.stem.split('_').next().unwrap_or_default();
-    match kind.strip_prefix("winners")? {
-        "-cpu" => Some(Metric::Cpu),
-        "-memory" => Some(Metric::Memory),
-        _ => Some(Metric::Wall),
-    }
-}
-
-/// What maps of the same cells have in common.
-fn group(figure: &Figure) -> &str {
-    figure.stem.split_once('_').map_or("", |(_, rest)| rest)
-}
+use crate::plot::{Figure, Section};
 
 /// One picture with its data.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct Picture {
     id: String,
     title: String,
-    svg: String,
+    /// For a wide page and for paper.
+    wide: String,
+    /// For a phone.
+    narrow: String,
     png_link: String,
     svg_link: String,
     table: Grid,
@@ -96,21 +65,21 @@ fn label(metric: Metric) -> &'static str {
 
 /// The pictures of `section`, in their order.
 pub(super) fn of(figures: &[Figure], section: Section, id: &str, folder: &str) -> Vec<Picture> {
-    figures.iter().filter(|f| self::section(f) == section).map(|figure| picture(figure, id, folder)).collect()
+    figures.iter().filter(|f| f.section == section).map(|figure| picture(figure, id, folder)).collect()
 }
 
 /// The winner maps. Maps of one group change places; without a second metric there is nothing to switch.
 pub(super) fn maps(figures: &[Figure], id: &str, folder: &str) -> Maps {
     let mut maps = Maps::default();
     let mut groups: Vec<(&str, Vec<&Figure>)> = Vec::new();
-    for figure in figures.iter().filter(|f| section(f) == Section::Winners) {
-        match groups.iter_mut().find(|(group, _)| !group.is_empty() && *group == self::group(figure)) {
+    for figure in figures.iter().filter(|f| f.section == Section::Winners) {
+        match groups.iter_mut().find(|(group, _)| !group.is_empty() && *group == figure.group) {
             Some((_, members)) => members.push(figure),
-            None => groups.push((self::group(figure), vec![figure])),
+            None => groups.push((&figure.group, vec![figure])),
         }
     }
     for (_, members) in groups {
-        let by: Vec<(Metric, &Figure)> = members.iter().filter_map(|f| Some((metric(f)?, *f))).collect();
+        let by: Vec<(Metric, &Figure)> = members.iter().filter_map(|f| Some((f.metric?, *f))).collect();
         if by.len() < 2 {
             maps.fixed.extend(members.into_iter().map(|figure| picture(figure, id, folder)));
             continue;
@@ -134,7 +103,8 @@ fn picture(figure: &Figure, id: &str, folder: &str) -> Picture {
     Picture {
         id: format!("{id}-fig-{}", figure.stem),
         title: figure.title.clone(),
-        svg: figure.svg(&format!("{id}-svg-")),
+        wide: figure.svg(&format!("{id}-svg-")),
+        narrow: figure.svg_narrow(&format!("{id}-narrow-")),
         png_link: link(folder, &format!("plots/{}.png", figure.stem)),
         svg_link: link(folder, &format!("plots/{}.svg", figure.stem)),
         table: Grid::from(&figure.table),

@@ -7,7 +7,7 @@ use crate::plot::units::significant;
 use crate::record::Versus;
 
 /// A table of words with a class per column, by which the style sheet lays it out.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(super) struct Grid {
     header: Vec<String>,
     pub(super) rows: Vec<Vec<String>>,
