@@ -55,8 +55,15 @@ pub(crate) fn draw_wall(analysis: &Analysis, form: Form) -> Option<Drawn> {
                 let win = if facts::is_plural(winner) { "win" } else { "wins" };
                 format!("{winner} {win}, {} faster than {}", times(up.ratio), analysis.baseline)
             }
-            None if facts::is_plural(winner) => format!("{winner} win"),
-            None => format!("{winner} wins"),
+            None => {
+                let win = if facts::is_plural(winner) { "win" } else { "wins" };
+                match cell.verdict.as_ref().and_then(facts::runner_up) {
+                    Some((next, versus)) => {
+                        format!("{winner} {win}; {next}, the next, takes {} as long", times(versus.ratio))
+                    }
+                    None => format!("{winner} {win}"),
+                }
+            }
         },
         Call::Tie(best) => format!("A proven tie: {}", best.join(" ≈ ")),
         Call::Leans(winner) => format!("It leans to {winner}, by less than what is proven to matter"),

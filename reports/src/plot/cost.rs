@@ -98,8 +98,9 @@ fn headline(analysis: &Analysis, cells: &[&CellAnalysis], param: Option<&str>) -
     let burns = cells.iter().filter_map(|cell| Some((facts::burn(analysis, cell)?, cell)));
     let at = |cell: &CellAnalysis| {
         let value = param.and_then(|p| Some((p, cell.params.get(p)?)));
-        value.map_or_else(String::new, |(p, v): (&str, &ParamValue)| {
-            format!(" at {} {}", show_param(p, v), label(p))
+        value.map_or_else(String::new, |(p, v): (&str, &ParamValue)| match v {
+            ParamValue::Text(name) => format!(" with {name}"),
+            number => format!(" at {} {}", show_param(p, number), label(p)),
         })
     };
     if let Some((burn, cell)) = burns.max_by(|a, b| a.0.ratio.total_cmp(&b.0.ratio)) {

@@ -168,7 +168,8 @@ fn wins(name: &str) -> &'static str {
 }
 
 fn finding(analysis: &Analysis, slice: &Slice<'_>, crossings: &[&Crossover]) -> String {
-    let what = match facts::is_plural(&slice.axis.param) {
+    let counts = Unit::of(&slice.axis.param) == Unit::Plain && facts::is_plural(&slice.axis.param);
+    let what = match counts {
         true => format!("number of {}", label(&slice.axis.param)),
         false => label(&slice.axis.param),
     };

@@ -65,15 +65,15 @@ pub(crate) fn shorten(text: &str, size: f64, weight: Weight, limit: f64) -> Stri
     String::new()
 }
 
-/// The words of `text`; a number and its unit are one, so that no line ends between them.
+/// The words of `text`; a number and what it counts are one, so that no line ends between them.
 fn words(text: &str) -> Vec<String> {
-    const UNITS: [&str; 11] = ["ns", "µs", "ms", "s", "B", "KiB", "MiB", "GiB", "%", "×", "–"];
+    let number = |word: &String| {
+        word.ends_with(|c: char| c.is_ascii_digit()) && word.starts_with(|c: char| c.is_ascii_digit())
+    };
     let mut words: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
-        let unit = word.trim_end_matches([',', '.', ';', ':', ')']);
-        let after_number = |last: &String| last.ends_with(|c: char| c.is_ascii_digit());
         match words.last_mut() {
-            Some(last) if UNITS.contains(&unit) && after_number(last) => {
+            Some(last) if number(last) => {
                 last.push(' ');
                 last.push_str(word);
             }

@@ -31,7 +31,9 @@ fn balanced(title: &str, size: f64, room: f64, most: usize) -> Vec<String> {
     if lines.len() < 2 || lines.len() == most {
         return lines;
     }
-    [0.6, 0.7, 0.8, 0.9].map(narrower).into_iter().find(|tried| tried.len() == lines.len()).unwrap_or(lines)
+    // As many lines, and no word broken that was whole.
+    let good = |tried: &Vec<String>| tried.len() == lines.len() && tried.join(" ") == lines.join(" ");
+    [0.6, 0.7, 0.8, 0.9].map(narrower).into_iter().find(good).unwrap_or(lines)
 }
 
 /// Positions as near to `wanted` as possible that keep `gap` between neighbours and stay within `low..=high`.

@@ -95,16 +95,23 @@ fn series(analysis: &Analysis, latency: &Latency, mixed: bool) -> Series {
 fn headline(analysis: &Analysis, all: &[&Latency]) -> String {
     let name = |latency: &Latency| analysis.strategies[latency.strategy].as_str();
     let mut ranked: Vec<&Latency> = all.iter().copied().filter(|l| l.p99_ns > 0.0).collect();
-    ranked.sort_by(|a, b| a.p99_ns.total_cmp(&b.p99_ns));
+    let behind = |l: &Latency| l.open.as_ref().is_some_and(|open| open.behind);
+    // Who does not take on the whole load is no example, however short its tail.
+    ranked.sort_by(|a, b| behind(a).cmp(&behind(b)).then(a.p99_ns.total_cmp(&b.p99_ns)));
     let (Some(best), Some(worst)) = (ranked.first(), ranked.last()) else {
         return "How long single tasks take".to_owned();
     };
     let show = |ns: f64| Unit::NS.show(ns);
-    let behind = |l: &Latency| l.open.as_ref().is_some_and(|open| open.behind);
+    if ranked.iter().all(|latency| behind(latency)) {
+        let (name, p99) = (name(best), show(best.p99_ns));
+        return format!(
+            "Every strategy falls behind the load; the shortest tail is that of {name}, p99 {p99}"
+        );
+    }
     if ranked.len() == 1 {
         return format!("99 of 100 tasks of {} take at most {}", name(best), show(best.p99_ns));
     }
-    if worst.p99_ns <= best.p99_ns * (1.0 + analysis.margin.max(0.05)) {
+    if !behind(worst) && worst.p99_ns <= best.p99_ns * (1.0 + analysis.margin.max(0.05)) {
         return format!("All tails are alike: 99 of 100 tasks take at most {}", show(best.p99_ns));
     }
     let keep = if facts::is_plural(name(best)) { "keep" } else { "keeps" };

@@ -47,7 +47,9 @@ pub(crate) fn draw(analysis: &Analysis, form: Form) -> Option<Drawn> {
             let value = positive(row.cold_ratio);
             let never = match row.never_steady {
                 0 => String::new(),
-                n => format!(", {n} of {} never steady", row.told.max(n)),
+                n => {
+                    form.pick(format!(", {n} of {} never steady", row.told.max(n)), " (unsteady)".to_owned())
+                }
             };
             bar(row, value, format!("{}{never}", words(value, &times)))
         };

@@ -52,9 +52,7 @@ fn headline(analysis: &Analysis) -> String {
     let all = analysis.blocks.len();
     let most = significant(trust.foreign_cores_max, 2);
     if trust.contaminated {
-        format!(
-            "Contaminated: every block was disturbed, with at most {most} foreign cores; no verdict is given"
-        )
+        format!("Contaminated: every block was disturbed, by up to {most} foreign cores; no verdict is given")
     } else if quarantined == 0 {
         format!("The machine was quiet: at most {most} foreign cores in {all} blocks")
     } else {

@@ -56,6 +56,15 @@ fn no_text_is_clipped_or_overlaps_another_in_runs_at_random() {
 }
 
 #[test]
+fn the_same_run_gives_the_same_bytes_in_both_layouts() {
+    let runs = || synthetic::nasty().into_iter().find(|run| run.name == "full").unwrap();
+    let (first, second) = (figures(&runs()), figures(&runs()));
+    for (a, b) in first.iter().zip(&second) {
+        assert_eq!((a.svg("x"), a.svg_narrow("y")), (b.svg("x"), b.svg_narrow("y")), "{}", a.stem);
+    }
+}
+
+#[test]
 fn figures_of_a_group_are_one_map_by_each_metric() {
     let run = synthetic::nasty().into_iter().find(|run| run.name == "full").unwrap();
     let figures = figures(&run);

@@ -142,7 +142,7 @@ impl Panel<'_> {
         let shown = |s: &&[u64; 4]| s[1] == worker as u64 && x.at(s[2] as f64) < strip.right;
         let mine = self.timeline.segments.iter().filter(shown);
         let mut spans: Vec<(f64, f64, u64, usize)> =
-            mine.map(|s| (x.at(s[2] as f64), x.at(s[3] as f64), s[0], 1)).collect();
+            mine.map(|s| (x.at(s[2] as f64), x.at(s[3] as f64).min(strip.right), s[0], 1)).collect();
         spans.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
         let mut drawn: Vec<(f64, f64, u64, usize)> = Vec::new();
         for span in spans {

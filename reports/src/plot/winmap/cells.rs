@@ -8,6 +8,7 @@ use crate::facts::{self, Call};
 use crate::plot::canvas::{Anchor, Rect, Scene, Stroke, Text};
 use crate::plot::font::{self, Weight};
 use crate::plot::style::{self, Colour, Style, Tone};
+use crate::plot::units::times;
 
 /// Cells smaller than this, in both directions, carry a sign instead of words.
 const WORDS_FROM: (f64, f64) = (44.0, 34.0);
@@ -48,8 +49,9 @@ impl Wording {
         lines.iter().map(|l| font::width(l, self.size, Weight::Bold)).fold(0.0, f64::max)
     }
 
-    /// The bold words of a cell, line by line, and their width.
+    /// The bold words of a cell, line by line, and the width that they take, or would take unabridged.
     fn lines(self, call: &Call<'_>, room: f64) -> (Vec<String>, f64) {
+        let mut wanted = 0.0;
         let lines = match call {
             Call::Wins(winner) => vec![self.name(winner)],
             Call::Leans(winner) => {
@@ -66,12 +68,15 @@ impl Wording {
                 match () {
                     () if self.width(&one) <= room - 24.0 || pair.len() < 2 => one,
                     () if best.len() < 3 || self.width(&two()) <= room => two(),
-                    () => few(),
+                    () => {
+                        wanted = self.width(&two());
+                        few()
+                    }
                 }
             }
             Call::Undecided(_) | Call::Refused(_) => Vec::new(),
         };
-        let wide = self.width(&lines);
+        let wide = self.width(&lines).max(wanted);
         (lines, wide)
     }
 
@@ -86,6 +91,13 @@ impl Wording {
         let two = vec![format!("{first} /"), format!("{second}{more}")];
         [one, two].into_iter().find(|lines| lines.iter().all(fits)).unwrap_or_default()
     }
+}
+
+/// Where the baseline itself wins, how far behind the next one is: its own ratio would say nothing.
+pub(super) fn next_words(analysis: &Analysis, cell: &CellAnalysis) -> Option<String> {
+    let Call::Wins(winner) = facts::call(cell) else { return None };
+    let (_, versus) = facts::runner_up(cell.verdict.as_ref()?).filter(|_| winner == analysis.baseline)?;
+    Some(format!("next {}", times(versus.ratio)))
 }
 
 /// The map while it is painted.
@@ -141,8 +153,20 @@ impl Painter<'_> {
                 lines.extend(rivals.into_iter().map(|line| (line, size.min(11.0), false)));
                 lines.extend(speed.filter(|_| tall).map(|s| (s, size - 1.0, false)));
             }
-            Call::Refused(_) => lines.push(("no verdict".to_owned(), size - 1.0, false)),
-            _ => lines.extend(speed.map(|s| (s, size - 1.0, false))),
+            Call::Refused(_) => {
+                let one = font::width("no verdict", size - 1.0, Weight::Regular) <= room;
+                let words: &[&str] = if one { &["no verdict"] } else { &["no", "verdict"] };
+                lines.extend(words.iter().map(|line| ((*line).to_owned(), size - 1.0, false)));
+            }
+            _ => {
+                let words = match next_words(self.analysis, cell) {
+                    Some(next) => {
+                        Some(next).filter(|w| font::width(w, size - 1.0, Weight::Regular) <= room + 4.0)
+                    }
+                    None => speed,
+                };
+                lines.extend(words.map(|s| (s, size - 1.0, false)));
+            }
         }
         let plate = matches!(call, Call::Tie(_) | Call::Refused(_));
         self.words(area, lines, ink, plate);

@@ -17,7 +17,7 @@ use crate::record::Params;
 mod cells;
 mod legend;
 
-use cells::{Painter, Wording};
+use cells::{Painter, Wording, next_words};
 
 /// The most maps of a sweep over more than two parameters.
 const MOST: usize = 4;
@@ -127,7 +127,8 @@ impl Map<'_> {
     fn title(&self) -> String {
         let finding = facts::finding(self.analysis, self.cells);
         match self.metric {
-            Metric::Wall => finding,
+            // Names of strategies keep their case; a sentence begins with a capital.
+            Metric::Wall => finding.strip_prefix("no ").map_or(finding.clone(), |rest| format!("No {rest}")),
             Metric::Cpu => format!("By CPU time: {finding}"),
             Metric::Memory => format!("By memory: {finding}"),
         }
@@ -158,8 +159,12 @@ impl Map<'_> {
             Metric::Cpu => "the least CPU time (user + system), and how many times less than",
             Metric::Memory => "the least peak memory, and how many times less than",
         };
+        let next = match self.cells.iter().any(|cell| next_words(a, cell).is_some()) {
+            true => format!(" Where {} wins: how many times more the next one takes.", a.baseline),
+            false => String::new(),
+        };
         format!(
-            "{}. Cell: {what} {} (undecided: where proven). Margin {} %, intervals {} %, adjusted for all cells.",
+            "{}. Cell: {what} {} (undecided: where proven).{next} Margin {} %, intervals {} %, adjusted for all cells.",
             parts.join(" · "),
             a.baseline,
             significant(a.margin * 100.0, 3),
