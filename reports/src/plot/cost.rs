@@ -1,12 +1,12 @@
 //! The cost plot: CPU time per task and strategy. A win that is paid for with CPU time is ringed.
 use super::bars::{self, Bars};
 use super::callouts::Callout;
-use super::crossover::{along, amounts, conditions, refused, series, table};
+use super::crossover::{along, conditions, refused, series, table};
 use super::form::Form;
 use super::lines::{self, Chart};
 use super::select::{self, Slice};
 use super::style::Colour;
-use super::units::{Unit, label, show_param, times};
+use super::units::{Unit, headed, label, show_param, times};
 use super::{Drawn, Section};
 use crate::analysis::model::{Analysis, CellAnalysis, StrategyStats};
 use crate::facts::{self, Burn};
@@ -43,10 +43,7 @@ pub(crate) fn draw(analysis: &Analysis, form: Form) -> Vec<Drawn> {
 
 fn draw_slice(analysis: &Analysis, slice: &Slice<'_>, form: Form) -> Drawn {
     let cells: Vec<_> = slice.cells.iter().map(|(_, cell)| *cell).collect();
-    let mut title = headline(analysis, &cells, Some(&slice.axis.param));
-    if !slice.fixed.is_empty() {
-        title = format!("{}: {title}", amounts(&slice.fixed));
-    }
+    let title = headed(&slice.fixed, headline(analysis, &cells, Some(&slice.axis.param)));
     let chart = Chart {
         title: title.clone(),
         subtitle: conditions(analysis, slice, "CPU time, user + system: median, with its interval"),

@@ -5,11 +5,11 @@ use super::form::Form;
 use super::lines::{self, Along, Chart, Dot, Series};
 use super::select::{self, Slice};
 use super::style::{self, Colour};
-use super::units::{Unit, amount, describe, label, show_param, times};
+use super::units::{Unit, describe, headed, label, show_param, times};
 use super::{Drawn, Section, Table};
 use crate::analysis::model::{Analysis, StrategyStats};
 use crate::facts::{self, Call};
-use crate::record::{Crossover, ParamValue, Params};
+use crate::record::{Crossover, ParamValue};
 
 /// Draws one slice.
 pub(crate) fn draw(analysis: &Analysis, slice: &Slice<'_>, form: Form) -> Drawn {
@@ -114,16 +114,7 @@ pub(crate) fn conditions(analysis: &Analysis, slice: &Slice<'_>, what: &str) -> 
 /// The finding of a slice, with the other parameters where there are some.
 fn headline(analysis: &Analysis, slice: &Slice<'_>, crossings: &[&Crossover]) -> String {
     let finding = finding(analysis, slice, crossings);
-    if slice.fixed.is_empty() { finding } else { format!("{}: {finding}", amounts(&slice.fixed)) }
-}
-
-/// Parameters as what begins a headline: `sha256, 500 µs wait per task`.
-pub(crate) fn amounts(params: &Params) -> String {
-    let part = |(param, value): (&String, &ParamValue)| match value.as_f64() {
-        Some(x) => amount(param, x),
-        None => value.to_string(),
-    };
-    params.iter().map(part).collect::<Vec<_>>().join(", ")
+    headed(&slice.fixed, finding)
 }
 
 /// What is known of where a crossing lies.

@@ -6,7 +6,7 @@ use super::axes::percentile;
 use super::form::Form;
 use super::lines::{self, Along, Chart, Dot, Series};
 use super::style;
-use super::units::{Unit, describe, significant};
+use super::units::{Unit, describe, headed, significant};
 use super::{Drawn, Section, Table, select};
 use crate::analysis::model::{Analysis, Latency, OpenLoad};
 use crate::facts;
@@ -32,7 +32,9 @@ pub(crate) fn draw(analysis: &Analysis, form: Form) -> Vec<Drawn> {
     ranked.sort_by(|a, b| spread(&cells[*b].1).total_cmp(&spread(&cells[*a].1)).then(a.cmp(b)));
     ranked.truncate(MOST);
     ranked.sort_unstable();
-    ranked.into_iter().map(|i| draw_cell(analysis, cells[i].0, &cells[i].1, form)).collect()
+    let alone = ranked.len() == 1;
+    let draw = |i: usize| draw_cell(analysis, cells[i].0, &cells[i].1, alone, form);
+    ranked.into_iter().map(draw).collect()
 }
 
 /// How many times the worst 99th percentile is the best one.
@@ -41,8 +43,9 @@ fn spread(all: &[&Latency]) -> f64 {
     tails().fold(0.0, f64::max) / tails().fold(f64::INFINITY, f64::min)
 }
 
-fn draw_cell(analysis: &Analysis, cell: usize, all: &[&Latency], form: Form) -> Drawn {
-    let title = headline(analysis, all);
+fn draw_cell(analysis: &Analysis, cell: usize, all: &[&Latency], alone: bool, form: Form) -> Drawn {
+    let finding = headline(analysis, all);
+    let title = if alone { finding } else { headed(&analysis.cells[cell].params, finding) };
     let highest = all.iter().filter_map(|l| l.points.last()).map(|(share, _)| *share).fold(0.0, f64::max);
     let chart = Chart {
         title: title.clone(),

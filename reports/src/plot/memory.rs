@@ -5,7 +5,7 @@ use super::form::Form;
 use super::frame;
 use super::lines::{self, Along, Chart, Dot, Series};
 use super::style;
-use super::units::{Unit, describe, significant, times};
+use super::units::{Unit, describe, headed, significant, times};
 use super::{Drawn, Section, Table, select};
 use crate::analysis::model::{Analysis, MemoryLine, Metric, MetricStats};
 use crate::facts;
@@ -37,7 +37,7 @@ pub(crate) fn draw(analysis: &Analysis, form: Form) -> Vec<Drawn> {
 }
 
 fn slopes(analysis: &Analysis, fixed: &Params, group: &[&MemoryLine], form: Form) -> Drawn {
-    let title = slope_headline(analysis, group);
+    let title = headed(fixed, slope_headline(analysis, group));
     let styles = style::styles(&analysis.strategies);
     let series = |line: &&MemoryLine| {
         let name = &analysis.strategies[line.strategy];

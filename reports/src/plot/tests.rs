@@ -105,6 +105,17 @@ fn every_svg_is_well_formed_and_says_what_it_shows() {
 }
 
 #[test]
+fn no_two_pictures_of_a_section_share_their_headline() {
+    for analysis in synthetic::nasty() {
+        let figures = figures(&analysis);
+        for (i, figure) in figures.iter().enumerate() {
+            let twin = figures[..i].iter().find(|f| f.section == figure.section && f.title == figure.title);
+            assert!(twin.is_none(), "{}: {:?}", analysis.name, figure.title);
+        }
+    }
+}
+
+#[test]
 fn stems_are_portable_and_unique() {
     let mut run = synthetic::mixed();
     run.axes[1].param = "wait/../us".to_owned();

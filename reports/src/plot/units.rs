@@ -121,6 +121,16 @@ pub(crate) fn describe(params: &Params) -> String {
         .join(", ")
 }
 
+/// A finding with where it holds, so that the headlines of several pictures differ: `sha256, 500 µs wait per task: …`.
+pub(crate) fn headed(params: &Params, finding: String) -> String {
+    let part = |(param, value): (&String, &ParamValue)| match value.as_f64() {
+        Some(x) => amount(param, x),
+        None => value.to_string(),
+    };
+    let place = params.iter().map(part).collect::<Vec<_>>().join(", ");
+    if place.is_empty() { finding } else { format!("{place}: {finding}") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,6 +166,8 @@ mod tests {
             ("kernel".to_owned(), ParamValue::Text("sha256".into())),
         ]);
         assert_eq!(describe(&params), "kernel sha256, wait per task 500 µs");
+        assert_eq!(headed(&params, "a tie".to_owned()), "sha256, 500 µs wait per task: a tie");
+        assert_eq!(headed(&Params::new(), "a tie".to_owned()), "a tie");
         assert_eq!(label("payload_bytes"), "payload");
         assert_eq!(label("batch_size"), "batch size");
     }

@@ -8,7 +8,7 @@ use super::font::{self, Weight};
 use super::form::Form;
 use super::frame;
 use super::style::{self, Colour, Style, Tone};
-use super::units::{Unit, describe, significant};
+use super::units::{Unit, describe, headed, significant};
 use super::{Drawn, Section, Table};
 use crate::analysis::model::Analysis;
 use crate::facts;
@@ -38,10 +38,11 @@ pub(crate) fn draw(analysis: &Analysis, form: Form) -> Vec<Drawn> {
     }
     cells.sort_by_key(|(_, all)| all.len() < 2);
     cells.truncate(MOST.0);
-    cells.iter().map(|(cell, all)| draw_cell(analysis, cell, all, form)).collect()
+    let alone = cells.len() == 1;
+    cells.iter().map(|(cell, all)| draw_cell(analysis, cell, all, alone, form)).collect()
 }
 
-fn draw_cell(analysis: &Analysis, cell: &str, all: &[&Timeline], form: Form) -> Drawn {
+fn draw_cell(analysis: &Analysis, cell: &str, all: &[&Timeline], alone: bool, form: Form) -> Drawn {
     let styles = style::styles(&analysis.strategies);
     let style = |name: &str| analysis.strategies.iter().position(|s| s == name).map(|i| styles[i]);
     let chosen = choose(analysis, all);
@@ -51,7 +52,11 @@ fn draw_cell(analysis: &Analysis, cell: &str, all: &[&Timeline], form: Form) -> 
             Some(Panel { timeline, tally: Tally::of(timeline), style: style(&timeline.strategy)? })
         })
         .collect();
-    let title = headline(&panels);
+    let params = analysis.cells.iter().find(|c| c.cell == cell).map(|c| &c.params);
+    let title = match params.filter(|_| !alone) {
+        Some(params) => headed(params, headline(&panels)),
+        None => headline(&panels),
+    };
     let subtitle = conditions(analysis, cell, &chosen);
     let mut scene = Scene::new(form, 0.0);
     let top = frame::head(&mut scene, &title, &subtitle) + 6.0;

@@ -8,7 +8,7 @@ use super::font::{self, Weight};
 use super::form::Form;
 use super::frame;
 use super::style::{self, Colour};
-use super::units::{label, show_param, significant};
+use super::units::{headed, label, show_param, significant};
 use super::{Drawn, Section, Table};
 use crate::analysis::model::{Analysis, Axis, CellAnalysis, Metric};
 use crate::facts;
@@ -128,9 +128,12 @@ impl Map<'_> {
         let finding = facts::finding(self.analysis, self.cells);
         match self.metric {
             // Names of strategies keep their case; a sentence begins with a capital.
-            Metric::Wall => finding.strip_prefix("no ").map_or(finding.clone(), |rest| format!("No {rest}")),
-            Metric::Cpu => format!("By CPU time: {finding}"),
-            Metric::Memory => format!("By memory: {finding}"),
+            Metric::Wall if self.fixed.is_empty() => {
+                finding.strip_prefix("no ").map_or(finding.clone(), |rest| format!("No {rest}"))
+            }
+            Metric::Wall => headed(self.fixed, finding),
+            Metric::Cpu => format!("By CPU time: {}", headed(self.fixed, finding)),
+            Metric::Memory => format!("By memory: {}", headed(self.fixed, finding)),
         }
     }
 
