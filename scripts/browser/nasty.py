@@ -216,9 +216,9 @@ def histogram(values_ns):
             put(-(index - position))
         put(counts[index])
         position = index + 1
-    body = struct.pack(">IIIIQQd", 0x1C849303, len(payload), 0, digits, 1, highest, 1.0) + bytes(payload)
+    body = struct.pack(">IIIIQQd", 0x1C849313, len(payload), 0, digits, 1, highest, 1.0) + bytes(payload)
     packed = zlib.compress(body)
-    return base64.b64encode(struct.pack(">II", 0x1C849304, len(packed)) + packed).decode()
+    return base64.b64encode(struct.pack(">II", 0x1C849314, len(packed)) + packed).decode()
 
 
 def open_load(run):
