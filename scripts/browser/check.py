@@ -30,7 +30,7 @@ def parse():
     parser.add_argument("--screenshots", type=Path, help="save pictures of every view here")
     parser.add_argument("--jobs", type=int, default=2, help="browsers at the same time")
     parser.add_argument("--limit", type=int, default=300, help="give up after this many seconds")
-    parser.add_argument("--switch", action="append", default=[], help="name of a page that must have a switch")
+    parser.add_argument("--switch", action="append", default=[], help="name of a page whose switch must change colours")
     parser.add_argument("--no-self-test", action="store_true", help="leave out the pages with planted defects")
     parser.add_argument("--chromium", default=shutil.which("chromium"))
     parser.add_argument("--chromedriver", default=shutil.which("chromedriver"))
@@ -47,7 +47,7 @@ def look_at(session, page, options):
     if page.parent == HERE / "broken":
         visit = Visit(session, page, name_of(page))
     else:
-        visit = Visit(session, page, name_of(page), options.screenshots, options.rings)
+        visit = Visit(session, page, name_of(page), options.screenshots, options.rings, name_of(page) in options.switch)
     found = visit.everything()
     if name_of(page) in options.switch and not session.run(GROUPS):
         found.append(("1280 light", "switch", "there is none"))

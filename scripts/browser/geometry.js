@@ -75,7 +75,9 @@ function checkTargets() {
   }
 }
 
-checkSideways();
-checkWords();
-checkStruck();
-if (!PAPER) checkTargets();
+function checkGeometry() {
+  checkSideways();
+  checkWords();
+  checkStruck();
+  if (!PAPER) checkTargets();
+}

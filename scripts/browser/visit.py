@@ -19,30 +19,42 @@ def source(*names):
     return "\n".join((HERE / f"{name}.js").read_text() for name in names)
 
 
+def probe_of(*calls):
+    """The probe that makes these checks."""
+    return source("probe", "colour", "geometry") + "\n" + " ".join(f"{call}();" for call in calls) + "\nreturn close();"
+
+
 PROBES = {
-    "all": source("probe", "colour", "geometry") .rstrip() + "\ncheckColours();\nreturn close();",
-    "colour": source("probe", "colour") + "\ncheckColours();\nreturn close();",
+    "all": probe_of("checkGeometry", "checkColours"),
+    "geometry": probe_of("checkGeometry"),
+    "colour": probe_of("checkColours"),
     "structure": source("probe", "structure") + "\nreturn close();",
     "keyboard": source("probe", "colour", "keyboard"),
 }
 LAYOUT = source("probe") + """
 return [...lines(), ...pictureTexts()].map((p) => `${p.words.slice(0, 30)} ${describe(p.box)}`);"""
 LINKS = """
-return [...document.querySelectorAll('a[href]:not([href^="#"])')].map((a) => [a.getAttribute("href"), a.href]);"""
+return [...document.querySelectorAll('a[href]:not([href^="#"])')].map((a) => [a.getAttribute("href").slice(0, 200), a.href.slice(0, 4000), a.hasAttribute("download")]);"""
 LETTERS = source("probe") + """
 return lines().reduce((most, line) => [most[0] + line.size, most[1] + 1], [0, 0]);"""
 GROUPS = "return [...new Set([...document.querySelectorAll('input[type=radio]')].map((r) => r.name))];"
 CHOICE = source("probe", "colour") + """
-const name = arguments[0];
-const radios = [...document.getElementsByName(name)];
+const radios = [...document.getElementsByName(arguments[0])];
 const pictures = [...document.querySelectorAll("svg")].filter(shown);
 const paint = (picture) => shapesOf(picture).map((s) => hex(s.fill)).join("");
 return {
   options: radios.length, chosen: radios.findIndex((r) => r.checked), focused: radios.indexOf(document.activeElement),
   pictures: pictures.map((p) => p.getAttribute("aria-labelledby") || p.getAttribute("aria-label") || p.id),
-  colours: arguments[1] ? pictures.map(paint).join("|") : "",
+  content: pictures.map((p) => paint(p) + p.textContent).join("|"), colours: pictures.map(paint).join("|"),
 };"""
-CHOOSE = "document.getElementsByName(arguments[0])[arguments[1]].checked = true;"
+CHOOSE = """
+let most = 0;
+for (const name of new Set([...document.querySelectorAll("input[type=radio]")].map((r) => r.name))) {
+  const radios = [...document.getElementsByName(name)];
+  radios[Math.min(arguments[0], radios.length - 1)].checked = true;
+  most = Math.max(most, radios.length);
+}
+return most;"""
 OPEN = "for (const d of document.querySelectorAll('details')) d.open = true; return document.querySelectorAll('details').length;"
 SUMMARY = """
 const d = [...document.querySelectorAll("details")].find((d) => d.checkVisibility() && d.querySelector("summary"));
@@ -69,10 +81,11 @@ def torn(path):
 class Visit:
     """The checks of one page with one session."""
 
-    def __init__(self, session, page, name, shots=None, rings=None):
+    def __init__(self, session, page, name, shots=None, rings=None, recolours=False):
         self.session, self.page, self.name, self.shots = session, Path(page).resolve(), name, shots
         # Kinds of controls whose ring was photographed; pages with the same style may share it.
         self.rings = set() if rings is None else rings
+        self.recolours = recolours
         self.url = self.page.as_uri()
         self.found, self.worn = [], {}
 
@@ -149,27 +162,30 @@ class Visit:
         self.wear(width)
 
     def choices(self, width):
-        """What every other choice of a switch shows: the same checks again."""
-        for group in self.session.run(GROUPS):
-            before = self.session.run(CHOICE, group, False)
-            for option in range(before["options"]):
-                if option == before["chosen"]:
-                    continue
-                self.session.run(CHOOSE, group, option)
-                self.probe(f"{width} light, choice {option + 1}", "all")
-                self.wear(width, "dark")
-                self.probe(f"{width} dark, choice {option + 1}", "colour")
-                self.wear(width)
-            if before["chosen"] >= 0:
-                self.session.run(CHOOSE, group, before["chosen"])
+        """What the other choices of all switches show: the same checks again."""
+        if not self.session.run(GROUPS):
+            return
+        option, most = 1, 2
+        while option < most:
+            most = self.session.run(CHOOSE, option)
+            self.hidden_before(width, f"choice {option + 1}")
+            option += 1
+        self.session.run(CHOOSE, 0)
 
     def opened(self, width):
         """With all details open."""
         if self.session.run(OPEN):
-            self.probe(f"{width} light, details open", "all")
-            self.wear(width, "dark")
-            self.probe(f"{width} dark, details open", "colour")
-            self.wear(width)
+            self.hidden_before(width, "details open")
+
+    def hidden_before(self, width, what):
+        """Checks what could not be seen at first; its colours, which do not depend on the width, only once."""
+        if width < WIDTHS[-1]:
+            self.probe(f"{width} light, {what}", "geometry")
+            return
+        self.probe(f"{width} light, {what}", "all")
+        self.wear(width, "dark")
+        self.probe(f"{width} dark, {what}", "colour")
+        self.wear(width)
 
     def large(self, width):
         """With the reader's letters twice as large as usual: everything is still there, and it is larger."""
@@ -179,7 +195,7 @@ class Visit:
         if count and again and doubled / again < 1.7 * size / count:
             what = f"letters of twice the size make those of the page {doubled / again * count / size:.2f} times as large"
             self.note(f"{width} large", [{"check": "zoom", "what": what}])
-        self.probe(f"{width} large", "all")
+        self.probe(f"{width} large", "geometry")
         self.shot(f"{width} large")
         self.wear(width)
 
@@ -217,9 +233,11 @@ class Visit:
             self.note(view, [{"check": "names", "what": what}])
 
     def links(self, view):
-        """Links to files lead to files that are there; links to elsewhere leave the folder and are wrong."""
-        for href, url in self.session.run(LINKS):
+        """Links to files lead to files that are there, and whole; links to elsewhere leave the folder and are wrong."""
+        for href, url, saved in self.session.run(LINKS):
             parts = urllib.parse.urlsplit(url)
+            if parts.scheme == "data" and saved:
+                continue  # Data in the page itself, to be saved.
             target = Path(urllib.parse.unquote(parts.path))
             if parts.scheme != "file":
                 self.note(view, [{"check": "links", "what": f"{href} leads out of the folder"}])
@@ -237,18 +255,24 @@ class Visit:
         if count + 2 > MOST_STOPS:
             after["findings"] = [{"check": "focus", "what": f"{count} stops: more than anybody wants to tab through"}]
         self.note(view, after["findings"])
-        for kind in after["kinds"]:
-            if (view, kind) in self.rings:
+        if view.startswith(str(WIDTHS[-1])):
+            self.rings_of(view, after["kinds"])
+            self.details(view)
+            self.switches(view)
+        self.session.run("document.activeElement.blur();")
+
+    def rings_of(self, view, kinds):
+        """The focus changes what is to be seen, whatever the styles say: two photographs of one control of each kind."""
+        for kind in kinds:
+            if kind in self.rings:
                 continue
-            self.rings.add((view, kind))
+            self.rings.add(kind)
             shots = []
             for on in (True, False):
-                area = self.session.run(probe, "show", kind, on)
+                area = self.session.run(PROBES["keyboard"], "show", kind, on)
                 shots.append(self.session.screenshot(clip=area))
             if shots[0] == shots[1]:
                 self.note(view, [{"check": "focus", "what": f"{kind} looks the same with and without the focus"}])
-        self.details(view)
-        self.switches(view)
 
     def details(self, view):
         """Enter and Space open and close."""
@@ -260,21 +284,22 @@ class Visit:
                 self.note(view, [{"check": "details", "what": f"{key} does not {'open' if wanted else 'close'} the first details"}])
 
     def switches(self, view):
-        """The arrows go through a switch's options, and every one shows another picture in other colours."""
+        """The arrows go through a switch's options, and every one shows another picture: one that says something else, or, where
+        the page is known to differ by metric, in other colours."""
         for group in self.session.run(GROUPS):
-            start = self.session.run(CHOICE, group, True)
+            start = self.session.run(CHOICE, group)
             focus = "const r = [...document.getElementsByName(arguments[0])]; (r.find((x) => x.checked) || r[0]).focus();"
             self.session.run(focus, group)
             seen = [start]
             for _ in range(start["options"]):
                 self.session.press("Right")
-                seen.append(self.session.run(CHOICE, group, True))
+                seen.append(self.session.run(CHOICE, group))
             chosen = [state["chosen"] for state in seen]
             if sorted(chosen[1:]) != list(range(start["options"])):
                 self.note(view, [{"check": "switch", "what": f"“{group}”: the arrow goes through {chosen}"}])
             if any(state["focused"] < 0 for state in seen[1:]):
                 self.note(view, [{"check": "switch", "what": f"“{group}” loses the focus"}])
-            for aspect in ("pictures", "colours"):
+            for aspect in ("pictures", "colours" if self.recolours else "content"):
                 kinds = {str(state[aspect]) for state in seen[1:]}
                 if len(kinds) < start["options"]:
                     self.note(view, [{"check": "switch", "what": f"“{group}”: {start['options']} choices, {len(kinds)} kinds of {aspect}"}])
