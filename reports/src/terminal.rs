@@ -3,7 +3,6 @@
 //! A sweep over two parameters becomes a map, one over fewer or more a list. Nothing depends on colour, and no line is
 //! wider than asked for as long as one column fits.
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use comfy_table::{ContentArrangement, Table, presets};
 
@@ -24,17 +23,22 @@ const MOST_FAILURES: usize = 5;
 /// The report of a run or a suite for a terminal of `width` columns.
 #[must_use]
 pub fn render(outcome: &Outcome, width: u16) -> String {
-    tables(&outcome.analyses, &outcome.report_html(), width)
+    let mut out = tables(&outcome.analyses, width);
+    if let Some(first) = outcome.analyses.first() {
+        let trust = facts::badges(first, outcome.env.as_ref()).remove(0);
+        paragraph(&mut out, &format!("{}.", trust.long), width.max(NARROWEST));
+    }
+    out.push_str(&format!("Report: {}\n", outcome.report_html().display()));
+    out
 }
 
-/// As [`render`], from the parts.
-fn tables(analyses: &[Analysis], report: &Path, width: u16) -> String {
+/// The experiments one after another.
+fn tables(analyses: &[Analysis], width: u16) -> String {
     let width = width.max(NARROWEST);
     let mut out = String::new();
     for analysis in analyses {
         experiment(&mut out, analysis, width);
     }
-    out.push_str(&format!("Report: {}\n", report.display()));
     out
 }
 
@@ -294,7 +298,7 @@ mod tests {
     fn no_line_is_wider_than_the_terminal() {
         for analysis in synthetic::nasty() {
             for width in [60, 80, 120, 200] {
-                let text = tables(std::slice::from_ref(&analysis), Path::new("runs/x/report.html"), width);
+                let text = tables(std::slice::from_ref(&analysis), width);
                 for line in text.lines() {
                     assert!(
                         line.chars().count() <= usize::from(width),
@@ -312,10 +316,10 @@ mod tests {
         let mut run = synthetic::one_axis();
         let wrong = |cell: &str, who: &str| (cell.to_owned(), who.to_owned());
         run.trust.mismatches = vec![wrong("n=1", "b"), wrong("n=1", "c")];
-        let text = tables(std::slice::from_ref(&run), Path::new("r"), 100);
+        let text = tables(std::slice::from_ref(&run), 100);
         assert!(text.contains("wrong checksum from b, c in 1 cell: it gets no verdict"), "{text}");
         run.trust.mismatches.push(wrong("n=2", "b"));
-        let text = tables(&[run], Path::new("r"), 100);
+        let text = tables(&[run], 100);
         assert!(text.contains("wrong checksum from b, c in 2 cells: they get no verdict"), "{text}");
     }
 
@@ -324,7 +328,7 @@ mod tests {
         let mut run = synthetic::one_axis();
         run.trust.contaminated = true;
         run.trust.disturbance = "the hypervisor took 4.0 % of the CPUs' time".to_owned();
-        let text = tables(&[run], Path::new("r"), 200);
+        let text = tables(&[run], 200);
         assert!(
             text.contains("!! contaminated: every block was disturbed (the hypervisor took 4.0 %"),
             "{text}"
@@ -338,7 +342,7 @@ mod tests {
         let page = "Traceback:\n  a line\n\tanother\n".repeat(200);
         let failure = |i: usize| (format!("n={i}"), "external".to_owned(), page.clone());
         run.trust.failures = (0..12).map(failure).collect();
-        let text = tables(&[run], Path::new("r"), 60);
+        let text = tables(&[run], 60);
         let told: Vec<&str> = text.lines().filter(|line| line.contains("external failed in")).collect();
         assert_eq!(told.len(), MOST_FAILURES);
         assert!(told.iter().all(|line| line.chars().count() == 60 && line.ends_with('…')), "{told:?}");
@@ -351,7 +355,7 @@ mod tests {
     fn a_name_cannot_steer_the_terminal() {
         let mut run = synthetic::one_axis();
         run.name = "a\u{1b}[31mred\nname".to_owned();
-        let text = tables(&[run], Path::new("report.html"), 80);
+        let text = tables(&[run], 80);
         assert!(!text.contains('\u{1b}') && text.starts_with("a [31mred name:"), "{text}");
     }
 
@@ -362,6 +366,14 @@ mod tests {
             synthetic::one_axis(),
             synthetic::experiment("one-cell", vec![], &synthetic::SUITE, &synthetic::mixed_cost),
         ];
-        insta::assert_snapshot!(tables(&runs, Path::new("runs/tour/report.html"), 100));
+        insta::assert_snapshot!(tables(&runs, 100));
+    }
+
+    #[test]
+    fn the_end_tells_the_calibration_and_the_page() {
+        let outcome = Outcome { analyses: vec![synthetic::one_axis()], env: None, dir: "runs/x".into() };
+        let text = render(&outcome, 100);
+        assert!(text.contains("\nNot calibrated on this machine: "), "{text}");
+        assert!(text.ends_with("\nReport: runs/x/report.html\n"), "{text}");
     }
 }

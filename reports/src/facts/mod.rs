@@ -64,7 +64,7 @@ fn in_order(verdict: &Verdict) -> Vec<&str> {
 /// The call as words: `threads wins`, `threads ≈ event-loop`.
 pub(crate) fn call_words(call: &Call<'_>) -> String {
     match call {
-        Call::Wins(winner) => format!("{winner} wins"),
+        Call::Wins(winner) => format!("{winner} {}", wins(winner)),
         Call::Tie(best) => format!("tie: {}", best.join(" ≈ ")),
         Call::Leans(winner) => format!("leans {winner}"),
         Call::Undecided(best) if best.is_empty() => "undecided".to_owned(),
@@ -163,6 +163,11 @@ pub(crate) fn is_plural(name: &str) -> bool {
     name.ends_with('s') && !name.ends_with("ss")
 }
 
+/// What a strategy does that is fastest: `threads win`, but `event-loop wins`.
+pub(crate) fn wins(name: &str) -> &'static str {
+    if is_plural(name) { "win" } else { "wins" }
+}
+
 /// The finding of some cells of a sweep: where most is undecided, what is proven against the baseline comes first.
 pub(crate) fn finding(analysis: &Analysis, cells: &[&CellAnalysis]) -> String {
     let tally = tally_of(analysis, cells);
@@ -178,8 +183,7 @@ pub(crate) fn finding(analysis: &Analysis, cells: &[&CellAnalysis]) -> String {
     let mut words = format!("{} {is} beaten {place}, by up to {}", analysis.baseline, times(largest));
     match tally.wins.first() {
         Some((name, count)) => {
-            let win = if is_plural(name) { "win" } else { "wins" };
-            words.push_str(&format!("; {name} alone {win} {count} of {}", cells.len()));
+            words.push_str(&format!("; {name} alone {} {count} of {}", wins(name), cells.len()));
         }
         None => words.push_str("; no strategy alone wins a cell"),
     }

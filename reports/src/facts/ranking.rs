@@ -2,7 +2,7 @@
 //!
 //! Distances are medians against medians in every cell that has a verdict, decided or not; a distance is a description,
 //! and proves nothing.
-use super::{Call, call};
+use super::{Call, call, is_plural};
 use crate::analysis::model::{Analysis, CellAnalysis, StrategyStats};
 use crate::plot::units::{describe, times};
 
@@ -81,12 +81,15 @@ fn geometric_mean(ratios: impl ExactSizeIterator<Item = f64>) -> Option<f64> {
 pub(crate) fn choice(a: &Analysis, ranked: &[Ranked<'_>]) -> Option<String> {
     let best = ranked.first()?;
     let (worst, cell) = best.worst;
-    let never = match worst < 1.05 {
-        true => "is always within 5 % of the fastest".to_owned(),
-        false => format!("is at most {} from the fastest (at {})", times(worst), describe(&cell.params)),
+    let (is, take) = if is_plural(best.strategy) { ("are", "take") } else { ("is", "takes") };
+    let most = match worst < 1.05 {
+        true => format!("{is} never more than 5 % from the fastest"),
+        false => {
+            format!("{take} at most {} the time of the fastest (at {})", times(worst), describe(&cell.params))
+        }
     };
-    let partly = if best.cells < a.cells.len() { " where it was measured" } else { "" };
-    Some(format!("If you must choose one: {} {never}, {:.2}× on average{partly}", best.strategy, best.mean))
+    let partly = if best.cells < a.cells.len() { " where measured" } else { "" };
+    Some(format!("If you must choose one: {} {most}, {:.2}× on average{partly}", best.strategy, best.mean))
 }
 
 #[cfg(test)]
@@ -104,7 +107,7 @@ mod tests {
         let wins: usize = ranked.iter().map(|r| r.wins).sum();
         assert_eq!(wins, crate::facts::tally(&run).wins.iter().map(|(_, n)| n).sum::<usize>());
         assert_eq!(ranked[0].strategy, "work-stealing");
-        assert!(choice(&run, &ranked).unwrap().starts_with("If you must choose one: work-stealing is "));
+        assert!(choice(&run, &ranked).unwrap().starts_with("If you must choose one: work-stealing "));
     }
 
     #[test]

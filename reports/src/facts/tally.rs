@@ -1,5 +1,5 @@
 //! How many cells ended how.
-use super::{Call, call};
+use super::{Call, call, wins};
 use crate::analysis::model::{Analysis, CellAnalysis};
 
 /// How many cells ended how.
@@ -50,7 +50,11 @@ impl Tally<'_> {
         let mut parts = Vec::new();
         match self.wins.split_first() {
             Some(((first, count), rest)) => {
-                let mut text = format!("{first} wins {count} of {all} {cells}");
+                let mut text = match (*count == all, all) {
+                    (true, 1) => format!("{first} {} the only cell", wins(first)),
+                    (true, _) => format!("{first} {} all {all} cells", wins(first)),
+                    (false, _) => format!("{first} {} {count} of {all} {cells}", wins(first)),
+                };
                 for (name, count) in rest.iter().take(2) {
                     text.push_str(&format!(", {name} {count}"));
                 }

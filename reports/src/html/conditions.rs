@@ -6,7 +6,7 @@ use super::Page;
 use super::parts::{Grid, dash, link, plain};
 use crate::analysis::model::Analysis;
 use crate::facts;
-use crate::plot::units::show_param;
+use crate::plot::units::{label, show_param};
 use crate::record::Sample;
 
 /// The files of a run's folder that a page may link, in the order of the links.
@@ -48,7 +48,7 @@ pub(super) fn conditions(page: &Page<'_>) -> Vec<(String, String)> {
         |name: &str, words: Option<String>| pairs.extend(words.map(|words| (name.to_owned(), words)));
     add("Workload", (!a.workload.is_empty()).then(|| a.workload.clone()));
     for (param, value) in &a.constants {
-        add(&crate::plot::units::label(param), Some(show_param(param, value)));
+        add(&capital(&label(param)), Some(show_param(param, value)));
     }
     add("Load", Some(facts::load_words(a)));
     add(
@@ -66,6 +66,12 @@ pub(super) fn conditions(page: &Page<'_>) -> Vec<(String, String)> {
     add("Compiler", known(&["toolchain", "rustc"]));
     add("Began", known(&["started_at"]));
     pairs
+}
+
+/// `text` with a capital first letter.
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// How often the work ran within a sample: the same for all strategies of a cell.

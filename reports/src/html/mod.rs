@@ -79,6 +79,7 @@ pub fn render(title: &str, pages: &[Page<'_>]) -> Result<String, ReportError> {
         Some(text) if !value.is_safe() => out.write_str(&svg::escape(text)).map_err(minijinja::Error::from),
         _ => escape_formatter(out, state, value),
     });
+    engine.add_filter("tied", |text: String| parts::tied(&text));
     for (name, template) in TEMPLATES {
         engine.add_template(name, template).map_err(failed)?;
     }

@@ -61,6 +61,23 @@ pub(super) fn or_all(cell: &str) -> &str {
     if cell.is_empty() { "the only cell" } else { cell }
 }
 
+/// `text` with every number tied to its unit by a no-break space, and ranges in one piece.
+pub(super) fn tied(text: &str) -> String {
+    const UNITS: [&str; 13] =
+        ["ns", "µs", "ms", "s", "B", "KiB", "MiB", "GiB", "%", "cores", "cells", "of", "–"];
+    let mut words = text.split(' ').peekable();
+    let mut out = String::with_capacity(text.len());
+    while let Some(word) = words.next() {
+        out.push_str(word);
+        let Some(next) = words.peek() else { break };
+        let unit = next.trim_end_matches([',', ';', '.', ')', ':']);
+        let number = word.trim_end_matches('×').ends_with(|c: char| c.is_ascii_digit());
+        let tied = (number && UNITS.contains(&unit)) || word == "–" || (unit == "–" && UNITS.contains(&word));
+        out.push(if tied { '\u{a0}' } else { ' ' });
+    }
+    out
+}
+
 /// What is not known or does not apply.
 pub(super) fn dash() -> String {
     "–".to_owned()
@@ -88,6 +105,18 @@ pub(super) fn plain(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_and_its_unit_stay_together() {
+        assert_eq!(
+            tied("at 20.2 µs (20 µs – 21 µs) of it"),
+            "at 20.2\u{a0}µs (20\u{a0}µs\u{a0}–\u{a0}21\u{a0}µs) of it"
+        );
+        assert_eq!(
+            (tied("wins 5 of 30 cells"), tied("a b")),
+            ("wins 5\u{a0}of 30\u{a0}cells".into(), "a b".into())
+        );
+    }
 
     #[test]
     fn links_stay_inside_the_folder() {

@@ -110,3 +110,57 @@ fn what_stands_against_a_run_is_said_before_its_figures() {
     let html = page(&[http], "");
     assert!(html.contains("keep their connections alive") && html.contains("up to 41 % of a core"));
 }
+
+fn nasty(name: &str) -> Analysis {
+    synthetic::nasty().into_iter().find(|a| a.name == name).unwrap_or_else(|| panic!("no run {name}"))
+}
+
+#[test]
+fn the_map_has_a_switch_by_metric_and_shows_wall_time_first() {
+    let html = page(&[nasty("full")], "");
+    for metric in ["wall", "cpu", "memory"] {
+        let radio = format!("<input type=\"radio\" name=\"x1-by\" id=\"x1-by-{metric}\" class=\"{metric}\"");
+        assert!(html.contains(&radio) && html.contains(&format!("for=\"x1-by-{metric}\"")), "{metric}");
+        assert!(html.contains(&format!("<div class=\"by-{metric}\">")), "{metric}");
+    }
+    assert_eq!(html.matches("checked=\"checked\"").count(), 1);
+    assert!(
+        !page(&[synthetic::one_axis()], "").contains("type=\"radio\""),
+        "with one metric, nothing is switched"
+    );
+}
+
+#[test]
+fn a_section_without_data_is_left_out_of_page_and_contents() {
+    let html = page(&[synthetic::one_axis()], "");
+    for section in ["latency", "startup", "timeline"] {
+        assert!(!html.contains(&format!("x1-{section}\"")), "{section}");
+    }
+    let full = page(&[nasty("full")], "");
+    for section in
+        ["winners", "crossovers", "cost", "startup", "timeline", "trust", "conditions", "reproduce"]
+    {
+        assert!(full.contains(&format!("href=\"#x1-{section}\"")), "{section}");
+        assert!(full.contains(&format!("id=\"x1-{section}\"")), "{section}");
+    }
+}
+
+#[test]
+fn the_kind_of_load_is_labelled_and_an_overload_is_said_first() {
+    let html = page(&[nasty("open-and-closed")], "");
+    assert!(html.contains("open and closed loop</strong>"));
+    let html = page(&[nasty("open-load-behind")], "");
+    let at = |words: &str| html.find(words).unwrap_or_else(|| panic!("lacks {words}"));
+    assert!(at("Overloaded.") < at("<figure"));
+}
+
+#[test]
+fn headings_come_in_order() {
+    for runs in [vec![nasty("full")], vec![nasty("full"), synthetic::one_axis()]] {
+        let html = page(&runs, "");
+        let level = |rest: &str| rest.as_bytes().first().filter(|b| b.is_ascii_digit()).map(|b| b - b'0');
+        let levels: Vec<u8> = html.split("<h").skip(1).filter_map(level).collect();
+        assert_eq!(levels.iter().filter(|l| **l == 1).count(), 1);
+        assert!(levels[0] == 1 && levels.windows(2).all(|pair| pair[1] <= pair[0] + 1), "{levels:?}");
+    }
+}

@@ -1,34 +1,18 @@
 //! "Can it be trusted?": the machine's calibration, what disturbed the run, what the harness itself takes, what failed.
 use super::parts::{Grid, dash, or_all, percent};
 use crate::analysis::model::{Analysis, CalibrationRow};
-use crate::plot::units::{Unit, significant};
+use crate::plot::units::Unit;
 
-/// Facts about the run's own trustworthiness, as pairs.
+/// What the statements of [`crate::facts::badges`] leave out, as pairs.
 pub(super) fn trust(a: &Analysis) -> Vec<(String, String)> {
     let t = &a.trust;
     let quarantined = a.blocks.iter().filter(|b| b.quarantined).count();
     let mut pairs = vec![
         (
-            "Foreign load",
-            format!(
-                "median {}, at most {} cores; limit {}",
-                significant(t.foreign_cores_median, 2),
-                significant(t.foreign_cores_max, 2),
-                significant(t.foreign_cores_limit, 2)
-            ),
-        ),
-        (
             "Quarantined",
             format!("{} of {} samples, {quarantined} of {} blocks", t.quarantined, t.samples, a.blocks.len()),
         ),
         ("Measured", format!("{} process rounds of up to {} rounds", a.process_rounds, a.rounds)),
-        (
-            "Checksums",
-            match t.mismatches.len() {
-                0 => "all equal to the sequential oracle's".to_owned(),
-                n => format!("{n} wrong, see above"),
-            },
-        ),
     ];
     if t.duplicates > 0 {
         let words = format!("{} samples stand twice in the file; each counts once", t.duplicates);
