@@ -298,7 +298,8 @@ mod tests {
     fn no_line_is_wider_than_the_terminal() {
         for analysis in synthetic::nasty() {
             for width in [60, 80, 120, 200] {
-                let text = tables(std::slice::from_ref(&analysis), width);
+                let outcome = Outcome { analyses: vec![analysis.clone()], env: None, dir: "runs/x".into() };
+                let text = render(&outcome, width);
                 for line in text.lines() {
                     assert!(
                         line.chars().count() <= usize::from(width),
