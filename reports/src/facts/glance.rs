@@ -104,7 +104,7 @@ fn crossing_note(found: &Crossover, [low, high]: &[String; 2]) -> String {
 
 /// What winning costs: the win that burns most.
 fn price(a: &Analysis) -> Option<Fact> {
-    let name = "dearest win";
+    let name = "CPU price of winning";
     let wins = a.cells.iter().filter(|cell| matches!(call(cell), Call::Wins(_))).count();
     let burns: Vec<(&CellAnalysis, _)> =
         a.cells.iter().filter_map(|cell| Some((cell, burn(a, cell)?))).collect();
@@ -122,7 +122,7 @@ fn price(a: &Analysis) -> Option<Fact> {
             Some(Fact { name, value: times(burn.ratio), note })
         }
         None if wins > 0 => {
-            let note = "no win burns twice the CPU time of its runner-up".to_owned();
+            let note = "no win burns twice the CPU of its runner-up".to_owned();
             Some(Fact { name, value: "below 2×".to_owned(), note })
         }
         None => None,
@@ -175,7 +175,7 @@ mod tests {
         }
         assert_eq!(fact(&run, "largest proven speed-up").unwrap().value, "none");
         assert_eq!(fact(&run, "crossover").unwrap().value, "none in range");
-        assert_eq!(fact(&run, "dearest win"), None);
+        assert_eq!(fact(&run, "CPU price of winning"), None);
         assert_eq!(fact(&run, "settled").unwrap().value, "0 of 13");
         let contaminated = synthetic::nasty().into_iter().find(|a| a.name == "contaminated").unwrap();
         assert!(at_a_glance(&contaminated).is_empty());

@@ -2,7 +2,7 @@
 use serde::Serialize;
 
 use crate::analysis::model::Analysis;
-use crate::plot::units::{Unit, significant};
+use crate::plot::units::{Unit, describe, significant};
 
 /// Above this share of one core, a helper process competes with what is measured.
 const HELPER_SHARE: f64 = 0.2;
@@ -63,7 +63,10 @@ fn helpers(a: &Analysis) -> Vec<Warning> {
     let open = || a.latency.iter().filter_map(|l| Some((l, l.open.as_ref()?)));
     let place = |cell: usize, strategy: usize| {
         let name = a.strategies.get(strategy).map_or("?", String::as_str);
-        format!("{name} in {}", or_all(a.cells.get(cell).map_or("", |c| &c.cell)))
+        match a.cells.get(cell).filter(|cell| !cell.params.is_empty()) {
+            Some(cell) => format!("{name} at {}", describe(&cell.params)),
+            None => name.to_owned(),
+        }
     };
     let flagged = || open().filter(|(_, load)| load.generator_flagged);
     if flagged().next().is_some() {

@@ -24,7 +24,8 @@ pub(super) fn map(a: &Analysis) -> Option<String> {
     let rows = rows(a, across);
     let wide = across.values.len() as f64 * CELL.0;
     let (width, height) = (wide.max(NARROWEST), rows.len() as f64 * CELL.1);
-    let mut out = open(width, height, &format!("The map in small: {}", facts::tally(a).words()));
+    let mut out =
+        open(width, height, &format!("The map of {} in small: {}", a.name, facts::tally(a).words()));
     let looks = styles(&a.strategies);
     for (row, (_, cells)) in rows.iter().enumerate() {
         for (column, cell) in cells {
