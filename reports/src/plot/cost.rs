@@ -105,28 +105,38 @@ fn headline(analysis: &Analysis, cells: &[&CellAnalysis], param: Option<&str>) -
         let verbs = if facts::is_plural(burn.winner) { "win, but burn" } else { "wins, but burns" };
         return format!("{} {verbs} {ratio} the CPU of {}{}", burn.winner, burn.runner_up, at(cell));
     }
-    let named = |cell: &CellAnalysis| -> Vec<(f64, String)> {
-        let costs = analysis.strategies.iter().zip(&cell.stats);
-        let mut costs: Vec<(f64, String)> = costs
-            .filter_map(|(name, s)| Some((s.as_ref()?.cpu_per_task_ns, name.clone())))
-            .filter(|(cost, _)| *cost > 0.0)
-            .collect();
-        costs.sort_by(|a, b| a.0.total_cmp(&b.0));
-        costs
-    };
-    let spread = |costs: &[(f64, String)]| costs[costs.len() - 1].0 / costs[0].0;
+    let spread = |costs: &[Cost<'_>]| costs[costs.len() - 1].0 / costs[0].0;
     // Where they differ most is what matters; of equals the last cell, which is the largest.
-    let all = cells.iter().map(|cell| (cell, named(cell))).filter(|(_, costs)| costs.len() > 1);
-    let Some((cell, costs)) = all.max_by(|a, b| spread(&a.1).total_cmp(&spread(&b.1))) else {
+    let all: Vec<_> =
+        cells.iter().map(|cell| (cell, costs(analysis, cell))).filter(|(_, c)| c.len() > 1).collect();
+    if all.is_empty() {
         return "CPU time per task".to_owned();
-    };
-    let (least, most) = (&costs[0], &costs[costs.len() - 1]);
-    let ratio = most.0 / least.0;
-    if ratio < 1.0 + analysis.margin {
+    }
+    if all.iter().all(|(_, costs)| spread(costs) < 1.0 + analysis.margin) {
         return "All strategies cost the same CPU time".to_owned();
     }
+    let apart = |costs: &[Cost<'_>]| costs[0].1[1] < costs[costs.len() - 1].1[0];
+    let resolved = all.into_iter().filter(|(_, costs)| apart(costs));
+    let Some((cell, costs)) = resolved.max_by(|a, b| spread(&a.1).total_cmp(&spread(&b.1))) else {
+        return "No difference in CPU time is resolved: the intervals overlap".to_owned();
+    };
+    let ((least, _, cheap), (most, _, dear)) = (&costs[0], &costs[costs.len() - 1]);
     let many =
         |name: &str, one: &'static str, many: &'static str| if facts::is_plural(name) { many } else { one };
-    let (cost, take) = (many(&least.1, "costs", "cost"), many(&most.1, "takes", "take"));
-    format!("{} {cost} the least CPU{}; {} {take} {}", least.1, at(cell), most.1, times(ratio))
+    let (cost, take) = (many(cheap, "costs", "cost"), many(dear, "takes", "take"));
+    format!("{cheap} {cost} the least CPU{}; {dear} {take} {}", at(cell), times(most / least))
+}
+
+/// CPU time per task, its interval, and who takes it.
+type Cost<'a> = (f64, [f64; 2], &'a str);
+
+/// What is known of a cell, the cheapest first.
+fn costs<'a>(analysis: &'a Analysis, cell: &CellAnalysis) -> Vec<Cost<'a>> {
+    let named = analysis.strategies.iter().zip(&cell.stats);
+    let mut costs: Vec<Cost<'a>> = named
+        .filter_map(|(name, s)| s.as_ref().map(|s| (s.cpu_per_task_ns, s.cpu_ci_ns, name.as_str())))
+        .filter(|(cost, ..)| *cost > 0.0)
+        .collect();
+    costs.sort_by(|a, b| a.0.total_cmp(&b.0));
+    costs
 }

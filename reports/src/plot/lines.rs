@@ -57,6 +57,9 @@ pub(crate) struct Chart {
     pub(crate) refused: Vec<(f64, String)>,
 }
 
+/// How far beyond all medians an interval may widen the vertical axis.
+const FAR: f64 = 4.0;
+
 /// Draws the chart.
 pub(crate) fn draw(chart: &Chart, form: Form) -> Scene {
     let in_plot = form == Form::Wide;
@@ -64,10 +67,14 @@ pub(crate) fn draw(chart: &Chart, form: Form) -> Scene {
     attempt.or_else(|| Canvas::new(chart, form, true).finish(chart, true)).unwrap_or(Scene::new(form, 0.0))
 }
 
-/// The vertical axis: logarithmic over decades, else from zero, so that heights may be compared.
+/// The vertical axis: logarithmic over decades, else from zero, so that heights may be compared. An interval far wider
+/// than all medians together, as of two rounds, ends at the edge rather than flattens the lines.
 fn y_axis(chart: &Chart, bottom: f64, top: f64) -> Axis {
-    let dots = chart.series.iter().flat_map(|s| &s.dots);
-    let values: Vec<f64> = dots.flat_map(|d| [d.y, d.ci[0], d.ci[1]]).filter(|v| *v > 0.0).collect();
+    let dots = || chart.series.iter().flat_map(|s| &s.dots);
+    let low = dots().map(|d| d.y).fold(f64::INFINITY, f64::min) / FAR;
+    let high = dots().map(|d| d.y).fold(0.0, f64::max) * FAR;
+    let values = dots().flat_map(|d| [d.y, d.ci[0].max(low), d.ci[1].min(high)]);
+    let values: Vec<f64> = values.filter(|v| *v > 0.0).collect();
     let least = values.iter().copied().fold(f64::INFINITY, f64::min);
     let even = values.iter().all(|v| *v < least * axes::LOG_FROM);
     Axis::numeric(values, chart.y_unit, even, bottom, top)

@@ -46,7 +46,7 @@ fn slopes(analysis: &Analysis, fixed: &Params, group: &[&MemoryLine], form: Form
             Dot { x, y, ci: [y, y], tip: Some(tip) }
         };
         let dots = line.points.iter().filter(|(x, y)| *x > 0.0 && *y > 0.0).map(dot).collect();
-        let note = format!("{} a task", per_task(line));
+        let note = per_task(line);
         Series { label: name.clone(), note, style: styles[line.strategy], dots }
     };
     let mut parts = Vec::new();
@@ -94,9 +94,14 @@ fn slopes(analysis: &Analysis, fixed: &Params, group: &[&MemoryLine], form: Form
     Drawn { subtitle: chart.subtitle, ..Drawn::new(Section::Memory, stem, title, description, scene, table) }
 }
 
-/// Memory of one task; a slope below a byte is the noise of a peak.
+/// Whether memory grows with every step of the sweep; else the slope is the noise of the peaks.
+fn grows(line: &MemoryLine) -> bool {
+    line.bytes_per_task >= 1.0 && line.range.iter().all(|slope| *slope > 0.0)
+}
+
+/// Memory of one task in words.
 fn per_task(line: &MemoryLine) -> String {
-    bytes(line.bytes_per_task)
+    if grows(line) { format!("{} a task", bytes(line.bytes_per_task)) } else { "no clear slope".to_owned() }
 }
 
 fn bytes(bytes: f64) -> String {
@@ -105,25 +110,17 @@ fn bytes(bytes: f64) -> String {
 
 fn slope_headline(analysis: &Analysis, group: &[&MemoryLine]) -> String {
     let name = |line: &MemoryLine| analysis.strategies[line.strategy].as_str();
-    let mut ranked: Vec<&MemoryLine> =
-        group.iter().copied().filter(|l| l.bytes_per_task.is_finite()).collect();
+    let mut ranked: Vec<&MemoryLine> = group.iter().copied().filter(|l| grows(l)).collect();
     ranked.sort_by(|a, b| a.bytes_per_task.total_cmp(&b.bytes_per_task));
     let (Some(least), Some(most)) = (ranked.first(), ranked.last()) else {
-        return "Memory over the number of tasks".to_owned();
+        return "No strategy's memory clearly grows with the number of tasks".to_owned();
     };
-    if ranked.len() == 1 {
-        return format!("Each further task takes {} with {}", per_task(least), name(least));
+    let with = |line: &MemoryLine| format!("{} with {}", bytes(line.bytes_per_task), name(line));
+    match (ranked.len(), group.len()) {
+        (1, 1) => format!("Each further task takes {}", with(most)),
+        (1, _) => format!("Each further task takes {}; no other grows clearly", with(most)),
+        _ => format!("Each further task takes {}, {}", with(most), with(least)),
     }
-    if most.bytes_per_task < 1.0 {
-        return "No strategy needs measurably more memory for more tasks".to_owned();
-    }
-    format!(
-        "Each further task takes {} with {}, {} with {}",
-        per_task(most),
-        name(most),
-        per_task(least),
-        name(least)
-    )
 }
 
 /// Bars of the cell in which the strategies' peaks differ most.
@@ -190,6 +187,9 @@ fn peak_headline(analysis: &Analysis, rows: &[(usize, MetricStats)], ratio: f64)
     }
     if ratio < 1.0 + analysis.margin {
         return format!("All strategies hold the same memory, {}", KIB.show(least.1.median));
+    }
+    if least.1.ci[1] >= most.1.ci[0] {
+        return "No difference in peak memory is resolved: the intervals overlap".to_owned();
     }
     let take = if facts::is_plural(name(most)) { "take" } else { "takes" };
     format!(

@@ -10,6 +10,8 @@ use super::{Drawn, Section, Table};
 use crate::analysis::model::{Analysis, BlockInfo};
 
 const PLOT_HEIGHT: f64 = 150.0;
+/// A limit this many times the largest load is said, but not drawn.
+const BEYOND: f64 = 100.0;
 
 /// Draws the strip; `None` where no block is known.
 pub(crate) fn draw(analysis: &Analysis, form: Form) -> Option<Drawn> {
@@ -18,10 +20,14 @@ pub(crate) fn draw(analysis: &Analysis, form: Form) -> Option<Drawn> {
         return None;
     }
     let limit = analysis.trust.foreign_cores_limit;
+    let loads = || blocks.iter().map(|b| b.foreign_cores).filter(|f| f.is_finite());
+    // A limit far above every load would leave nothing of the bars.
+    let shown = limit <= BEYOND * loads().fold(0.01, f64::max);
     let title = headline(analysis);
     let subtitle = format!(
-        "Bars: cores busy with work that is not this run's, per block in the order of the run. Dashed line: limit, {} cores. \
+        "Bars: cores busy with work that is not this run's, per block in the order of the run. {}: limit, {} cores. \
          Red with a cross: quarantined. P: process round.",
+        if shown { "Dashed line" } else { "Far above" },
         significant(limit, 3)
     );
     let mut scene = Scene::new(form, 0.0);
@@ -29,17 +35,19 @@ pub(crate) fn draw(analysis: &Analysis, form: Form) -> Option<Drawn> {
     let (left, right) = form.pick((48.0, 64.0), (36.0, 40.0));
     let plot = Rect::new(scene.left() + left, top, scene.right() - right, top + PLOT_HEIGHT);
     scene.height = (plot.bottom + 58.0).round();
-    let highest =
-        blocks.iter().map(|b| b.foreign_cores).filter(|f| f.is_finite()).fold(limit * 1.3, f64::max);
+    let least = if shown { limit * 1.3 } else { 0.01 };
+    let highest = loads().fold(least, f64::max);
     let y = Axis::numeric([0.0, highest], Unit::Plain, true, plot.bottom, plot.top);
     let x = Axis::names(vec![String::new(); blocks.len()], plot.left, plot.right);
     axes::draw(&mut scene, &plot, &x, &y, ("block, in the order of the run", "foreign load, cores"), 0.0);
     bars(&mut scene, &plot, (&x, &y), blocks);
-    let line = y.at(limit);
-    let dash = Stroke::new(Colour::Ink, 1.2).dashed(Some([5.0, 4.0]));
-    scene.line(vec![(plot.left, line), (plot.right, line)], dash);
-    let words = Text::new("limit", (plot.right + 8.0, line + 4.0), 12.0).colour(Colour::Ink);
-    scene.text(words);
+    if shown {
+        let line = y.at(limit);
+        let dash = Stroke::new(Colour::Ink, 1.2).dashed(Some([5.0, 4.0]));
+        scene.line(vec![(plot.left, line), (plot.right, line)], dash);
+        let words = Text::new("limit", (plot.right + 8.0, line + 4.0), 12.0).colour(Colour::Ink);
+        scene.text(words);
+    }
     process_rounds(&mut scene, &plot, &x, blocks);
     let description = format!("Bar chart of foreign load over {} blocks. {title}.", blocks.len());
     let stem = "run-order".to_owned();

@@ -24,11 +24,40 @@ pub(crate) fn print(scene: &Scene, id: &str, title: &str, description: &str) -> 
     let _ = writeln!(svg, "<title id=\"{id}-title\">{}</title>", escape(title));
     let _ = writeln!(svg, "<desc id=\"{id}-desc\">{}</desc>", escape(description));
     let _ = writeln!(svg, "<rect width=\"{width}\" height=\"{height}\"{}/>", fill(Colour::Paper));
-    for item in &scene.items {
-        print_item(&mut svg, item);
+    let mut items = scene.items.as_slice();
+    while let Some(first) = items.first() {
+        let alike = items.iter().take_while(|item| same_paint(first, item)).count();
+        match alike {
+            0 | 1 => print_item(&mut svg, first),
+            _ => print_together(&mut svg, &items[..alike]),
+        }
+        items = &items[alike.max(1)..];
     }
     svg.push_str("</svg>\n");
     svg
+}
+
+/// Whether two polygons may be one path: both cover, in the same colour, and neither has a tip.
+fn same_paint(a: &Item, b: &Item) -> bool {
+    match (&a.shape, &b.shape) {
+        (
+            Shape::Polygon { fill: one, opacity: 1.0, .. },
+            Shape::Polygon { fill: other, opacity: 1.0, .. },
+        ) => one == other && a.tip.is_none() && b.tip.is_none(),
+        _ => false,
+    }
+}
+
+/// Polygons of [`same_paint`] as one path: stripes and bars are many, and each element costs more than its outline.
+fn print_together(svg: &mut String, items: &[Item]) {
+    let Some(Shape::Polygon { fill: colour, .. }) = items.first().map(|item| &item.shape) else { return };
+    svg.push_str("<path d=\"");
+    for item in items {
+        if let Shape::Polygon { points, .. } = &item.shape {
+            let _ = write!(svg, "{}Z", path(points));
+        }
+    }
+    let _ = writeln!(svg, "\"{}/>", fill(*colour));
 }
 
 fn print_item(svg: &mut String, item: &Item) {
@@ -94,9 +123,14 @@ fn stroked(stroke: &Stroke) -> String {
 fn path(points: &[Point]) -> String {
     let mut d = String::with_capacity(12 * points.len());
     for (i, (x, y)) in points.iter().enumerate() {
-        let _ = write!(d, "{}{} {}", if i == 0 { 'M' } else { 'L' }, num(*x), num(*y));
+        let _ = write!(d, "{}{} {}", if i == 0 { 'M' } else { 'L' }, coordinate(*x), coordinate(*y));
     }
     d
+}
+
+/// A place on the canvas: a tenth of a pixel is finer than any screen shows.
+fn coordinate(x: f64) -> String {
+    num((x * 10.0).round() / 10.0)
 }
 
 /// A number with at most two decimals and no trailing zeros.
@@ -138,6 +172,18 @@ mod tests {
         assert!(!svg.contains("<script>") && svg.contains("&lt;script&gt;alert(&#39;x&#39;)"));
         assert!(svg.contains("a &quot;tip&quot; &amp; more") && svg.contains("id=\"a&quot;b-title\""));
         assert!(svg.contains('\u{fffd}') && !svg.contains('\u{1}'));
+    }
+
+    #[test]
+    fn polygons_of_one_colour_are_one_path() {
+        let mut scene = Scene::new(Form::Wide, 100.0);
+        for left in [0.0, 20.0, 40.0] {
+            scene.polygon(vec![(left, 0.0), (left + 10.0, 0.0), (left, 10.04)], Colour::Ink, 1.0);
+        }
+        scene.tip("the last one stands alone");
+        let svg = print(&scene, "id", "title", "description");
+        assert_eq!(svg.matches("<path").count(), 2);
+        assert!(svg.contains("d=\"M0 0L10 0L0 10ZM20 0L30 0L20 10Z\"") && svg.contains("<title>the last"));
     }
 
     #[test]

@@ -128,7 +128,14 @@ pub(crate) fn headed(params: &Params, finding: String) -> String {
         None => value.to_string(),
     };
     let place = params.iter().map(part).collect::<Vec<_>>().join(", ");
-    if place.is_empty() { finding } else { format!("{place}: {finding}") }
+    if place.is_empty() {
+        return finding;
+    }
+    // A sentence begins with a capital, but not after a colon; names of strategies stay as they are.
+    let begins = ["No ", "A ", "All ", "Several ", "The ", "Each ", "Every "];
+    let capital = begins.iter().any(|word| finding.starts_with(word));
+    let (first, rest) = finding.split_at(usize::from(capital));
+    format!("{place}: {}{rest}", first.to_lowercase())
 }
 
 #[cfg(test)]
@@ -167,7 +174,8 @@ mod tests {
         ]);
         assert_eq!(describe(&params), "kernel sha256, wait per task 500 µs");
         assert_eq!(headed(&params, "a tie".to_owned()), "sha256, 500 µs wait per task: a tie");
-        assert_eq!(headed(&Params::new(), "a tie".to_owned()), "a tie");
+        assert_eq!(headed(&params, "No tie".to_owned()), "sha256, 500 µs wait per task: no tie");
+        assert_eq!(headed(&Params::new(), "No tie".to_owned()), "No tie");
         assert_eq!(label("payload_bytes"), "payload");
         assert_eq!(label("batch_size"), "batch size");
     }
