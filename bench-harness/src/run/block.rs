@@ -14,6 +14,7 @@ use crossover_reports::record::{SCHEMA, Sample, Warmup};
 
 use super::pilot::Pilot;
 use super::session::{Asked, Helpers, Question, Session, Stop};
+use super::shares::Shares;
 use super::warmups::Warmups;
 use crate::journal::Journal;
 use crate::plan::Planned;
@@ -58,6 +59,8 @@ pub(super) struct Recorder<'r> {
     /// Warm-ups that did not become steady.
     pub(super) unsteady: u64,
     pub(super) load: LoadCounts,
+    /// What the test server and the load generator took.
+    pub(super) shares: Shares,
 }
 
 /// How many blocks were measured, and what other programs did to them.
@@ -146,6 +149,7 @@ impl Recorder<'_> {
             sample.order = self.next_order;
             self.next_order += 1;
             stamp(sample, load, set_aside);
+            self.shares.note(sample);
         }
         // Warm-ups first: where a sample stands, its warm-up does.
         let written = self.warmups.write().and_then(|()| self.journal.append(&samples));

@@ -10,6 +10,7 @@ use super::files::Begun;
 use super::looks::Looks;
 use super::pilot::{self, Pilot};
 use super::session::{Session, Stop};
+use super::shares::Shares;
 use super::timelines;
 use super::warmups::Warmups;
 use crate::interrupt::Interrupt;
@@ -58,6 +59,7 @@ pub(super) fn measure(begun: &Begun, interrupt: &Interrupt) -> Result<(), Stop> 
         left: Duration::ZERO,
         unsteady: 0,
         load: LoadCounts::default(),
+        shares: Shares::default(),
     };
     let missing: Vec<&Planned> = plan.iter().filter(is_missing).collect();
     rounds(&mut recorder, &mut session, &missing, "")?;
@@ -108,6 +110,9 @@ fn say_troubles(recorder: &Recorder<'_>, session: &Session<'_>) {
         session
             .progress
             .say(&format!("{} warm-ups ended at their limit without becoming steady", recorder.unsteady));
+    }
+    for line in recorder.shares.lines() {
+        session.progress.say(&line);
     }
 }
 

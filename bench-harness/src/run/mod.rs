@@ -4,6 +4,7 @@
 //! - `helper`, `session`: the processes that measure, and asking them.
 //! - `pilot`: what must be known before the plan. `harness`: what measuring itself costs.
 //! - `block`: measuring the plan. `warmups`: what came before its samples.
+//! - `shares`: what the test server and the load generator took.
 //! - `adapt`, `looks`: looking at the samples and adding to the plan. `timelines`: traced runs at the end.
 //! - `measure`: one experiment as a whole.
 //!
@@ -20,6 +21,7 @@ mod looks;
 mod measure;
 mod pilot;
 mod session;
+mod shares;
 mod timelines;
 mod warmups;
 

@@ -2,6 +2,7 @@
 use std::fs;
 use std::process::Command;
 
+use crossover_bench::probe;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -54,6 +55,45 @@ fn killed_before_the_plan_it_plans_again() {
     other.run(&["resume", &out.to_string_lossy()]).assert_measured();
     lab.assert_complete("out");
     assert!(lab.samples("out").iter().all(|sample| sample.ok));
+}
+
+#[test]
+fn killed_while_it_starts_it_leaves_nothing_alive() {
+    let lab = Lab::new();
+    let strategies = r#""sequential", "event-loop", "work-stealing", "threads", "processes", "alien""#;
+    let external = "[strategies.external.alien]\nrun = [\"sh\", \"alien.sh\"]";
+    // What it starts outlives it, unless somebody sees to that.
+    lab.write("alien.sh", "setsid sleep 100 &\nexec \"$CROSSOVER\" trial sequential");
+    let text = fs::read_to_string(lab.experiment("start", strategies, external)).unwrap();
+    let text = text.replace("kind = \"cpu\"", "kind = \"http\"").replace("kernel = \"sha256\"\n", "");
+    lab.write("start.toml", &text.replace("input_bytes = [64, 1024]", "delay_ms = 0"));
+    // The server and the trials start one after another: killed after each of them.
+    for children in 1..=9 {
+        let out = format!("out{children}");
+        let mut run = lab.command(&["run", "start.toml", "--out", &out]).spawn().unwrap();
+        let mut below = Vec::new();
+        crate::support::wait_until("its children to start", || {
+            assert!(run.try_wait().unwrap().is_none(), "the run ended first");
+            below = probe::descendants(run.id());
+            below.len() >= children
+        });
+        signal(&run, Signal::SIGKILL);
+        // Those that had been started and not yet seen are looked for by what they were told.
+        run.wait().unwrap();
+        assert_all_end(&below);
+        crate::support::wait_until("what it started to end", || !names_process(run.id()));
+    }
+}
+
+/// Whether a process is alive that was started with `parent`'s number as its parent.
+fn names_process(parent: u32) -> bool {
+    let number = parent.to_string();
+    let commands = fs::read_dir("/proc").unwrap().flatten();
+    commands.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok()).any(|line| {
+        let mut words = line.split(|&byte| byte == 0);
+        let is_ours = words.next() == Some(b"crossover");
+        is_ours && words.any(|word| word == number.as_bytes())
+    })
 }
 
 #[test]
