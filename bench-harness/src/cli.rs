@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crossover_workloads::server::Stall;
 
 use crate::config::{Experiment, duration};
-use crate::{doctor, init, list, plan, run, server, text};
+use crate::{doctor, explain, export, init, list, plan, run, server, text};
 
 /// Measures when async, threads and processes win, on this machine.
 #[derive(Debug, Parser)]
@@ -57,6 +57,30 @@ enum Command {
     Init {
         /// The file to write; it must not exist
         file: PathBuf,
+    },
+    /// Show where the time of one cell goes under each strategy: handing over, queueing, working, waiting, collecting
+    Explain {
+        /// A run's folder, the name of an experiment, or the path of its file
+        #[arg(value_name = "EXPERIMENT|FILE.toml|DIR")]
+        target: String,
+        /// The cell, or enough of it to tell it from the others (cpu_us=26); the middle one if left out
+        cell: Option<String>,
+        /// Only this strategy; may be repeated
+        #[arg(long = "strategy", value_name = "NAME")]
+        strategies: Vec<String>,
+        /// Also write what each worker did when to this new file, for https://ui.perfetto.dev or chrome://tracing
+        #[arg(long, value_name = "FILE.json")]
+        trace: Option<PathBuf>,
+    },
+    /// Write a run's samples as CSV, its findings as Markdown, or who ran when as a trace
+    Export {
+        /// The run's folder, or a suite's
+        dir: PathBuf,
+        /// What to write
+        format: export::Format,
+        /// The file to write, which must not exist; standard output if left out
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
     },
     /// Examine whether this machine is fit to measure on; changes nothing
     Doctor,
@@ -190,6 +214,10 @@ fn dispatch(command: Command) -> Result<u8> {
             None => [list::experiments(), list::workloads(), list::strategies()].join("\n"),
         }),
         Command::Init { file } => init::init(&file).map(|()| 0),
+        Command::Explain { target, cell, strategies, trace } => {
+            explain::execute(&explain::Options { target, cell, strategies, trace })
+        }
+        Command::Export { dir, format, out } => export::execute(&dir, format, out.as_deref()),
         Command::Doctor => say(&doctor::render(&doctor::Examination::take().findings())),
     }
 }

@@ -8,6 +8,8 @@ pub mod cli;
 pub mod config;
 pub mod doctor;
 pub mod environment;
+pub mod explain;
+pub mod export;
 pub mod guard;
 pub mod init;
 pub mod interrupt;

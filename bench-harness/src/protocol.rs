@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crossover_reports::record::Breakdown;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Value;
@@ -128,6 +129,9 @@ pub struct Trace {
     /// Whether tasks or segments were left out, because there are too many.
     #[serde(default)]
     pub truncated: bool,
+    /// Where the time went, over all tasks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub breakdown: Option<Breakdown>,
 }
 
 impl Answer {

@@ -193,6 +193,32 @@ pub struct Timeline {
     /// Whether tasks or segments were left out, because there are too many.
     #[serde(default)]
     pub truncated: bool,
+    /// Where the run's time went.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub breakdown: Option<Breakdown>,
+}
+
+/// Where the time of a traced run went, over all of its tasks, also where its [`Timeline`] leaves some out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Breakdown {
+    /// Tasks that ran.
+    pub tasks: u64,
+    /// Handing over: until the last task was handed over, less the time in which the thread that does it ran tasks itself.
+    pub spawn_ns: u64,
+    /// From handed over to started, summed over the tasks.
+    pub queue_ns: u64,
+    /// On a worker, computing or blocking it, summed over the tasks.
+    pub work_ns: u64,
+    /// Started, not ended, and on no worker, summed over the tasks.
+    pub wait_ns: u64,
+    /// From the end of the last task to the end of the run.
+    pub join_ns: u64,
+    /// Wall time in which at least one task was on a worker.
+    pub working_ns: u64,
+    /// Wall time in which none was, and at least one had started and not ended.
+    pub waiting_ns: u64,
+    /// Wall time in which none was in progress, and at least one was handed over.
+    pub queued_ns: u64,
 }
 
 /// The four outcomes of a comparison.

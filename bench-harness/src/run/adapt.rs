@@ -286,7 +286,7 @@ fn announced(number: u32, choice: &Choice, needs: &Needs) -> String {
 }
 
 /// The cell of an experiment at `params`, which need not be on its grid.
-pub(super) fn cell_of(exp: &Experiment, params: &Params) -> Cell {
+pub(crate) fn cell_of(exp: &Experiment, params: &Params) -> Cell {
     let mut all = exp.workload.constants.clone();
     for (name, value) in params {
         let value = match value {

@@ -33,7 +33,7 @@ use crossover_reports::terminal;
 use crossover_workloads::experiments;
 use serde_json::{Value, json};
 
-pub(crate) use self::adapt::LOOKS_WITHOUT_BUDGET;
+pub(crate) use self::adapt::{LOOKS_WITHOUT_BUDGET, cell_of};
 use self::files::Begun;
 use self::folder::Folder;
 use self::session::Stop;

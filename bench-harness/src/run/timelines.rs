@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use crossover_reports::load::Folder;
-use crossover_reports::record::{Crossover, SCHEMA, Timeline};
+use crossover_reports::record::{Crossover, Timeline};
 use crossover_reports::{Options, analysis};
 
 use super::files::Begun;
@@ -17,6 +17,7 @@ use super::pilot::Pilot;
 use super::session::{Asked, Helpers, Question, Session, Stop};
 use crate::config::Cell;
 use crate::protocol::{self, Measured};
+use crate::trace;
 
 /// The file's name in a run folder.
 const FILE_NAME: &str = "timelines.jsonl";
@@ -99,17 +100,7 @@ fn trace(
     };
     let Measured { wall_ns, checksum, answer } = *measured;
     let trace = answer.trace.filter(|_| checksum == found.checksum);
-    Ok(trace.map(|trace| Timeline {
-        schema: SCHEMA,
-        run: begun.run.clone(),
-        cell: cell.to_owned(),
-        strategy: strategy.to_owned(),
-        wall_ns,
-        workers: trace.workers,
-        tasks: trace.tasks,
-        segments: trace.segments,
-        truncated: trace.truncated,
-    }))
+    Ok(trace.map(|trace| trace::timeline(&begun.run, cell, strategy, wall_ns, trace)))
 }
 
 fn write(begun: &Begun, timelines: &[Timeline]) -> Result<()> {

@@ -18,17 +18,20 @@ pub struct Job {
     pub spec: Spec,
     /// The same with its inputs.
     pub workload: Workload,
-    /// What is told about every task; `None` where time is measured.
+    /// What is told about every task; `None` where time is measured. The runner has it too: handing over touches nothing
+    /// that the workers use.
     recorder: Option<Arc<Recorder>>,
     /// What is told when a task is done; `None` where only the whole is timed.
     latencies: Option<Arc<Latencies>>,
+    runner: Runner,
 }
 
 impl Job {
     /// The work `spec`, whose inputs are `workload`.
     #[must_use]
     pub fn new(spec: Spec, workload: Workload) -> Self {
-        Self { spec, workload, recorder: None, latencies: None }
+        let runner = Runner::new(&workload, None, None);
+        Self { spec, workload, recorder: None, latencies: None, runner }
     }
 
     /// Prepares the inputs; nothing of this is timed.
@@ -43,13 +46,19 @@ impl Job {
     /// The same work, told to `recorder` as it runs.
     #[must_use]
     pub fn traced(self, recorder: Arc<Recorder>) -> Self {
-        Self { recorder: Some(recorder), ..self }
+        Self { recorder: Some(recorder), ..self }.with_runner()
     }
 
     /// The same work, whose tasks tell `latencies` when they are done.
     #[must_use]
     pub fn timed(self, latencies: Option<Arc<Latencies>>) -> Self {
-        Self { latencies, ..self }
+        Self { latencies, ..self }.with_runner()
+    }
+
+    /// Makes the runner tell whom this job tells.
+    fn with_runner(mut self) -> Self {
+        self.runner = Runner::new(&self.workload, self.recorder.clone(), self.latencies.clone());
+        self
     }
 
     /// Says that run `run` of a batch begins. No task may be under way.
@@ -69,11 +78,7 @@ impl Job {
     /// What runs the tasks wherever the strategy wants them to run. As cheap to clone as the workload.
     #[must_use]
     pub fn runner(&self) -> Runner {
-        Runner {
-            workload: self.workload.clone(),
-            recorder: self.recorder.clone(),
-            latencies: self.latencies.clone(),
-        }
+        self.runner.clone()
     }
 
     /// What is told when a task is done, if anything is.
@@ -88,22 +93,39 @@ impl Job {
 }
 
 /// Runs the tasks of a job, each exactly once, on whatever thread or runtime it is called.
+///
+/// One pointer, as the workload is: what travels with each task is no larger for those that may be told.
 #[derive(Clone, Debug)]
 pub struct Runner {
+    shared: Arc<Shared>,
+}
+
+/// On cache lines of its own: the counter of owners, which every task changes twice, is not among them.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Shared {
     workload: Workload,
     recorder: Option<Arc<Recorder>>,
     latencies: Option<Arc<Latencies>>,
 }
 
 impl Runner {
+    fn new(workload: &Workload, recorder: Option<Arc<Recorder>>, latencies: Option<Arc<Latencies>>) -> Self {
+        Self { shared: Arc::new(Shared { workload: workload.clone(), recorder, latencies }) }
+    }
+
     /// Runs a task in blocking style, see [`Workload::run_blocking`].
     ///
     /// # Errors
     /// As there.
     pub fn run_blocking(&self, task: u32) -> Result<u64, WorkloadError> {
+        let Shared { workload, recorder, latencies } = &*self.shared;
+        if recorder.is_none() && latencies.is_none() {
+            return workload.run_blocking(task);
+        }
         let begun = self.begin();
-        let segment = self.recorder.as_ref().map(|recorder| recorder.segment(task));
-        let digest = self.workload.run_blocking(task);
+        let segment = recorder.as_ref().map(|recorder| recorder.segment(task));
+        let digest = workload.run_blocking(task);
         drop(segment);
         self.done(task, begun);
         digest
@@ -118,10 +140,10 @@ impl Runner {
     /// As there.
     pub async fn run_async(self, task: u32) -> Result<u64, WorkloadError> {
         let begun = self.begin();
-        let digest = match &self.recorder {
-            None => self.workload.run_async(task).await,
+        let digest = match &self.shared.recorder {
+            None => self.shared.workload.run_async(task).await,
             // In a box, so that a measured future is no larger for it.
-            Some(recorder) => recorder.polls(task, Box::pin(self.workload.run_async(task))).await,
+            Some(recorder) => recorder.polls(task, Box::pin(self.shared.workload.run_async(task))).await,
         };
         self.done(task, begun);
         digest
@@ -137,12 +159,12 @@ impl Runner {
     /// As there.
     pub async fn run_offloaded(self, task: u32) -> Result<u64, WorkloadError> {
         let begun = self.begin();
-        let digest = match &self.recorder {
-            None => self.workload.run_offloaded(task).await,
+        let digest = match &self.shared.recorder {
+            None => self.shared.workload.run_offloaded(task).await,
             Some(recorder) => {
                 let on_thread = Arc::clone(recorder);
                 let around = move || on_thread.segment(task);
-                recorder.polls(task, Box::pin(self.workload.run_offloaded_within(task, around))).await
+                recorder.polls(task, Box::pin(self.shared.workload.run_offloaded_within(task, around))).await
             }
         };
         self.done(task, begun);
@@ -151,12 +173,12 @@ impl Runner {
 
     /// A task begins here: when, if that is wanted.
     fn begin(&self) -> u64 {
-        self.latencies.as_ref().map_or(0, |latencies| latencies.begin())
+        self.shared.latencies.as_ref().map_or(0, |latencies| latencies.begin())
     }
 
     /// A task that began at `begun` is done.
     fn done(&self, task: u32, begun: u64) {
-        if let Some(latencies) = &self.latencies {
+        if let Some(latencies) = &self.shared.latencies {
             latencies.done(task, begun);
         }
     }

@@ -144,7 +144,7 @@ impl Work<'_> {
         Ok(Answer {
             wall_ns: Some(wall_ns.max(1)),
             checksum: Some(format_checksum(checksum)),
-            trace: Some(recorder.finish()),
+            trace: Some(recorder.finish(wall_ns)),
             ..Answer::default()
         })
     }

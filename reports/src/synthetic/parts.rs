@@ -167,5 +167,6 @@ fn simulate(tasks: u64, lanes: usize, cpu: u64, wait: u64, waits_aside: bool) ->
         tasks: rows,
         segments,
         truncated: false,
+        breakdown: None,
     }
 }

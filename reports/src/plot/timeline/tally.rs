@@ -111,6 +111,7 @@ mod tests {
             tasks: vec![[0, 0, 0, 100], [1, 5, 20, 60]],
             segments: vec![[0, 0, 0, 20], [1, 0, 20, 60], [0, 0, 80, 100]],
             truncated: false,
+            breakdown: None,
         };
         let tally = Tally::of(&timeline);
         assert_eq!((tally.most.queued, tally.most.waiting, tally.most.in_flight), (1, 1, 2));

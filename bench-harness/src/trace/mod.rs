@@ -11,17 +11,26 @@
 //! relaxed: [`Recorder::finish`] is called after the strategy's run has returned, and whatever brought the last
 //! digest back (a channel, a join, a task's completion) has brought the stores before it as well. The lock around the
 //! workers' names is taken once per thread.
+mod breakdown;
+pub mod chrome;
+
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::{self, ThreadId};
 
+use crossover_reports::record::{Breakdown, SCHEMA, Timeline};
 use crossover_workloads::{Traced, monotonic_ns};
 
 use crate::protocol::Trace;
+
+pub use breakdown::breakdown;
+
+/// The name of the thread that runs the strategy and hands tasks over.
+pub const MAIN: &str = "main";
 
 /// Tasks that an answer tells about at most: the first so many.
 pub const TASKS_MAX: usize = 500;
@@ -53,6 +62,8 @@ pub struct Recorder {
     /// Slots that were asked for, more than there are if need be.
     taken: AtomicUsize,
     workers: Mutex<Workers>,
+    /// The thread that runs the strategy.
+    main: ThreadId,
     /// When the run began.
     origin_ns: u64,
 }
@@ -83,7 +94,7 @@ struct Workers {
 }
 
 impl Recorder {
-    /// Begins to record a run of `tasks` tasks: times count from the end of this call.
+    /// Begins to record a run of `tasks` tasks on this thread: times count from the end of this call.
     #[must_use]
     pub fn start(tasks: u32) -> Self {
         let tasks = tasks as usize;
@@ -96,6 +107,7 @@ impl Recorder {
             slots: (0..slots).map(|_| Slot::default()).collect(),
             taken: AtomicUsize::new(0),
             workers: Mutex::default(),
+            main: thread::current().id(),
             origin_ns: monotonic_ns(),
         }
     }
@@ -154,7 +166,9 @@ impl Recorder {
         if recorder == self.id {
             return number;
         }
-        let number = self.workers().add(match thread::current().name() {
+        let here = thread::current();
+        let number = self.workers().add(match here.name() {
+            _ if here.id() == self.main => MAIN.to_owned(),
             Some(name) => name.to_owned(),
             // Only a thread that is made for one task has no name.
             None => format!("thread {task}"),
@@ -168,33 +182,50 @@ impl Recorder {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What was recorded, once the run is over: within the limits of an answer, in the order of time.
+    /// What was recorded of a run that took `wall_ns` and is over: within the limits of an answer, in the order of time.
     #[must_use]
-    pub fn finish(&self) -> Trace {
+    pub fn finish(&self, wall_ns: u64) -> Trace {
         let relaxed = Ordering::Relaxed;
         let recorded = self.taken.load(relaxed);
-        let tasks: Vec<[u64; 4]> = (0..)
+        let mut tasks: Vec<[u64; 4]> = (0..)
             .zip(&self.tasks)
             .map(|(task, times)| {
                 [task, times.handed.load(relaxed), times.started.load(relaxed), times.ended.load(relaxed)]
             })
             .filter(|[_, _, started, _]| *started != NEVER)
-            .take(TASKS_MAX)
             .collect();
-        let is_told = |task: u64| tasks.binary_search_by_key(&task, |[task, ..]| *task).is_ok();
         let mut segments: Vec<[u64; 4]> = self
             .slots
             .iter()
             .take(recorded)
             .map(|slot| [&slot.task, &slot.worker, &slot.from, &slot.to].map(|part| part.load(relaxed)))
-            .filter(|[task, ..]| is_told(*task))
             .collect();
+        let names = tidy(&self.workers().names, &mut segments);
+        // With a hole in what was recorded the accounts would be wrong.
+        let breakdown = (recorded <= self.slots.len()).then(|| breakdown(wall_ns, &names, &tasks, &segments));
+        tasks.truncate(TASKS_MAX);
+        segments.retain(|[task, ..]| tasks.binary_search_by_key(task, |[task, ..]| *task).is_ok());
         segments.sort_unstable_by_key(|[task, worker, from, to]| (*from, *to, *worker, *task));
         segments.truncate(SEGMENTS_MAX);
         let truncated = recorded > segments.len();
-        let workers = tidy(&self.workers().names, &mut segments);
-        Trace { workers, tasks, segments, truncated }
+        let workers = tidy(&names, &mut segments);
+        Trace { workers, tasks, segments, truncated, breakdown }
     }
+}
+
+/// A trial's trace as a line of `timelines.jsonl`.
+#[must_use]
+pub fn timeline(run: &str, cell: &str, strategy: &str, wall_ns: u64, trace: Trace) -> Timeline {
+    let Trace { workers, tasks, segments, truncated, breakdown } = trace;
+    let (run, cell, strategy) = (run.to_owned(), cell.to_owned(), strategy.to_owned());
+    Timeline { schema: SCHEMA, run, cell, strategy, wall_ns, workers, tasks, segments, truncated, breakdown }
+}
+
+/// Where the time of a traced run went: as its trial told, or from the timeline where that is whole.
+#[must_use]
+pub fn breakdown_of(timeline: &Timeline) -> Option<Breakdown> {
+    let Timeline { wall_ns, workers, tasks, segments, truncated, .. } = timeline;
+    timeline.breakdown.clone().or_else(|| (!truncated).then(|| breakdown(*wall_ns, workers, tasks, segments)))
 }
 
 /// Names the workers that `segments` mention in a stable order, and renumbers the segments to it.
@@ -214,7 +245,7 @@ fn tidy(names: &[String], segments: &mut [[u64; 4]]) -> Vec<String> {
 fn sort_key(name: &str) -> (bool, usize, String, u64) {
     let (kind, number) = name.rsplit_once(' ').unwrap_or((name, ""));
     let place = KINDS.iter().position(|known| *known == kind).unwrap_or(KINDS.len());
-    (name != "main", place, kind.to_owned(), number.parse().unwrap_or(u64::MAX))
+    (name != MAIN, place, kind.to_owned(), number.parse().unwrap_or(u64::MAX))
 }
 
 /// Kinds of workers, as their names begin, in the order in which they are shown.
@@ -275,12 +306,14 @@ mod tests {
         for (from, to) in [(1000, 3000), (500, 600)] {
             recorder.in_process(1, &Traced { digest: 0, pid: 77, from_ns: at(from), to_ns: at(to) });
         }
-        let trace = recorder.finish();
+        let trace = recorder.finish(10_000);
         assert_eq!(trace.workers, ["process 1"]);
         assert_eq!(trace.segments, [[1, 0, 500, 600], [1, 0, 1000, 3000]]);
         // The other task never started.
         assert!(matches!(trace.tasks[..], [[1, _, 500, 3000]]), "{trace:?}");
         assert!(!trace.truncated);
+        let told = trace.breakdown.unwrap();
+        assert_eq!((told.tasks, told.work_ns, told.wait_ns), (1, 2100, 400));
     }
 
     #[test]
@@ -292,8 +325,14 @@ mod tests {
                     .in_process(task, &Traced { digest: 0, pid: 7, from_ns: u64::MAX - 1, to_ns: u64::MAX });
             }
         }
-        let trace = recorder.finish();
+        let trace = recorder.finish(10_000);
         assert_eq!((trace.tasks.len(), trace.segments.len(), trace.truncated), (500, 5000, true));
+        assert_eq!(trace.breakdown.map(|told| told.tasks), Some(600));
+        let overflowing = Recorder::start(1);
+        for _ in 0..=RECORDED_PER_TASK {
+            overflowing.in_process(0, &Traced { digest: 0, pid: 7, from_ns: 0, to_ns: 1 });
+        }
+        assert_eq!(overflowing.finish(10_000).breakdown, None);
     }
 
     #[test]
@@ -301,7 +340,7 @@ mod tests {
         let recorder = Arc::new(Recorder::start(1));
         let runtime = crossover_runtime::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(recorder.polls(0, Box::pin(crossover_runtime::task::yield_now())));
-        let trace = recorder.finish();
+        let trace = recorder.finish(10_000);
         assert_eq!((trace.segments.len(), trace.workers.len()), (2, 1));
         let [[_, _, started, ended]] = trace.tasks[..] else { panic!("{trace:?}") };
         assert_eq!([started, ended], [trace.segments[0][2], trace.segments[1][3]]);
