@@ -29,18 +29,23 @@ function contrast(a, b) {
   return (Math.max(x, y) + 0.05) / (Math.min(x, y) + 0.05);
 }
 
+/** What is behind everything: white, but for a page that says it can be dark, on a screen that wishes it. */
+function canvas() {
+  const dark = !PAPER && matchMedia("(prefers-color-scheme: dark)").matches && getComputedStyle(document.documentElement).colorScheme.includes("dark");
+  return dark ? [18, 18, 18, 1] : [255, 255, 255, 1];
+}
+
 /** What the element stands on: the backgrounds of it and of those around it. Printers leave backgrounds out unless told. */
+const groundCache = new Map();
 function ground(element) {
-  const layers = [];
-  for (let e = element; e; e = e.parentElement) {
-    const style = getComputedStyle(e);
+  if (!element) return canvas();
+  if (!groundCache.has(element)) {
+    const style = getComputedStyle(element);
     const printed = !PAPER || style.printColorAdjust === "exact";
     const layer = printed ? faded(rgba(style.backgroundColor), parseFloat(style.opacity)) : [0, 0, 0, 0];
-    layers.push(layer);
-    if (layer[3] === 1) break;
+    groundCache.set(element, layer[3] === 1 ? layer : over(layer, ground(element.parentElement)));
   }
-  const dark = !PAPER && matchMedia("(prefers-color-scheme: dark)").matches && getComputedStyle(document.documentElement).colorScheme.includes("dark");
-  return layers.reverse().reduce((under, layer) => over(layer, under), dark ? [18, 18, 18, 1] : [255, 255, 255, 1]);
+  return groundCache.get(element);
 }
 
 /** The product of the opacities of the element and those around it, up to its picture. */
@@ -84,8 +89,10 @@ function shapesOf(picture) {
 }
 
 const meets = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
-const inFill = (shape, point) => shape.element.isPointInFill(new DOMPoint(point.x, point.y).matrixTransform(shape.back));
-const inStroke = (shape, point) => shape.element.isPointInStroke(new DOMPoint(point.x, point.y).matrixTransform(shape.back));
+const near = ({ box }, { x, y }) => x >= box.left && x <= box.right && y >= box.top && y <= box.bottom;
+const inside = ({ back: m }, { x, y }) => ({ x: m.a * x + m.c * y + m.e, y: m.b * x + m.d * y + m.f });
+const inFill = (shape, point) => near(shape, point) && shape.element.isPointInFill(inside(shape, point));
+const inStroke = (shape, point) => near(shape, point) && shape.element.isPointInStroke(inside(shape, point));
 
 /** Points spread over a box, its edges left out. */
 function grid(box, columns, rows) {

@@ -62,6 +62,7 @@ function watch() {
     clipCache.clear();
     shownCache.clear();
     tuckedCache.clear();
+    groundCache.clear();
     inspect(target);
     checks.findings = [...found];
     if (!checks.kinds.has(kind(target))) checks.kinds.set(kind(target), target);

@@ -279,7 +279,7 @@ def main():
     target = Path(sys.argv[1])
     for name, run in shapes().items():
         run.write(target / name)
-    members = ["one-point", "latency", "mismatched"]
+    members = ["one-point", "mismatched"]
     everything = shapes()
     for name in members:
         everything[name].write(target / "suite" / name)
