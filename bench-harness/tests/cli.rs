@@ -69,7 +69,7 @@ fn an_unknown_experiment_lists_the_known_ones() {
     Place::new()
         .crossover(&["plan", "io-bond"])
         .code(2)
-        .stderr(contains("did you mean `io-bound`").and(contains("cpu-bound, io-bound, mixed")));
+        .stderr(contains("did you mean `io-bound`").and(contains("cpu-bound, io-bound, mixed, open-load")));
 }
 
 #[test]

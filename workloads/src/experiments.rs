@@ -7,6 +7,7 @@ pub const ALL: &[(&str, &str)] = &[
     ("io-bound", include_str!("../experiments/io-bound.toml")),
     ("cpu-bound", include_str!("../experiments/cpu-bound.toml")),
     ("mixed", include_str!("../experiments/mixed.toml")),
+    ("open-load", include_str!("../experiments/open-load.toml")),
 ];
 
 /// The names of those that `crossover run` without an argument measures, in this order.

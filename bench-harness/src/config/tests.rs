@@ -443,7 +443,7 @@ fn names_are_looked_up_and_suggested() {
     assert_eq!(Experiment::load("mixed", &[]).expect("built in").name, "mixed");
     let error = Experiment::load("io-bond", &[]).expect_err("a slip").to_string();
     assert!(
-        error.contains("did you mean `io-bound`") && error.contains("cpu-bound, io-bound, mixed"),
+        error.contains("did you mean `io-bound`") && error.contains("cpu-bound, io-bound, mixed, open-load"),
         "{error}"
     );
     let error = Experiment::load("", &[]).expect_err("no name").to_string();
