@@ -2,6 +2,7 @@
 use super::parts::{Grid, percent};
 use crate::analysis::model::Analysis;
 use crate::facts;
+use crate::plot::crossing_place;
 use crate::plot::units::{Unit, describe, label};
 use crate::record::Crossover;
 
@@ -28,7 +29,7 @@ pub(super) fn crossings(a: &Analysis, rows: &[&Crossover]) -> Grid {
             c.to.clone(),
             match counted {
                 Some((at, _)) => format!("from {at} on"),
-                None => c.at.map_or_else(|| "–".to_owned(), |at| unit.show(at)),
+                None => crossing_place(a, c),
             },
             counted.map_or_else(|| range(c.ci), |(_, ends)| span(ends)),
             match (counted, c.indifference) {

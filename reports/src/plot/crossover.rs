@@ -12,7 +12,7 @@ use crate::facts::{self, Call};
 use crate::record::{Crossover, ParamValue};
 
 /// Draws one slice.
-pub(crate) fn draw(analysis: &Analysis, slice: &Slice<'_>, form: Form) -> Drawn {
+pub(crate) fn draw(analysis: &Analysis, slice: &Slice<'_>, form: Form) -> Option<Drawn> {
     let crossings = select::crossings(analysis, slice);
     let title = headline(analysis, slice, &crossings);
     let chart = Chart {
@@ -26,6 +26,10 @@ pub(crate) fn draw(analysis: &Analysis, slice: &Slice<'_>, form: Form) -> Drawn 
         callouts: crossings.iter().filter_map(|c| callout(analysis, slice, c)).collect(),
         refused: refused(slice),
     };
+    // Where nothing counts, the map says so.
+    if chart.series.is_empty() {
+        return None;
+    }
     let scene = lines::draw(&chart, form);
     let description = format!(
         "Line plot of the wall time of one run over {} for {}. {}",
@@ -35,10 +39,10 @@ pub(crate) fn draw(analysis: &Analysis, slice: &Slice<'_>, form: Form) -> Drawn 
     );
     let stem = ["crossover", &slice.axis.param, &select::stem(&slice.fixed)].join("_");
     let table = table(analysis, slice, |s| (s.wall_ns, s.wall_ci_ns));
-    Drawn {
+    Some(Drawn {
         subtitle: chart.subtitle,
         ..Drawn::new(Section::Crossover, stem, title, description, scene, table)
-    }
+    })
 }
 
 /// The positions of a slice's axis.
@@ -250,6 +254,16 @@ fn callout(analysis: &Analysis, slice: &Slice<'_>, crossing: &Crossover) -> Opti
         words.push(format!("in {:.0} % of resamples", (1.0 - crossing.p_none) * 100.0));
     }
     Some(Callout { at: (at, y), strip: crossing.ci.or(Some([at, at])), words, colour: Colour::Ink })
+}
+
+/// Where a crossing lies, as a table says it: `18.3 µs`, `between 3 µs and 31 µs`, `below 100 µs`; a dash where the two
+/// do not cross.
+pub(crate) fn crossing_place(analysis: &Analysis, crossing: &Crossover) -> String {
+    let (Some(at), unit) = (crossing.at, Unit::of(&crossing.param)) else { return "–".to_owned() };
+    match place(analysis, crossing, at) {
+        Place::At(at) => unit.show(at),
+        place => place.words(unit),
+    }
 }
 
 /// A crossing as a sentence.

@@ -35,7 +35,7 @@ pub(crate) mod units;
 mod winmap;
 
 use canvas::Scene;
-pub(crate) use crossover::crossing_words;
+pub(crate) use crossover::{crossing_place, crossing_words};
 use form::Form;
 
 /// The data of a picture as a table of words.
@@ -205,7 +205,7 @@ fn drawn(analysis: &Analysis, form: Form) -> Vec<Drawn> {
     if slices.is_empty() {
         drawn.extend(bars::draw_wall(analysis, form));
     }
-    drawn.extend(slices.iter().map(|slice| crossover::draw(analysis, slice, form)));
+    drawn.extend(slices.iter().filter_map(|slice| crossover::draw(analysis, slice, form)));
     drawn.extend(latency::draw(analysis, form));
     drawn.extend(cost::draw(analysis, form));
     drawn.extend(memory::draw(analysis, form));

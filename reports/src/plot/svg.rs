@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 
 use super::canvas::{Anchor, Item, Point, Scene, Shape, Stroke, Text};
 use super::font::Weight;
+use super::form::Form;
 use super::style::Colour;
 
 /// The fonts asked for; the first two have the widths that were measured.
@@ -24,11 +25,13 @@ pub(crate) fn print(scene: &Scene, id: &str, title: &str, description: &str) -> 
     let _ = writeln!(svg, "<title id=\"{id}-title\">{}</title>", escape(title));
     let _ = writeln!(svg, "<desc id=\"{id}-desc\">{}</desc>", escape(description));
     let _ = writeln!(svg, "<rect width=\"{width}\" height=\"{height}\"{}/>", fill(Colour::Paper));
+    // No pointer rests on a phone.
+    let tips = scene.form == Form::Wide;
     let mut items = scene.items.as_slice();
     while let Some(first) = items.first() {
-        let alike = items.iter().take_while(|item| same_paint(first, item)).count();
+        let alike = items.iter().take_while(|item| same_paint(first, item, tips)).count();
         match alike {
-            0 | 1 => print_item(&mut svg, first),
+            0 | 1 => print_item(&mut svg, first, tips),
             _ => print_together(&mut svg, &items[..alike]),
         }
         items = &items[alike.max(1)..];
@@ -37,13 +40,13 @@ pub(crate) fn print(scene: &Scene, id: &str, title: &str, description: &str) -> 
     svg
 }
 
-/// Whether two polygons may be one path: both cover, in the same colour, and neither has a tip.
-fn same_paint(a: &Item, b: &Item) -> bool {
+/// Whether two polygons may be one path: both cover, in the same colour, and neither has a tip that counts.
+fn same_paint(a: &Item, b: &Item, tips: bool) -> bool {
     match (&a.shape, &b.shape) {
         (
             Shape::Polygon { fill: one, opacity: 1.0, .. },
             Shape::Polygon { fill: other, opacity: 1.0, .. },
-        ) => one == other && a.tip.is_none() && b.tip.is_none(),
+        ) => one == other && !(tips && (a.tip.is_some() || b.tip.is_some())),
         _ => false,
     }
 }
@@ -60,8 +63,9 @@ fn print_together(svg: &mut String, items: &[Item]) {
     let _ = writeln!(svg, "\"{}/>", fill(*colour));
 }
 
-fn print_item(svg: &mut String, item: &Item) {
-    let close = |element: &str| match &item.tip {
+fn print_item(svg: &mut String, item: &Item, tips: bool) {
+    let tip = item.tip.as_ref().filter(|_| tips);
+    let close = |element: &str| match tip {
         Some(tip) => format!("><title>{}</title></{element}>", escape(tip)),
         None => "/>".to_owned(),
     };
@@ -82,7 +86,7 @@ fn print_item(svg: &mut String, item: &Item) {
             let (x, y, r) = (num(*x), num(*y), num(*radius));
             writeln!(svg, "<circle cx=\"{x}\" cy=\"{y}\" r=\"{r}\"{ground}{ink}{}", close("circle"))
         }
-        Shape::Text(text) => writeln!(svg, "{}", print_text(text, item.tip.as_deref())),
+        Shape::Text(text) => writeln!(svg, "{}", print_text(text, tip.map(String::as_str))),
     };
 }
 
@@ -161,7 +165,6 @@ pub(crate) fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plot::form::Form;
 
     #[test]
     fn hostile_text_cannot_leave_its_element() {

@@ -67,12 +67,14 @@ fn draw_cell(analysis: &Analysis, cell: &str, all: &[&Timeline], alone: bool, fo
     let x = Axis::numeric([0.0, until as f64], Unit::NS, true, left, right);
     let under = scene.items.len();
     let scale = Scale { until, most: panels.iter().map(|p| p.tally.pending).max().unwrap_or(1) };
-    let mut y = top;
+    let (mut y, mut bodies) = (top, Vec::new());
     for panel in &panels {
-        y = panel.draw(&mut scene, &x, (y, left), scale);
+        let (rows, end) = panel.draw(&mut scene, &x, (y, left), scale);
+        bodies.push((rows, end));
+        y = end;
     }
-    let plot = Rect::new(left, top + 20.0, right, y);
-    time_axis(&mut scene, &plot, &x, under);
+    let plot = Rect::new(left, top, right, y);
+    time_axis(&mut scene, &plot, &x, (under, &bodies));
     let first = panels.first().map(|p| p.style);
     scene.height = legend(&mut scene, first, y + 56.0).round();
     let names: Vec<&str> = chosen.iter().map(|t| t.strategy.as_str()).collect();
@@ -98,13 +100,15 @@ fn until(chosen: &[&Timeline]) -> u64 {
     longest.min(shortest.saturating_mul(CUT))
 }
 
-/// Grid behind everything drawn from item number `under` on, and the labels below `plot`.
-fn time_axis(scene: &mut Scene, plot: &Rect, x: &Axis, under: usize) {
+/// Grid behind everything drawn from item number `under` on, from each top to its bottom, and the labels below `plot`.
+fn time_axis(scene: &mut Scene, plot: &Rect, x: &Axis, (under, bodies): (usize, &[(f64, f64)])) {
     let drawn = scene.items.split_off(under);
     let limits = (4.0, scene.bounds().right - 4.0);
     let ticks = x.ticks(|ticks: &[Tick]| axes::fit_in_row(ticks, limits, 14.0));
     for tick in &ticks {
-        scene.line(vec![(tick.at, plot.top), (tick.at, plot.bottom)], Stroke::new(Colour::Grid, 1.0));
+        for &(top, bottom) in bodies {
+            scene.line(vec![(tick.at, top), (tick.at, bottom)], Stroke::new(Colour::Grid, 1.0));
+        }
     }
     scene.items.extend(drawn);
     scene.line(vec![(plot.left, plot.bottom), (plot.right, plot.bottom)], Stroke::new(Colour::Ink, 1.5));

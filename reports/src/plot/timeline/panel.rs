@@ -15,6 +15,8 @@ const ROW: (f64, f64) = (18.0, 1.0);
 const NAMED_FROM: f64 = 11.0;
 /// Workers that do nothing have a row of their own unless there are more than this.
 const IDLE_SHOWN: usize = 16;
+/// Size of the tasks' numbers.
+const NUMBER: f64 = 10.5;
 /// Height of the picture of waiting tasks.
 const AREA: f64 = 30.0;
 /// Bars narrower than this, in pixels, melt into their neighbour.
@@ -57,8 +59,15 @@ impl Panel<'_> {
         Rows { workers, height }
     }
 
-    /// Draws everything from `top` on over the time axis, which begins at `left`; returns where it ends.
-    pub(super) fn draw(&self, scene: &mut Scene, x: &Axis, (top, left): (f64, f64), scale: Scale) -> f64 {
+    /// Draws everything from `top` on over the time axis, which begins at `left`; returns where its rows begin
+    /// and where it ends.
+    pub(super) fn draw(
+        &self,
+        scene: &mut Scene,
+        x: &Axis,
+        (top, left): (f64, f64),
+        scale: Scale,
+    ) -> (f64, f64) {
         let mut y = self.head(scene, top);
         let rows = self.rows();
         let cut = self.timeline.wall_ns > scale.until;
@@ -91,7 +100,7 @@ impl Panel<'_> {
         } else {
             scene.line(vec![(right, area.top - 3.0), (right, y + 2.0)], Stroke::new(colour, 1.5));
         }
-        y + 14.0
+        (area.top, y + 14.0)
     }
 
     /// The strategy's name, and its run in numbers.
@@ -169,10 +178,10 @@ impl Panel<'_> {
                 ));
             }
             let number = task.to_string();
-            let fits = font::width(&number, 10.0, Weight::Regular) + 5.0 <= width;
+            let fits = font::width(&number, NUMBER, Weight::Regular) + 5.0 <= width;
             if count == 1 && strip.height() >= NAMED_FROM && fits {
                 let at = ((from + to) / 2.0, strip.centre().1 + 3.6);
-                let number = Text::new(number, at, 10.0).anchor(Anchor::Middle);
+                let number = Text::new(number, at, NUMBER).anchor(Anchor::Middle);
                 scene.text(number.colour(self.style.tone(Tone::OnFill)));
             }
         }

@@ -7,6 +7,7 @@ use crate::analysis::model::{Analysis, CellAnalysis};
 use crate::facts::{self, Call};
 use crate::plot::canvas::{Anchor, Rect, Scene, Stroke, Text};
 use crate::plot::font::{self, Weight};
+use crate::plot::form::Form;
 use crate::plot::style::{self, Colour, Style, Tone};
 use crate::plot::units::times;
 
@@ -16,6 +17,10 @@ const WORDS_FROM: (f64, f64) = (44.0, 34.0);
 const PADDING: f64 = 14.0;
 /// The most colours of stripes over the ground of a tie.
 const MOST_STRIPES: usize = 3;
+/// Pixels of a plate on both sides of its words.
+const PLATE: f64 = 4.0;
+/// The largest share of a cell that a plate may cover.
+const MOST_COVERED: f64 = 0.68;
 /// From one stripe to the next, along x.
 const PITCH: f64 = 14.0;
 
@@ -30,14 +35,14 @@ pub(super) struct Wording {
 
 impl Wording {
     /// The largest wording with which every cell that is `width` pixels wide holds its words.
-    pub(super) fn fitting(cells: &[&CellAnalysis], width: f64) -> Self {
-        let room = width - PADDING;
+    pub(super) fn fitting(cells: &[&CellAnalysis], width: f64, form: Form) -> Self {
+        let (room, least) = (width - PADDING, form.pick(11.4, 10.0));
         let fits = |wording: &Self| {
             let widest = |cell: &&CellAnalysis| wording.lines(&facts::call(cell), room).1;
             cells.iter().map(widest).fold(0.0, f64::max) <= room
         };
         let wording = |(short, size)| Self { short, size };
-        let tried = [(false, 13.0), (true, 13.0), (true, 12.0), (true, 11.0), (true, 10.0)].map(wording);
+        let tried = [(false, 13.0), (true, 13.0), (true, 12.0), (true, 11.4), (true, least)].map(wording);
         tried.into_iter().find(fits).unwrap_or(tried[4])
     }
 
@@ -100,6 +105,10 @@ pub(super) fn next_words(analysis: &Analysis, cell: &CellAnalysis) -> Option<Str
     Some(format!("next {}", times(versus.ratio)))
 }
 
+fn weight(bold: bool) -> Weight {
+    if bold { Weight::Bold } else { Weight::Regular }
+}
+
 /// The map while it is painted.
 pub(super) struct Painter<'a> {
     pub(super) scene: Scene,
@@ -111,6 +120,11 @@ pub(super) struct Painter<'a> {
 }
 
 impl Painter<'_> {
+    /// The smallest size that is read with ease: a wide picture may be shown at three quarters of its size.
+    fn least(&self) -> f64 {
+        self.scene.form.pick(10.4, 9.0)
+    }
+
     pub(super) fn style(&self, strategy: &str) -> Option<Style> {
         let index = self.analysis.strategies.iter().position(|name| name == strategy)?;
         self.styles.get(index).copied()
@@ -141,6 +155,7 @@ impl Painter<'_> {
             _ => Colour::Ink,
         };
         let (room, size) = (area.width() - PADDING, self.wording.size);
+        let small = (size - 1.0).max(self.least());
         let mut lines: Vec<(String, f64, bool)> =
             self.wording.lines(&call, room).0.into_iter().map(|line| (line, size, true)).collect();
         match &call {
@@ -150,22 +165,20 @@ impl Painter<'_> {
                     speed.as_ref().filter(|_| !tall).map_or("?".to_owned(), |speed| format!("? {speed}"));
                 lines.push((head, if tall { 16.0 } else { size }, true));
                 let rivals = self.wording.rivals(best, room);
-                lines.extend(rivals.into_iter().map(|line| (line, size.min(11.0), false)));
-                lines.extend(speed.filter(|_| tall).map(|s| (s, size - 1.0, false)));
+                lines.extend(rivals.into_iter().map(|line| (line, small.min(11.0), false)));
+                lines.extend(speed.filter(|_| tall).map(|s| (s, small, false)));
             }
             Call::Refused(_) => {
-                let one = font::width("no verdict", size - 1.0, Weight::Regular) <= room;
+                let one = font::width("no verdict", small, Weight::Regular) <= room;
                 let words: &[&str] = if one { &["no verdict"] } else { &["no", "verdict"] };
-                lines.extend(words.iter().map(|line| ((*line).to_owned(), size - 1.0, false)));
+                lines.extend(words.iter().map(|line| ((*line).to_owned(), small, false)));
             }
             _ => {
                 let words = match next_words(self.analysis, cell) {
-                    Some(next) => {
-                        Some(next).filter(|w| font::width(w, size - 1.0, Weight::Regular) <= room + 4.0)
-                    }
+                    Some(next) => Some(next).filter(|w| font::width(w, small, Weight::Regular) <= room + 4.0),
                     None => speed,
                 };
-                lines.extend(words.map(|s| (s, size - 1.0, false)));
+                lines.extend(words.map(|s| (s, small, false)));
             }
         }
         let plate = matches!(call, Call::Tie(_) | Call::Refused(_));
@@ -226,9 +239,21 @@ impl Painter<'_> {
                 break;
             }
             height += size * 1.35;
-            let weight = if bold { Weight::Bold } else { Weight::Regular };
-            placed.push((font::shorten(&line, size, weight, room), size, bold));
+            placed.push((font::shorten(&line, size, weight(bold), room), size, bold));
         }
+        // Enough of a busy ground must stay to be seen.
+        let half = |placed: &[(String, f64, bool)]| {
+            let width = |(line, size, bold): &(String, f64, bool)| font::width(line, *size, weight(*bold));
+            placed.iter().map(width).fold(0.0, f64::max) / 2.0 + PLATE
+        };
+        let covers = |placed: &[(String, f64, bool)], height: f64| {
+            (2.0 * half(placed)).min(area.width()) * (height + 3.0)
+                > MOST_COVERED * area.width() * area.height()
+        };
+        while plate && placed.len() > 1 && covers(&placed, height) {
+            height -= placed.pop().map_or(0.0, |(_, size, _)| size * 1.35);
+        }
+        let widest = half(&placed);
         let (x, middle) = area.centre();
         let mut y = middle - height / 2.0;
         let mut texts = Vec::new();
@@ -238,7 +263,6 @@ impl Painter<'_> {
             texts.push(if bold { text.bold() } else { text });
         }
         if plate && !texts.is_empty() {
-            let widest = texts.iter().map(Text::width).fold(0.0, f64::max) / 2.0 + 6.0;
             let (top, bottom) = (middle - height / 2.0 - 1.0, middle + height / 2.0 + 2.0);
             let plate = Rect::new(x - widest, top, x + widest, bottom);
             let plate = Rect::new(
@@ -259,7 +283,11 @@ impl Painter<'_> {
             Call::Wins(winner) => (*winner, Tone::OnFill),
             Call::Leans(winner) => (*winner, Tone::Label),
             Call::Undecided(_) => {
-                let size = (area.height() * 0.6).clamp(6.0, 15.0).min(area.width());
+                let size = (area.height() * 0.6).min(area.width()).min(15.0);
+                // Too small to be read, the dotted border alone says it.
+                if size < self.least() {
+                    return;
+                }
                 let at = (area.centre().0, area.centre().1 + size * 0.36);
                 self.scene.text(Text::new("?", at, size).bold().anchor(Anchor::Middle).colour(Colour::Ink));
                 return;

@@ -103,7 +103,7 @@ impl Map<'_> {
         let plot = self.plot(&scene, top);
         let grid = Grid::new(self, plot);
         let styles = style::styles(&self.analysis.strategies);
-        let wording = Wording::fitting(self.cells, grid.width - GAP);
+        let wording = Wording::fitting(self.cells, grid.width - GAP, self.form);
         let mut painter = Painter { scene, analysis: self.analysis, styles, wording, than: self.than() };
         for (column, row, cell) in self.placed() {
             painter.cell(&grid.rect(column, row), cell);
