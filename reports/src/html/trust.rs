@@ -1,4 +1,6 @@
 //! "Can it be trusted?": the machine's calibration, what disturbed the run, what the harness itself takes, what failed.
+use std::collections::BTreeSet;
+
 use super::parts::{Grid, dash, or_all, percent};
 use crate::analysis::model::{Analysis, CalibrationRow};
 use crate::plot::units::Unit;
@@ -12,7 +14,7 @@ pub(super) fn trust(a: &Analysis) -> Vec<(String, String)> {
             "Quarantined",
             format!("{} of {} samples, {quarantined} of {} blocks", t.quarantined, t.samples, a.blocks.len()),
         ),
-        ("Measured", format!("{} process rounds of up to {} rounds", a.process_rounds, a.rounds)),
+        ("Measured", measured(a)),
     ];
     if t.duplicates > 0 {
         let words = format!("{} samples stand twice in the file; each counts once", t.duplicates);
@@ -29,6 +31,21 @@ pub(super) fn trust(a: &Analysis) -> Vec<(String, String)> {
         ));
     }
     pairs.into_iter().map(|(name, words)| (name.to_owned(), words)).collect()
+}
+
+/// How much was measured, and whether any of it counts.
+fn measured(a: &Analysis) -> String {
+    let (processes, rounds) = match a.process_rounds {
+        // Nothing was analysed: what was measured all the same is told by the blocks.
+        0 => {
+            let processes: BTreeSet<u32> = a.blocks.iter().map(|block| block.process).collect();
+            let rounds: BTreeSet<u32> = a.blocks.iter().map(|block| block.round).collect();
+            (processes.len(), rounds.len())
+        }
+        processes => (processes, a.rounds),
+    };
+    let none = if a.process_rounds == 0 { "; none of them counts" } else { "" };
+    format!("{processes} process rounds of up to {rounds} rounds{none}")
 }
 
 /// What the harness takes around a sample, and how fine its clock is.
