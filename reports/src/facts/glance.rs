@@ -84,6 +84,9 @@ fn crossing(a: &Analysis) -> Option<Fact> {
     };
     let unit = Unit::of(&found.param);
     let (value, ends) = match whole(a, found) {
+        Some((at, ends)) if is_plural(&found.param) && at != 1.0 => {
+            (format!("{at} {}", label(&found.param)), ends.map(|end| format!("{end}")))
+        }
         Some((at, ends)) => (format!("{at}"), ends.map(|end| format!("{end}"))),
         None => (unit.show(found.at?), found.ci.unwrap_or([f64::NAN; 2]).map(|end| unit.show(end))),
     };

@@ -89,7 +89,10 @@ pub(crate) fn choice(a: &Analysis, ranked: &[Ranked<'_>]) -> Option<String> {
         }
     };
     let partly = if best.cells < a.cells.len() { " where measured" } else { "" };
-    Some(format!("If you must choose one: {} {most}, {:.2}× on average{partly}", best.strategy, best.mean))
+    Some(format!(
+        "If you must choose one: {} {most}, {:.2}× on average{partly} (medians of all cells: a ranking, not a proof)",
+        best.strategy, best.mean
+    ))
 }
 
 #[cfg(test)]
