@@ -72,15 +72,18 @@ fn crossing(a: &Analysis) -> Option<Fact> {
         lines.into_iter().find_map(|fixed| hero(a, param, fixed))
     };
     let found = axes.iter().find_map(|axis| on(&axis.param));
-    let Some(found) = found else {
-        let several = a.crossovers.iter().any(|c| c.at.is_some() && is_sure(c));
-        let (value, note) = match several {
-            true => ("several", "strategies swap places more than once; see the pictures".to_owned()),
-            false => {
-                ("none in range", format!("no strategy surely overtakes {} along a parameter", a.baseline))
-            }
-        };
-        return Some(Fact { name, value: value.to_owned(), note });
+    let sure: Vec<&Crossover> = a.crossovers.iter().filter(|c| c.at.is_some() && is_sure(c)).collect();
+    let found = match (found, sure.as_slice()) {
+        (Some(found), _) => found,
+        (None, [only]) => only,
+        (None, []) => {
+            let note = format!("no strategy surely overtakes {} along a parameter", a.baseline);
+            return Some(Fact { name, value: "none in range".to_owned(), note });
+        }
+        (None, many) => {
+            let note = "crossings of pairs of strategies; none stands for them all".to_owned();
+            return Some(Fact { name, value: many.len().to_string(), note });
+        }
     };
     let unit = Unit::of(&found.param);
     let (value, ends) = match whole(a, found) {
