@@ -149,8 +149,8 @@ pub struct Forecast {
     pub total: Duration,
     /// Blocks of the plan as it is configured.
     pub blocks: u64,
-    /// Blocks that fit half of the budget, if all of it is not enough for all blocks. The other half is for what these
-    /// leave undecided.
+    /// Blocks that fit half of the budget, if that is not enough for all. The other half is for what they leave
+    /// undecided.
     pub blocks_in_budget: Option<u64>,
 }
 
@@ -185,8 +185,8 @@ pub fn forecast(exp: &Experiment) -> Forecast {
     let fixed =
         pilot.saturating_add(at_most_a_year(starts.as_secs_f64() * f64::from(exp.measure.processes + 1)));
     let total = fixed.saturating_add(at_most_a_year(block.as_secs_f64() * blocks as f64));
-    let blocks_in_budget = exp.measure.budget.filter(|budget| *budget < total).map(|budget| {
-        let fitting = (budget.saturating_sub(fixed) / 2).div_duration_f64(block).floor();
+    let blocks_in_budget = exp.measure.budget.filter(|budget| *budget / 2 < total).map(|budget| {
+        let fitting = (budget / 2).saturating_sub(fixed).div_duration_f64(block).floor();
         (fitting as u64).clamp(BLOCKS_MIN, blocks.max(BLOCKS_MIN))
     });
     Forecast { cells, block, total, blocks, blocks_in_budget }
@@ -282,8 +282,8 @@ fn budget_line(exp: &Experiment, forecast: &Forecast) -> String {
             "the budget of {budget} may be enough; what is left of it is spent on cells that are still undecided\n"
         ),
         Some(fit) => format!(
-            "the budget of {budget} is not enough: about {fit} of the {} blocks take half of it, and the other half is \
-             spent on cells that are still undecided\n",
+            "the budget of {budget}: about {fit} of the {} blocks take half of it, and the other half is spent on cells \
+             that are still undecided\n",
             forecast.blocks
         ),
     }

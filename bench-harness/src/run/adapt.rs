@@ -1,7 +1,7 @@
 //! After the base plan: looking at the samples, and measuring more where that may still decide something.
 //!
-//! **With a budget** the base plan takes about half of it, unless all that is configured fits. Then, as long as there is
-//! time, each look asks [`crossover_reports::needs`] which cells are undecided and, with `refine_crossover`, where the
+//! **With a budget** the base plan is all that is configured, or what of it fits into about half of the budget. Then, as
+//! long as there is time, each look asks [`crossover_reports::needs`] which cells are undecided and, with `refine_crossover`, where the
 //! grid should be finer; what fits is added to the plan as one process round and measured. **Without a budget** the
 //! configured rounds are all that a cell gets, and `refine_crossover` adds cells in at most [`LOOKS_WITHOUT_BUDGET`]
 //! looks, each measured in as many process rounds as the grid was.

@@ -221,13 +221,10 @@ fn batch(cell: &PilotCell, is_built_in: impl Fn(&str) -> bool) -> u32 {
     u32::try_from(runs).unwrap_or(1)
 }
 
-/// How much of the `left` time the base plan may take: all of it where everything that is configured fits, else half,
-/// and the rest is for what half of it leaves undecided; but as much as three process rounds of three rounds need.
+/// How much of the `left` time the base plan may take: half, because the rest is for what it leaves undecided; but as
+/// much as three process rounds of three rounds need.
 pub(super) fn base_share(measure: &Measure, process: Duration, block: Duration, left: Duration) -> Duration {
     let cost = |processes: u32, rounds: u32| (process + block * rounds) * processes;
-    if cost(measure.processes, measure.rounds) <= left {
-        return left;
-    }
     let least = cost(measure.processes.min(3), measure.rounds.min(3));
     (left / 2).max(least.min(left))
 }
@@ -300,11 +297,11 @@ mod tests {
     }
 
     #[test]
-    fn the_base_plan_takes_half_of_the_budget_unless_all_of_it_fits() {
+    fn the_base_plan_takes_half_of_the_budget_and_at_least_three_by_three() {
         let second = Duration::from_secs(1);
         let share = |left: u32| base_share(&measure(5, 8), second, second, second * left);
         for (left, expected) in
-            [(100, 100), (45, 45), (44, 22), (24, 12), (20, 12), (12, 12), (11, 11), (0, 0)]
+            [(100, 50), (46, 23), (44, 22), (24, 12), (20, 12), (12, 12), (11, 11), (0, 0)]
         {
             assert_eq!(share(left), second * expected, "{left}");
         }
