@@ -9,7 +9,9 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use crate::environment::Machine;
 
 /// The version of the file that this program writes and reads.
 pub const SCHEMA: u64 = 1;
@@ -41,6 +43,14 @@ fn path_of(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
 #[must_use]
 pub fn load() -> Option<Value> {
     read(&path()?)
+}
+
+/// What the file says of the machine that it was measured on.
+#[must_use]
+pub fn machine(machine: &Machine) -> Value {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").ok();
+    let kernel = release.map(|release| release.trim().to_owned());
+    json!({ "cpu": machine.cpu, "cores": machine.cores_usable, "kernel": kernel })
 }
 
 fn read(path: &Path) -> Option<Value> {
@@ -91,8 +101,6 @@ fn write(path: &Path, calibration: &Value) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn found() -> Value {

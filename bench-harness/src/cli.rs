@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crossover_workloads::server::Stall;
 
 use crate::config::{Experiment, duration};
-use crate::{doctor, explain, export, init, list, plan, run, server, text};
+use crate::{advise, calibrate, doctor, explain, export, init, list, plan, run, server, text};
 
 /// Measures when async, threads and processes win, on this machine.
 #[derive(Debug, Parser)]
@@ -84,6 +84,39 @@ enum Command {
     },
     /// Examine whether this machine is fit to measure on; changes nothing
     Doctor,
+    /// Describe a work, have it measured (15 s at most), and get a strategy and a pool size recommended
+    Advise {
+        /// How long each item waits (200ms, 50us, 1.5s, 0)
+        #[arg(long, value_name = "TIME", value_parser = advise::parse_length, allow_hyphen_values = true)]
+        wait: Duration,
+        /// How long each item computes
+        #[arg(long, value_name = "TIME", value_parser = advise::parse_length, allow_hyphen_values = true)]
+        compute: Duration,
+        /// How many items there are
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        items: u32,
+        /// Sizes of pools to try, with commas between; what may fit if left out
+        #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=512))]
+        workers: Vec<u32>,
+    },
+    /// Put the program itself to the test on this machine: identical code, slower code, a CPU hog, kill -9
+    ///
+    /// Takes about five minutes (--quick: one) on a machine that does nothing else. Reports of later runs show what
+    /// was found. Exit code 1: a test fails; 4: other programs kept a test from being made.
+    Calibrate {
+        /// Fewer experiments
+        #[arg(long)]
+        quick: bool,
+        /// Comparisons of identical code; 200 if left out, 40 with --quick
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        experiments: Option<u32>,
+        /// Keep the runs in this folder, which must be absent or empty
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+    /// Keep a core busy, as the calibration's CPU hog
+    #[command(hide = true)]
+    Hog,
     /// Answer HTTP requests after a delay, as the test server of a run does
     #[command(hide = true)]
     Serve {
@@ -202,6 +235,13 @@ fn dispatch(command: Command) -> Result<u8> {
         }
         Command::Resume { dir } => run::resume(&dir),
         Command::Report { dir } => run::report(&dir),
+        Command::Advise { wait, compute, items, workers } => {
+            advise::execute(&advise::Question { wait, compute, items, workers })
+        }
+        Command::Calibrate { quick, experiments, out } => {
+            calibrate::execute(&calibrate::Options { quick, experiments, out })
+        }
+        Command::Hog => calibrate::hog(),
         Command::Serve { address, parent, stall } => server::serve(address, parent, stall.checked()?),
         Command::Plan(selection) => {
             let plans: Vec<String> = selection.load()?.iter().map(plan::render).collect();

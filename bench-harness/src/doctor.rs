@@ -6,6 +6,9 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
+use crate::calibration_file;
 use crate::environment::Machine;
 use crate::probe::{Load, LoadWindow};
 use crate::text;
@@ -45,6 +48,34 @@ pub struct Examination {
     pub two_threads: f64,
     /// Whether this program was built with optimisation.
     pub optimised: bool,
+    /// What the calibration file says of this machine.
+    pub calibrated: Calibrated,
+}
+
+/// What is known of a calibration of this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Calibrated {
+    /// There is none.
+    Never,
+    /// There is one of another machine or kernel.
+    Elsewhere,
+    /// It has rows that failed.
+    Failed,
+    /// All of its rows passed.
+    Passed,
+}
+
+impl Calibrated {
+    /// Reads the calibration `file` as one of `machine`.
+    fn of(file: Option<&Value>, machine: &Value) -> Self {
+        let Some(file) = file else { return Self::Never };
+        let passed = |row: &Value| row.get("passed").and_then(Value::as_bool) == Some(true);
+        match file.get("rows").and_then(Value::as_array) {
+            _ if file.get("machine") != Some(machine) => Self::Elsewhere,
+            Some(rows) if !rows.is_empty() && rows.iter().all(passed) => Self::Passed,
+            _ => Self::Failed,
+        }
+    }
 }
 
 /// How long the load of other programs is watched.
@@ -60,7 +91,10 @@ impl Examination {
         thread::sleep(WATCH);
         let load = window.close();
         let two_threads = capacity_of_two();
-        Self { machine: Machine::read(), load, two_threads, optimised: !cfg!(debug_assertions) }
+        let machine = Machine::read();
+        let here = calibration_file::machine(&machine);
+        let calibrated = Calibrated::of(calibration_file::load().as_ref(), &here);
+        Self { machine, load, two_threads, optimised: !cfg!(debug_assertions), calibrated }
     }
 
     /// What was found, thing by thing.
@@ -69,7 +103,10 @@ impl Examination {
         let mut findings = vec![self.cores(), self.capacity(), self.foreign_load(), self.steal()];
         findings.extend(self.pressure());
         findings.extend(self.quota());
-        findings.extend([self.governor(), self.open_files(), self.clock(), self.build()]);
+        findings.extend([self.governor(), self.open_files()]);
+        findings.extend(self.processes());
+        findings.extend(self.address_space());
+        findings.extend([self.clock(), self.build(), self.calibration()]);
         findings
     }
 
@@ -160,7 +197,7 @@ impl Examination {
             None => note(
                 "the CPU's frequency governor is not visible".to_owned(),
                 "the clock may change with the load; rounds in random order even it out between strategies",
-                "",
+                "on a virtual machine nothing: its host decides; else load the cpufreq driver to see it",
             ),
             Some("performance") => good("frequency governor: performance".to_owned()),
             Some(other) => note(
@@ -183,6 +220,53 @@ impl Examination {
         }
         let means = "every connection of an http workload is a file, at both of its ends";
         warning(what, means, "ulimit -n 4096 in this shell")
+    }
+
+    /// Threads count as processes: `thread-per-task` has as many as there are tasks.
+    fn processes(&self) -> Option<Finding> {
+        const ENOUGH: u64 = 2048;
+        let limit = self.machine.limits.processes?;
+        let what = format!("processes and threads of this user: at most {limit} (ulimit -u)");
+        if limit >= ENOUGH {
+            return Some(good(what));
+        }
+        let means = "a thread per task, a blocking pool or worker processes may fail to start";
+        Some(warning(what, means, "ulimit -u 4096 in this shell, or fewer tasks and workers"))
+    }
+
+    fn address_space(&self) -> Option<Finding> {
+        const ENOUGH: u64 = 8 << 30;
+        let limit = self.machine.limits.address_space_bytes?;
+        let what = format!(
+            "address space: at most {:.1} GiB a process (ulimit -v)",
+            limit as f64 / (1_u64 << 30) as f64
+        );
+        if limit >= ENOUGH {
+            return Some(good(what));
+        }
+        let means = "every thread reserves a stack of 2 MiB or more, so many threads may fail to start";
+        Some(warning(what, means, "ulimit -v unlimited in this shell"))
+    }
+
+    /// Whether the program was put to the test here.
+    fn calibration(&self) -> Finding {
+        let means = "how often verdicts are right here was not measured, and reports say so";
+        match self.calibrated {
+            Calibrated::Never => {
+                note("not calibrated on this machine".to_owned(), means, "crossover calibrate (five minutes)")
+            }
+            Calibrated::Elsewhere => note(
+                "the calibration on file is another machine's or another kernel's".to_owned(),
+                means,
+                "crossover calibrate (five minutes)",
+            ),
+            Calibrated::Failed => warning(
+                "the calibration of this machine has rows that fail".to_owned(),
+                "verdicts as close as what failed are not to be trusted",
+                "crossover calibrate again when the machine is quiet",
+            ),
+            Calibrated::Passed => good("calibrated: every row passed on this machine".to_owned()),
+        }
     }
 
     fn clock(&self) -> Finding {
@@ -282,6 +366,8 @@ fn spin_for(length: Duration) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::environment::Limits;
 
@@ -299,7 +385,8 @@ mod tests {
             limits: Limits { open_files: Some(20_000), processes: None, address_space_bytes: None },
             timer_resolution_ns: 30,
         };
-        Examination { machine, load: Load::default(), two_threads: 1.97, optimised: true }
+        let calibrated = Calibrated::Passed;
+        Examination { machine, load: Load::default(), two_threads: 1.97, optimised: true, calibrated }
     }
 
     fn warnings(examination: &Examination) -> Vec<String> {
@@ -319,7 +406,7 @@ mod tests {
 
     #[test]
     fn each_disturbance_is_named_with_its_remedy() {
-        let cases: [Case; 7] = [
+        let cases: [Case; 10] = [
             (|e| e.machine.cores_usable = 1, "1 of 2 cores"),
             (|e| e.two_threads = 1.1, "1.10 times"),
             (|e| e.load.foreign_cores = 0.8, "0.80 cores"),
@@ -327,6 +414,9 @@ mod tests {
             (|e| e.machine.cgroup_quota_cores = Some(1.5), "1.50 cores"),
             (|e| e.machine.limits.open_files = Some(256), "256"),
             (|e| e.optimised = false, "without optimisation"),
+            (|e| e.machine.limits.processes = Some(100), "at most 100"),
+            (|e| e.machine.limits.address_space_bytes = Some(1 << 30), "1.0 GiB"),
+            (|e| e.calibrated = Calibrated::Failed, "rows that fail"),
         ];
         for (change, named) in cases {
             let mut examination = healthy();
@@ -340,6 +430,18 @@ mod tests {
                 "{shown}"
             );
         }
+    }
+
+    #[test]
+    fn a_calibration_counts_on_its_own_machine_only() {
+        let here = json!({"cpu": "a", "cores": 2, "kernel": "6.1"});
+        let file = |machine: &Value, passed: bool| json!({"machine": machine, "rows": [{"passed": passed}]});
+        let of = |file: &Value| Calibrated::of(Some(file), &here);
+        assert_eq!(Calibrated::of(None, &here), Calibrated::Never);
+        assert_eq!(of(&file(&json!({"cpu": "b"}), true)), Calibrated::Elsewhere);
+        assert_eq!(of(&file(&here, false)), Calibrated::Failed);
+        assert_eq!(of(&file(&here, true)), Calibrated::Passed);
+        assert_eq!(of(&json!({"machine": here, "rows": []})), Calibrated::Failed);
     }
 
     #[test]

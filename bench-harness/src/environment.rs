@@ -109,7 +109,7 @@ pub fn describe(exp: &Experiment) -> Value {
 fn strategies(exp: &Experiment) -> Vec<Value> {
     let one = |name: &String| {
         let base = exp.strategies.base_of(name);
-        let about = match strategy::BUILT_IN.iter().find(|info| info.name == base) {
+        let about = match strategy::find(base) {
             Some(info) if base == name => info.about.to_owned(),
             Some(info) => format!("{base} under another name: {}", info.about),
             None => {

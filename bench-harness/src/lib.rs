@@ -3,6 +3,8 @@
 //! `main.rs` is the program; everything it calls lives here, so that benches and tests reach it too.
 //! Data flows one way: an experiment's file (`config`) → its plan (`plan`) → trial processes asked block by
 //! block (`run`, `trial`, `strategy`) → the journal (`journal`) → `crossover_reports`.
+pub mod advise;
+pub mod calibrate;
 pub mod calibration_file;
 pub mod cli;
 pub mod config;

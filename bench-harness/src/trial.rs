@@ -46,7 +46,7 @@ fn serve(arguments: &[String]) -> u8 {
         [name, parent] => (name, parent.parse().ok()),
         _ => return usage("it takes the name of a strategy"),
     };
-    if !strategy::BUILT_IN.iter().any(|info| info.name == name) {
+    if strategy::find(name).is_none() {
         return usage(&format!("there is no strategy `{name}`"));
     }
     if let Some(parent) = parent

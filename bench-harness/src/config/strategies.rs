@@ -7,7 +7,7 @@ use super::schema::{Reader, Section};
 use super::suggest::{did_you_mean, shown};
 use super::tree::{Entry, Kind, Node};
 use super::{External, Strategies, StrategyOptions, Variant, limits};
-use crate::strategy::{BUILT_IN, Info};
+use crate::strategy::{self, BUILT_IN, Info};
 
 /// Reads `[strategies]`; a relative command or folder starts from `dir`.
 pub(super) fn read(reader: Reader<'_>, node: &Node, dir: &Path) -> Result<Strategies, ConfigError> {
@@ -108,7 +108,7 @@ fn read_variant(
         .required("strategy", "the built-in strategy that it is a variant of, such as strategy = \"threads\"")
         .map_err(|error| error.help(known()))?;
     let name = reader.text(node, &key)?;
-    let Some(info) = BUILT_IN.iter().find(|info| info.name == name) else {
+    let Some(info) = strategy::find(name) else {
         let message =
             format!("there is no built-in strategy \"{}\"{}", shown(name), did_you_mean(name, names()));
         return Err(reader.error(node, &key, message).help(known()));

@@ -278,7 +278,7 @@ impl<'a> Session<'a> {
     /// Whether a strategy is one of ours: what it tells of its times is measured by our own code.
     pub(super) fn is_built_in(&self, name: &str) -> bool {
         !self.exp.strategies.external.contains_key(name)
-            && strategy::BUILT_IN.iter().any(|info| info.name == self.exp.strategies.base_of(name))
+            && strategy::find(self.exp.strategies.base_of(name)).is_some()
     }
 
     fn is_gone(&mut self, strategy: &str, reason: String) {

@@ -13,6 +13,7 @@ pub mod external;
 mod job;
 mod processes;
 mod sequential;
+mod slower;
 mod spawned;
 mod thread_per_task;
 mod threads;
@@ -51,6 +52,7 @@ pub trait Strategy: fmt::Debug {
 pub fn start(name: &str, workers: u32) -> Result<Box<dyn Strategy>, String> {
     Ok(match name {
         SEQUENTIAL => Box::new(sequential::Sequential),
+        SLOWER => Box::new(slower::Slower::default()),
         "event-loop" => Box::new(event_loop::EventLoop::start()?),
         "work-stealing" => Box::new(work_stealing::WorkStealing::start(workers)?),
         "threads" => Box::new(threads::Threads::start(workers)?),
@@ -128,6 +130,22 @@ pub const BUILT_IN: &[Info] = &[
 /// The strategy that runs one task after another, which every checksum is compared with.
 pub const SEQUENTIAL: &str = "sequential";
 
+/// `sequential` with a tenth more to compute: what `crossover calibrate` must find out.
+const SLOWER: &str = "sequential-slower";
+
+/// Built in as well, and only to be had as a variant: no strategies to choose, so that nothing lists them.
+const HIDDEN: &[Info] = &[Info {
+    name: SLOWER,
+    about: "one task after another on one thread, with a tenth more to compute",
+    workers: None,
+}];
+
+/// The strategy that is built in as `name`, listed or not.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Info> {
+    BUILT_IN.iter().chain(HIDDEN).find(|info| info.name == name)
+}
+
 /// Threads that the blocking pool of the `blocking-pool` strategy may grow to.
 const BLOCKING_THREADS_MAX: u32 = 512;
 
@@ -136,7 +154,7 @@ const BLOCKING_THREADS_MAX: u32 = 512;
 #[must_use]
 pub fn limits(name: &str, workers: u32) -> Option<Limits> {
     let (workers, concurrency_cap) = match name {
-        SEQUENTIAL => (1, Some(1)),
+        SEQUENTIAL | SLOWER => (1, Some(1)),
         "event-loop" => (1, None),
         "work-stealing" => (workers, None),
         "threads" | "processes" => (workers, Some(workers)),

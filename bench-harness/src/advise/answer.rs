@@ -1,0 +1,308 @@
+//! What `crossover advise` answers: one sentence to act on, then what it rests on.
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use crossover_reports::analysis::model::{Analysis, StrategyStats};
+use crossover_reports::record::{Verdict, VerdictKind};
+
+use super::question::{Contender, Question, Scaled, count};
+use crate::text;
+
+/// Columns that a sentence may fill.
+const WIDTH: usize = 96;
+
+/// A measured work and the question that it answers.
+#[derive(Debug)]
+pub(super) struct Answer<'a> {
+    pub(super) question: &'a Question,
+    pub(super) scaled: &'a Scaled,
+    /// Who was measured, the simplest first.
+    pub(super) measured: &'a [Contender],
+    /// Who cannot come near.
+    pub(super) left_out: &'a [Contender],
+    pub(super) cores: u32,
+    pub(super) analysis: &'a Analysis,
+}
+
+/// Whom to take, and how the others compare.
+#[derive(Debug, PartialEq)]
+struct Choice<'a> {
+    pick: &'a str,
+    /// The fastest by the medians, where it is another one.
+    fastest: Option<&'a str>,
+    /// The fastest of those that are slower: its ratio and interval against the fastest.
+    runner_up: Option<(&'a str, f64, [f64; 2])>,
+    /// Neither proven slower nor proven as fast, with their intervals.
+    open: Vec<(&'a str, [f64; 2])>,
+}
+
+impl Answer<'_> {
+    /// The whole answer, ending in a newline.
+    pub(super) fn render(&self) -> String {
+        let mut out = format!("{}\n\n", self.asked());
+        let cell = self.analysis.cells.first();
+        let Some(verdict) = cell.and_then(|cell| cell.verdict.as_ref()) else {
+            let reason = cell.and_then(|cell| cell.no_verdict.as_deref()).unwrap_or("nothing was measured");
+            let _ = writeln!(out, "{}", text::wrap(&format!("No advice: {reason}."), WIDTH, 0));
+            return out;
+        };
+        let names: Vec<&str> = self.measured.iter().map(|c| c.name.as_str()).collect();
+        let Some(choice) = choose(&names, verdict, self.analysis.margin) else {
+            out += "No advice: nobody did the work.\n";
+            return out;
+        };
+        for sentence in self.sentences(&choice, verdict.verdict) {
+            let _ = writeln!(out, "{}", text::wrap(&sentence, WIDTH, 0));
+        }
+        out.push('\n');
+        out += &self.table(verdict, choice.pick);
+        for sentence in self.reservations() {
+            let _ = writeln!(out, "\n{}", text::wrap(&sentence, WIDTH, 0));
+        }
+        out
+    }
+
+    fn asked(&self) -> String {
+        let Question { wait, compute, items, .. } = self.question;
+        let does = match (wait.is_zero(), compute.is_zero()) {
+            (true, _) => format!("each computes {}", text::time(*compute)),
+            (_, true) => format!("each waits {}", text::time(*wait)),
+            _ => format!("each waits {} and computes {}", text::time(*wait), text::time(*compute)),
+        };
+        format!("{}, {does}; {}", count(*items, "item"), count(self.cores, "core"))
+    }
+
+    fn sentences(&self, choice: &Choice<'_>, kind: VerdictKind) -> Vec<String> {
+        let mut said = Vec::new();
+        let takes = match self.stats(choice.pick) {
+            Some(stats) => format!(": {} for all items", self.whole(stats)),
+            None => String::new(),
+        };
+        let ahead = match choice.runner_up {
+            Some((name, ratio, [low, high])) => {
+                format!(", {ratio:.2} times as fast as {} ({low:.2} to {high:.2})", self.told(name))
+            }
+            None => String::new(),
+        };
+        said.push(match choice.fastest {
+            None => format!("Use {}{takes}{ahead}.", self.told(choice.pick)),
+            Some(fastest) => format!(
+                "Use {}{takes}{ahead}. It is as fast as {} within {:.0} %, and simpler.",
+                self.told(choice.pick),
+                self.told(fastest),
+                self.analysis.margin * 100.0
+            ),
+        });
+        if !choice.open.is_empty() {
+            let others: Vec<String> = choice
+                .open
+                .iter()
+                .map(|(name, [low, high])| {
+                    format!("{} ({low:.2} to {high:.2} times its time)", self.told(name))
+                })
+                .collect();
+            said.push(format!("Undecided in the time there was: {} may be as fast.", others.join(", ")));
+        } else if kind == VerdictKind::Undecided {
+            said.push(
+                "Undecided: the differences are smaller than what could be proven in the time.".to_owned(),
+            );
+        }
+        if let Some(stats) = self.stats(choice.pick) {
+            let mut costs = format!(
+                "It costs {} of CPU per item and {} of memory",
+                text::time(self.cpu_per_item(stats)),
+                mebibytes(stats)
+            );
+            let runner_up = choice.runner_up.and_then(|(name, ..)| self.stats(name));
+            if let Some(other) = runner_up {
+                let cpu = text::time(self.cpu_per_item(other));
+                let _ = write!(costs, "; the runner-up {cpu} and {}", mebibytes(other));
+            }
+            said.push(format!("{costs}."));
+        }
+        said
+    }
+
+    /// A row for everybody who was measured, the fastest first.
+    fn table(&self, verdict: &Verdict, pick: &str) -> String {
+        let mut measured: Vec<(&Contender, &StrategyStats)> =
+            self.measured.iter().filter_map(|c| Some((c, self.stats(&c.name)?))).collect();
+        measured.sort_by(|a, b| a.1.wall_ns.total_cmp(&b.1.wall_ns));
+        let heads = ["", "strategy", "workers", "all items", "times the fastest", "CPU per item", "memory"];
+        let mut rows = vec![heads.map(str::to_owned).to_vec()];
+        for (contender, stats) in measured {
+            let versus = match verdict.versus.get(&contender.name) {
+                Some(versus) => format!("{:.2} ({:.2} to {:.2})", versus.ratio, versus.ci[0], versus.ci[1]),
+                None => "1".to_owned(),
+            };
+            rows.push(vec![
+                if contender.name == pick { "→" } else { "" }.to_owned(),
+                contender.base.to_owned(),
+                contender.workers.map_or_else(String::new, |workers| workers.to_string()),
+                self.whole(stats),
+                versus,
+                text::time(self.cpu_per_item(stats)),
+                mebibytes(stats),
+            ]);
+        }
+        text::columns(&rows, 2)
+    }
+
+    /// What limits the answer.
+    fn reservations(&self) -> Vec<String> {
+        let mut said = Vec::new();
+        let Scaled { work, times, items } = *self.scaled;
+        if times > 1.0 {
+            said.push(format!(
+                "Extrapolated: waits and computing were measured {times:.3} times shorter ({} and {}) and the times multiplied \
+                 back; handing items over does not grow with them, so differences are smaller in truth than here.",
+                text::time(Duration::from_secs_f64(work.wait)),
+                text::time(Duration::from_secs_f64(work.compute)),
+            ));
+        }
+        if items > 1.0 {
+            said.push(format!(
+                "Extrapolated: {} of the {} items were measured and the times multiplied by {items:.3}.",
+                work.items, self.question.items
+            ));
+        }
+        if !self.left_out.is_empty() {
+            let whole = self.question.work();
+            let one = |c: &Contender| {
+                format!("{} (at least {})", c.told, text::time(Duration::from_secs_f64(c.least(&whole))))
+            };
+            let all: Vec<String> = self.left_out.iter().map(one).collect();
+            said.push(format!("Not measured, because they cannot come near: {}.", all.join(", ")));
+        }
+        said
+    }
+
+    fn told(&self, name: &str) -> String {
+        match self.measured.iter().find(|c| c.name == name) {
+            Some(c) if c.workers.is_some() => {
+                format!("{} ({}, workers = {})", c.told, c.base, c.workers.unwrap_or(0))
+            }
+            Some(c) => format!("{} ({})", c.told, c.base),
+            None => name.to_owned(),
+        }
+    }
+
+    fn stats(&self, name: &str) -> Option<&StrategyStats> {
+        let at = self.analysis.strategies.iter().position(|strategy| strategy == name)?;
+        self.analysis.cells.first()?.stats.get(at)?.as_ref()
+    }
+
+    /// The time of the whole work, as asked.
+    fn whole(&self, stats: &StrategyStats) -> String {
+        let seconds = stats.wall_ns / 1e9 * self.scaled.times * self.scaled.items;
+        let about = if self.scaled.times > 1.0 || self.scaled.items > 1.0 { "about " } else { "" };
+        format!("{about}{}", text::time(Duration::from_secs_f64(seconds.clamp(0.0, 1e12))))
+    }
+
+    /// CPU time of an item, as asked: what was measured, with the computing in its full length.
+    fn cpu_per_item(&self, stats: &StrategyStats) -> Duration {
+        let left_out = self.question.compute.as_secs_f64() - self.scaled.work.compute;
+        Duration::from_secs_f64((stats.cpu_per_task_ns / 1e9 + left_out).clamp(0.0, 1e9))
+    }
+}
+
+fn mebibytes(stats: &StrategyStats) -> String {
+    format!("{:.1} MiB", stats.rss_peak_kib / 1024.0)
+}
+
+/// Chooses among `names`, the simplest first: the simplest of those that are proven as fast as the fastest.
+fn choose<'a>(names: &[&'a str], verdict: &Verdict, margin: f64) -> Option<Choice<'a>> {
+    let named = |name: &str| names.iter().copied().find(|other| *other == name);
+    let is_reference =
+        |name: &&&str| !verdict.versus.contains_key(**name) && verdict.best.iter().any(|b| b == **name);
+    let fastest =
+        verdict.winner.as_deref().and_then(named).or_else(|| names.iter().find(is_reference).copied())?;
+    let against = |name: &str| verdict.versus.get(name);
+    let is_equal = |name: &str| name == fastest || against(name).is_some_and(|v| v.ci[1] < 1.0 + margin);
+    let pick = names.iter().copied().find(|name| is_equal(name))?;
+    let mut rest: Vec<(&str, f64, [f64; 2])> = names
+        .iter()
+        .filter(|name| !is_equal(name))
+        .filter_map(|name| against(name).map(|v| (*name, v.ratio, v.ci)))
+        .collect();
+    rest.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let is_open = |name: &str| verdict.best.iter().any(|best| best == name);
+    let open = rest.iter().filter(|(name, ..)| is_open(name)).map(|(name, _, ci)| (*name, *ci)).collect();
+    let runner_up = rest.iter().copied().find(|(name, ..)| !is_open(name));
+    Some(Choice { pick, fastest: (pick != fastest).then_some(fastest), runner_up, open })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use crossover_reports::record::{Params, Versus};
+
+    use super::*;
+
+    const NAMES: [&str; 4] = ["sequential", "event-loop", "threads-8", "work-stealing"];
+
+    fn verdict(
+        kind: VerdictKind,
+        winner: Option<&str>,
+        best: &[&str],
+        versus: &[(&str, f64, [f64; 2])],
+    ) -> Verdict {
+        let versus: BTreeMap<String, Versus> =
+            versus.iter().map(|&(name, ratio, ci)| (name.to_owned(), Versus { ratio, ci })).collect();
+        Verdict {
+            cell: "tasks=1".to_owned(),
+            params: Params::new(),
+            metric: "wall".to_owned(),
+            verdict: kind,
+            winner: winner.map(str::to_owned),
+            best: best.iter().map(|name| (*name).to_owned()).collect(),
+            versus,
+        }
+    }
+
+    #[test]
+    fn a_winner_is_taken_and_the_runner_up_named() {
+        let versus = [
+            ("sequential", 4.0, [3.9, 4.1]),
+            ("event-loop", 1.9, [1.8, 2.0]),
+            ("work-stealing", 1.2, [1.1, 1.3]),
+        ];
+        let found = verdict(VerdictKind::Wins, Some("threads-8"), &["threads-8"], &versus);
+        let choice = choose(&NAMES, &found, 0.03).unwrap();
+        assert_eq!((choice.pick, choice.fastest), ("threads-8", None));
+        assert_eq!(choice.runner_up, Some(("work-stealing", 1.2, [1.1, 1.3])));
+        assert!(choice.open.is_empty());
+    }
+
+    #[test]
+    fn of_equals_the_simplest_is_taken() {
+        let versus = [
+            ("sequential", 4.0, [3.9, 4.1]),
+            ("event-loop", 1.01, [1.0, 1.02]),
+            ("threads-8", 1.0, [0.99, 1.02]),
+        ];
+        let best = ["work-stealing", "event-loop", "threads-8"];
+        for winner in [None, Some("work-stealing")] {
+            let found = verdict(VerdictKind::Tie, winner, &best, &versus);
+            let choice = choose(&NAMES, &found, 0.03).unwrap();
+            assert_eq!((choice.pick, choice.fastest), ("event-loop", Some("work-stealing")));
+            assert_eq!(choice.runner_up.map(|(name, ..)| name), Some("sequential"));
+        }
+    }
+
+    #[test]
+    fn what_is_not_proven_is_called_undecided() {
+        let versus = [
+            ("sequential", 4.0, [3.9, 4.1]),
+            ("event-loop", 1.2, [1.1, 1.3]),
+            ("work-stealing", 1.01, [0.95, 1.08]),
+        ];
+        let found =
+            verdict(VerdictKind::Undecided, Some("threads-8"), &["threads-8", "work-stealing"], &versus);
+        let choice = choose(&NAMES, &found, 0.03).unwrap();
+        assert_eq!(choice.pick, "threads-8");
+        assert_eq!(choice.open, [("work-stealing", [0.95, 1.08])]);
+        assert_eq!(choice.runner_up.map(|(name, ..)| name), Some("event-loop"));
+    }
+}
