@@ -113,6 +113,11 @@ impl Lab {
         if self.interrupt.is_raised() { Err(Stop::Interrupted) } else { Ok(()) }
     }
 
+    /// What is raised when somebody wants us to end.
+    pub(super) fn interrupt(&self) -> &Interrupt {
+        &self.interrupt
+    }
+
     /// Writes the experiment `NAME.toml`.
     pub(crate) fn write(&self, name: &str, config: &str) -> Result<()> {
         let path = self.path(&format!("{name}.toml"));

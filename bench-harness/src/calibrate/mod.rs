@@ -2,7 +2,7 @@
 //!
 //! Seven tests with known answers, each through the commands that users run (`lab`): identical code ties and slower code is
 //! found out (`identical`), a known crossing is covered (`crossing`), a CPU hog is noticed, a killed run goes on,
-//! a report is a function of its samples (`recovery`). What they find is printed as a table, and kept
+//! a report is a function of its samples (`recovery`), a stalling server's latency is seen (`open_loop`). What they find is printed as a table, and kept
 //! for the reports of later runs ([`crate::calibration_file`]).
 //!
 //! A row that fails on a quiet machine is a failure (exit code 1). Where other programs disturb, rows are repeated, then
@@ -11,6 +11,7 @@ mod crossing;
 mod folder;
 mod identical;
 pub(crate) mod lab;
+mod open_loop;
 mod recovery;
 mod table;
 
@@ -89,11 +90,19 @@ fn calibrate(lab: &Lab, options: &Options) -> Result<Calibration, Stop> {
     let crossing = crossing::row(lab, &mut progress, &noise, CROSSINGS)?;
     let quiet = recovery::undisturbed(lab, &mut progress)?;
     let hog = recovery::hog(lab, &mut progress, quiet.as_ref())?;
+    let open_loop = open_loop::row(lab, &mut progress)?;
     let resume = recovery::resume(lab, &mut progress)?;
     let again = recovery::again(lab, &mut progress, &[recovery::QUIET, recovery::HOG, recovery::KILLED])?;
     drop(progress);
-    let rows =
-        vec![same.same_row(experiments, &parallel), slower.slower_row(slower_experiments), crossing, hog, resume, again];
+    let rows = vec![
+        same.same_row(experiments, &parallel),
+        slower.slower_row(slower_experiments),
+        crossing,
+        hog,
+        open_loop,
+        resume,
+        again,
+    ];
     let quick = options.quick || experiments < EXPERIMENTS;
     Ok(Calibration { quick, rows, between_runs_sd: Tally::between_runs_sd(&same, &slower) })
 }

@@ -42,12 +42,7 @@ rounds = 4
 
 /// What a run is given or writes while it measures, beside its `.jsonl` files; everything else in its folder is made
 /// from these.
-const INPUTS: [&str; 4] = [
-    "config.toml",
-    "env.json",
-    "config.resolved.toml",
-    "pilot.json",
-];
+const INPUTS: [&str; 4] = ["config.toml", "env.json", "config.resolved.toml", "pilot.json"];
 
 /// How long processes whose coordinator was killed may live on.
 const ORPHANS_LIMIT: Duration = Duration::from_secs(2);
