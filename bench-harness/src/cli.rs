@@ -102,12 +102,12 @@ enum Command {
     /// Put the program itself to the test on this machine: identical code, slower code, a CPU hog, kill -9
     ///
     /// Takes about five minutes (--quick: one) on a machine that does nothing else. Reports of later runs show what
-    /// was found. Exit code 1: a test fails; 4: other programs kept a test from being made.
+    /// was found. Exit code 4: a test fails, or other programs kept it from being made.
     Calibrate {
         /// Fewer experiments
         #[arg(long)]
         quick: bool,
-        /// Comparisons of identical code; 200 if left out, 40 with --quick
+        /// Comparisons of identical code; 200 if left out, 20 with --quick
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
         experiments: Option<u32>,
         /// Keep the runs in this folder, which must be absent or empty

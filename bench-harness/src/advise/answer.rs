@@ -153,11 +153,17 @@ impl Answer<'_> {
         let mut said = Vec::new();
         let Scaled { work, times, items } = *self.scaled;
         if times > 1.0 {
+            let length = |seconds: f64| text::time(Duration::from_secs_f64(seconds));
+            let measured = match (work.wait > 0.0, work.compute > 0.0) {
+                (true, true) => {
+                    format!("{} of waiting and {} of computing", length(work.wait), length(work.compute))
+                }
+                (true, false) => format!("{} of waiting", length(work.wait)),
+                (false, _) => format!("{} of computing", length(work.compute)),
+            };
             said.push(format!(
-                "Extrapolated: waits and computing were measured {times:.3} times shorter ({} and {}) and the times multiplied \
-                 back; handing items over does not grow with them, so differences are smaller in truth than here.",
-                text::time(Duration::from_secs_f64(work.wait)),
-                text::time(Duration::from_secs_f64(work.compute)),
+                "Extrapolated: {measured} per item were measured and the times multiplied by {times:.3}; handing items \
+                 over does not grow with them, so differences are smaller in truth than here."
             ));
         }
         if items > 1.0 {

@@ -24,7 +24,7 @@ const NAME: &str = "advise";
 const OUT: &str = "advise-run";
 
 /// What the run may take; the report and starting come on top.
-const BUDGET: Duration = Duration::from_secs(9);
+const BUDGET: Duration = Duration::from_secs(10);
 
 /// Measures what `question` describes and prints what to use. The value is the process's exit code: 0, 4 (other programs
 /// disturb too much to say anything), 130 (interrupted).

@@ -5,9 +5,8 @@
 //! round. Cells of one run share those processes and the seconds in which they were measured, so the comparisons are
 //! spread over many runs.
 //!
-//! A run is 20 cells × 4 process rounds × 5 rounds, fewer than experiments have by default, so that hundreds of
-//! comparisons take minutes; more rounds would only make it easier. A cell is 8 tasks of 0.25 to 1 ms on one thread:
-//! all cells fill the quarter of a second that a block lasts at least.
+//! A run is 20 cells × 5 process rounds × 8 rounds: the shape that experiments have by default. A cell is 8 tasks of
+//! 0.25 to 1 ms on one thread, so that all cells fill the quarter of a second that a block lasts at least.
 //!
 //! On several threads the same code varies by dozens of percent on some machines (a woken thread may have to wait for
 //! its core), and what cannot be decided there is honestly undecided. So these comparisons are counted beside the others,
@@ -111,8 +110,8 @@ strategy = "{left}"
 [strategies.variants.{RIGHT}]
 strategy = "{right}"
 [measure]
-processes = 4
-rounds = 5
+processes = 5
+rounds = 8
 [analysis]
 baseline = "{LEFT}"
 "#
