@@ -321,6 +321,9 @@ fn settings(exp: &Experiment) -> String {
         }
         rows.push(vec![axis.param.clone(), values.join(", ")]);
     }
+    if let Some(rate) = exp.measure.rate {
+        rows.push(vec!["load".to_owned(), format!("open: {rate} tasks arrive per second")]);
+    }
     text::columns(&rows, 2)
 }
 

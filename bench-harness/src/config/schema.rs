@@ -438,3 +438,23 @@ fn arrivals_bounded(root: &Section<'_>, experiment: &Experiment) -> Result<(), C
     let place = load.and_then(|node| node.child("rate")).map_or(root.place, |node| &node.place);
     Err(root.reader.sources.error(place, "measure.load.rate", message).help(help))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::tests::{GOOD, parse, round_trip, with_sets};
+
+    #[test]
+    fn an_open_load_has_a_rate() {
+        assert_eq!(parse(GOOD).expect("valid").measure.rate, None);
+        for (rate, expected) in [("500", 500.0), ("0.5", 0.5), ("1e6", 1e6)] {
+            let exp = parse(&format!("{GOOD}load = {{ mode = \"open\", rate = {rate} }}")).expect(rate);
+            assert_eq!(exp.measure.rate, Some(expected));
+            round_trip(&exp);
+        }
+        let exp = with_sets(GOOD, &["measure.load.mode=open", "measure.load.rate=7"]).expect("valid");
+        assert_eq!(exp.measure.rate, Some(7.0));
+        let swept = GOOD.replace("tasks = 4", "tasks = [4, 601]") + "load = { mode = \"open\", rate = 10 }";
+        let error = parse(&swept).expect_err("the largest counts").to_string();
+        assert!(error.contains("601 tasks at 10 per second take 60 s"), "{error}");
+    }
+}

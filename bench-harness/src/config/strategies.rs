@@ -229,3 +229,34 @@ fn executable(path: &PathBuf) -> Result<(), String> {
     nix::unistd::access(path, nix::unistd::AccessFlags::X_OK)
         .map_err(|_| "is not executable: chmod +x makes it so".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::tests::{GOOD, parse, round_trip, with_sets};
+
+    #[test]
+    fn a_variant_is_a_built_in_strategy_under_another_name() {
+        let more = "[strategies.threads]\nworkers = 9\n[strategies.variants.t-32]\nstrategy = \"threads\"\n\
+                    workers = 32\n[strategies.variants.again]\nstrategy = \"threads\"\n\
+                    [strategies.variants.\"loop.2\"]\nstrategy = \"event-loop\"\n[measure]";
+        let text = GOOD
+            .replace("\"threads\"]", "\"threads\", \"t-32\", \"again\", \"loop.2\"]")
+            .replace("[measure]", more);
+        let exp = parse(&text).unwrap_or_else(|error| panic!("{error}"));
+        let strategies = &exp.strategies;
+        for (name, base, workers, cap) in [
+            ("sequential", "sequential", 1, Some(1)),
+            ("threads", "threads", 9, Some(9)),
+            ("t-32", "threads", 32, Some(32)),
+            ("again", "threads", 9, Some(9)),
+            ("loop.2", "event-loop", 1, None),
+        ] {
+            assert_eq!(strategies.base_of(name), base);
+            let limits = strategies.limits_of(name).expect("known");
+            assert_eq!((limits.workers, limits.concurrency_cap), (workers, cap), "{name}");
+        }
+        round_trip(&exp);
+        let set = with_sets(&text, &["strategies.variants.t-32.workers=8"]).expect("valid");
+        assert_eq!(set.strategies.workers_of("t-32"), 8);
+    }
+}

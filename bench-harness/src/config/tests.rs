@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const GOOD: &str = r#"schema = 1
+pub(super) const GOOD: &str = r#"schema = 1
 [experiment]
 name = "t"
 [workload]
@@ -21,11 +21,11 @@ processes = 2
 rounds = 3
 "#;
 
-fn parse(text: &str) -> Result<Experiment, ConfigError> {
+pub(super) fn parse(text: &str) -> Result<Experiment, ConfigError> {
     Experiment::parse(text, "t.toml", Path::new("/"))
 }
 
-fn with_sets(text: &str, sets: &[&str]) -> Result<Experiment, ConfigError> {
+pub(super) fn with_sets(text: &str, sets: &[&str]) -> Result<Experiment, ConfigError> {
     let sets: Vec<String> = sets.iter().map(|s| (*s).to_owned()).collect();
     Experiment::from_text(text, "t.toml", Path::new("/"), &sets)
 }
@@ -314,7 +314,7 @@ fn an_error_in_a_set_names_the_set() {
 }
 
 /// The experiment as its resolved form must give it back.
-fn round_trip(exp: &Experiment) {
+pub(super) fn round_trip(exp: &Experiment) {
     let text = exp.resolved_toml();
     let mut again = parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
     again.text.clone_from(&exp.text);
@@ -345,47 +345,6 @@ fn the_resolved_form_keeps_awkward_texts_and_externals() {
     let exp = parse(&text).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(exp.analysis_opts.baseline, "my-go.2");
     round_trip(&exp);
-}
-
-#[test]
-fn a_variant_is_a_built_in_strategy_under_another_name() {
-    let more = "[strategies.threads]\nworkers = 9\n[strategies.variants.t-32]\nstrategy = \"threads\"\n\
-                workers = 32\n[strategies.variants.again]\nstrategy = \"threads\"\n\
-                [strategies.variants.\"loop.2\"]\nstrategy = \"event-loop\"\n[measure]";
-    let text = GOOD
-        .replace("\"threads\"]", "\"threads\", \"t-32\", \"again\", \"loop.2\"]")
-        .replace("[measure]", more);
-    let exp = parse(&text).unwrap_or_else(|error| panic!("{error}"));
-    let strategies = &exp.strategies;
-    for (name, base, workers, cap) in [
-        ("sequential", "sequential", 1, Some(1)),
-        ("threads", "threads", 9, Some(9)),
-        ("t-32", "threads", 32, Some(32)),
-        ("again", "threads", 9, Some(9)),
-        ("loop.2", "event-loop", 1, None),
-    ] {
-        assert_eq!(strategies.base_of(name), base);
-        let limits = strategies.limits_of(name).expect("known");
-        assert_eq!((limits.workers, limits.concurrency_cap), (workers, cap), "{name}");
-    }
-    round_trip(&exp);
-    let set = with_sets(&text, &["strategies.variants.t-32.workers=8"]).expect("valid");
-    assert_eq!(set.strategies.workers_of("t-32"), 8);
-}
-
-#[test]
-fn an_open_load_has_a_rate() {
-    assert_eq!(parse(GOOD).expect("valid").measure.rate, None);
-    for (rate, expected) in [("500", 500.0), ("0.5", 0.5), ("1e6", 1e6)] {
-        let exp = parse(&format!("{GOOD}load = {{ mode = \"open\", rate = {rate} }}")).expect(rate);
-        assert_eq!(exp.measure.rate, Some(expected));
-        round_trip(&exp);
-    }
-    let exp = with_sets(GOOD, &["measure.load.mode=open", "measure.load.rate=7"]).expect("valid");
-    assert_eq!(exp.measure.rate, Some(7.0));
-    let swept = GOOD.replace("tasks = 4", "tasks = [4, 601]") + "load = { mode = \"open\", rate = 10 }";
-    let error = parse(&swept).expect_err("the largest counts").to_string();
-    assert!(error.contains("601 tasks at 10 per second take 60 s"), "{error}");
 }
 
 #[test]
