@@ -1,7 +1,8 @@
 //! The command line: what was asked for, checked, and handed to the part that does it.
 //!
-//! Exit codes: 0 done · 2 a bad configuration, usage, or a failure of reading or writing · 3 a checksum differs
-//! from the oracle's · 4 contaminated beyond use · 130 interrupted. clap's own usage errors are 2 as well.
+//! Exit codes: 0 done · 1 a regression that was asked to fail · 2 a bad configuration, usage, or a failure of reading or
+//! writing · 3 a checksum differs from the oracle's · 4 contaminated beyond use · 130 interrupted. clap's own usage errors
+//! are 2 as well.
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,7 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crossover_workloads::server::Stall;
 
 use crate::config::{Experiment, duration};
-use crate::{advise, calibrate, doctor, explain, export, init, list, plan, run, server, text};
+use crate::{advise, calibrate, compare, doctor, explain, export, init, list, plan, run, server, text};
 
 /// Measures when async, threads and processes win, on this machine.
 #[derive(Debug, Parser)]
@@ -46,6 +47,8 @@ enum Command {
         /// The run's folder
         dir: PathBuf,
     },
+    /// Compare two runs: what became slower, what faster, what is proven the same
+    Compare(compare::Arguments),
     /// Show what a run would measure and how long it may take, without measuring
     Plan(Selection),
     /// List what there is to run, to sweep and to compare
@@ -235,6 +238,7 @@ fn dispatch(command: Command) -> Result<u8> {
         }
         Command::Resume { dir } => run::resume(&dir),
         Command::Report { dir } => run::report(&dir),
+        Command::Compare(arguments) => compare::compare(&arguments),
         Command::Advise { wait, compute, items, workers } => {
             advise::execute(&advise::Question { wait, compute, items, workers })
         }

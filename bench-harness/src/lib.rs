@@ -7,6 +7,7 @@ pub mod advise;
 pub mod calibrate;
 pub mod calibration_file;
 pub mod cli;
+pub mod compare;
 pub mod config;
 pub mod doctor;
 pub mod environment;

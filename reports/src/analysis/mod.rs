@@ -9,23 +9,23 @@
 pub mod model;
 
 mod bootstrap;
-mod calibration;
+pub(crate) mod calibration;
 mod crossover;
 mod curve;
 mod headline;
-mod hierarchy;
-mod holm;
+pub(crate) mod hierarchy;
+pub(crate) mod holm;
 mod index;
 mod integrity;
 mod latency;
 mod memory;
 mod metric;
 pub(crate) mod needs;
-mod pairs;
+pub(crate) mod pairs;
 mod spread;
 pub(crate) mod stage;
 mod startup;
-mod table;
+pub(crate) mod table;
 mod verdict;
 
 use std::collections::BTreeSet;

@@ -145,7 +145,7 @@ pub(crate) fn verdict(analysis: &Analysis) -> &Verdict {
     analysis.cells[0].verdict.as_ref().unwrap()
 }
 
-fn normal(rng: &mut ChaCha8Rng) -> f64 {
+pub(crate) fn normal(rng: &mut ChaCha8Rng) -> f64 {
     let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
     radius * (std::f64::consts::TAU * rng.random::<f64>()).cos()
 }
