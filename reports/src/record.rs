@@ -284,4 +284,8 @@ pub struct Crossover {
     pub p_none: f64,
     /// Where the two are within the margin of each other.
     pub indifference: Option<[f64; 2]>,
+    /// Where `at` is null and one is proven faster on all but an end of the range: that end, from the last value up to the
+    /// nearest proven one. The order is open there; if the two cross, it is there or beyond.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edge: Option<[f64; 2]>,
 }

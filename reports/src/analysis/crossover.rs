@@ -9,7 +9,8 @@
 //! several; its first counts for the lower end and its last for the upper one, so that a long tie has a long interval.
 //! `p_none` is the share of replicates that have none. A line without a crossing is one row with `at` null,
 //! whose `p_none` is the share of replicates without any sign change: near 1 when one side is clearly faster
-//! everywhere, small when nothing is known.
+//! everywhere, small when nothing is known. Where one is proven faster but at an end of the range nothing is, the two may
+//! cross at that end or beyond it: no place can be told from one side alone, so the row names that end (`edge`).
 //!
 //! **Replicates** are widened to the estimate's calibrated half-width (`hierarchy`): their deviations are
 //! stretched up to threefold, and what is still missing is a normal deviation shared by the points of the line.
@@ -141,6 +142,7 @@ pub(crate) fn find(
         ci,
         p_none,
         indifference: indifference(&axis, &points, margin.ln_1p(), at.map(|x| axis.place(x))),
+        edge: None,
     };
     // Too few rounds prove no point, so they end as a row without `at` like every other line that proves no crossing.
     // Its `p_none` is the share of the replicates all the same, not 1: they are as wide as the model of so few rounds, and
@@ -148,7 +150,8 @@ pub(crate) fn find(
     let brackets = brackets(&points, confidence);
     if brackets.is_empty() {
         let total: f64 = points.iter().map(|p| p.estimate.centre).sum();
-        return vec![row(usize::from(total < 0.0), None, None, share_without_change(&points))];
+        let none = row(usize::from(total < 0.0), None, None, share_without_change(&points));
+        return vec![Crossover { edge: edge(&xs, &points, confidence), ..none }];
     }
     brackets
         .iter()
@@ -159,14 +162,35 @@ pub(crate) fn find(
         .collect()
 }
 
-/// Pairs of neighbouring proven points with opposite signs.
-fn brackets(points: &[&Point], confidence: f64) -> Vec<Bracket> {
+/// The points at which the sign of g is proven.
+fn proven(points: &[&Point], confidence: f64) -> Vec<usize> {
     let p = |point: &&Point| {
         let Estimate { centre, half, .. } = point.estimate;
         if point.estimate.is_enough() { tail(centre.abs(), half, confidence) } else { 1.0 }
     };
     let proven = holm::rejected(&points.iter().map(p).collect::<Vec<_>>(), 1.0 - confidence);
-    let proven: Vec<usize> = (0..points.len()).filter(|&i| proven[i]).collect();
+    (0..points.len()).filter(|&i| proven[i]).collect()
+}
+
+/// The end of a line without a crossing at which the order is open; of two such ends the one where the medians have
+/// changed sides, else the first.
+fn edge(xs: &[f64], points: &[&Point], confidence: f64) -> Option<[f64; 2]> {
+    let proven = proven(points, confidence);
+    let (&first, &last) = (proven.first()?, proven.last()?);
+    let end = points.len() - 1;
+    let side = points[first].estimate.centre.signum();
+    let turned = |i: usize| points[i].estimate.centre.signum() != side;
+    let (low, high) = (first > 0, last < end);
+    if high && (!low || (turned(end) && !turned(0))) {
+        Some([xs[last], xs[end]])
+    } else {
+        low.then(|| [xs[0], xs[first]])
+    }
+}
+
+/// Pairs of neighbouring proven points with opposite signs.
+fn brackets(points: &[&Point], confidence: f64) -> Vec<Bracket> {
+    let proven = proven(points, confidence);
     let mut found: Vec<Bracket> = Vec::new();
     for ends in proven.windows(2) {
         let (left, right) = (ends[0], ends[1]);

@@ -7,6 +7,7 @@ use crate::analysis::model::{Analysis, CellAnalysis};
 use crate::analysis::table::PROCESSES_MIN;
 use crate::analysis::verdict::ONE_PROCESS;
 use crate::facts::{self, is_plural};
+use crate::plot::units::label;
 use crate::record::{Crossover, ParamValue, Verdict, VerdictKind};
 
 /// The headline of an analysis.
@@ -207,10 +208,11 @@ fn largest_gain(analysis: &Analysis, verdicts: &[(&CellAnalysis, &Verdict)], nam
 /// those with the baseline along one line, only the one that stands for the line counts; the picture shows the same.
 fn crossing(analysis: &Analysis, wins: &BTreeMap<&str, usize>) -> Option<String> {
     let won = |name: &str| wins.get(name).copied().unwrap_or(0);
+    let unseen = |c: &Crossover| below_the_first(analysis, c).is_some();
     let rank = |c: &&Crossover| {
         let width = c.ci.map_or(f64::INFINITY, |[low, high]| (high - low) / c.at.unwrap_or(1.0).abs());
         let involved = c.from == analysis.baseline || c.to == analysis.baseline;
-        (won(&c.from).min(1) + won(&c.to).min(1), involved, won(&c.from) + won(&c.to), -width)
+        (!unseen(c), won(&c.from).min(1) + won(&c.to).min(1), involved, won(&c.from) + won(&c.to), -width)
     };
     let stands = |c: &&Crossover| {
         let hero = if c.from == analysis.baseline { facts::hero(analysis, &c.param, &c.fixed) } else { None };
@@ -220,11 +222,12 @@ fn crossing(analysis: &Analysis, wins: &BTreeMap<&str, usize>) -> Option<String>
     let best =
         sure.reduce(|a, b| if rank(&b).partial_cmp(&rank(&a)).is_some_and(|o| o.is_gt()) { b } else { a })?;
     let (value, [low, high]) = (best.at?, best.ci?);
-    let fixed = match best.fixed.is_empty() {
-        true => String::new(),
-        false => format!(" at {}", crate::record::cell_name(&best.fixed)),
-    };
+    let fixed = held(&best.fixed);
     let Crossover { param, from, to, .. } = best;
+    if let Some(first) = below_the_first(analysis, best) {
+        let (first, overtake) = (at(param, first).0, verb(to, "overtake", "overtakes"));
+        return Some(format!("{to} {overtake} {from} somewhere below {first}{fixed}"));
+    }
     if let Some(place) = facts::from_on(analysis, best) {
         let confidence = percent(analysis.confidence);
         return Some(format!("{to} {} {from} {place}{fixed} ({confidence} CI)", verb(to, "beat", "beats")));
@@ -235,19 +238,37 @@ fn crossing(analysis: &Analysis, wins: &BTreeMap<&str, usize>) -> Option<String>
         return Some(format!("{to} {} {from} from {place}{fixed} ({ci})", verb(to, "beat", "beats")));
     }
     let confidence = percent(analysis.confidence);
-    // "1.6 KiB and 2 MiB of input_bytes", "n = 3 and 8": the name once is enough.
+    // "1.6 KiB and 2 MiB input per task", "n = 3 and 8": the name once is enough.
     let (low, high) = (at(param, low).0, at(param, high).0);
-    let low = [format!(" of {param}"), format!(" {param}")]
-        .iter()
-        .find_map(|end| low.strip_suffix(end))
-        .unwrap_or(&low);
+    let low = low.strip_suffix(&format!(" {}", label(param))).unwrap_or(&low);
     let high = high.strip_prefix(&format!("{param} = ")).unwrap_or(&high);
     let overtake = verb(to, "overtake", "overtakes");
     Some(format!("{to} {overtake} {from} between {low} and {high}{fixed} ({confidence} CI)"))
 }
 
-/// A value of a parameter in words, and what a number in its unit must be divided by: `cpu_us` 20.2 is "20.2 µs of
-/// cpu_us", `tasks` 8 is "8 tasks", `n` 8 is "n = 8".
+/// The first value above 0 of the crossing's axis, where the crossing lies between it and 0: nothing was measured there, so
+/// its place is no finding.
+fn below_the_first(analysis: &Analysis, crossing: &Crossover) -> Option<f64> {
+    let axis = analysis.axes.iter().find(|axis| axis.param == crossing.param)?;
+    let mut values = axis.values.iter().filter_map(ParamValue::as_f64);
+    let (zero, first) = (values.next()?, values.next()?);
+    (zero == 0.0 && crossing.at? < first).then_some(first)
+}
+
+/// The parameters that a line holds fixed: " at 500 µs wait per task".
+fn held(fixed: &crate::record::Params) -> String {
+    let one = |(param, value): (&String, &ParamValue)| match value.as_f64() {
+        Some(x) => at(param, x).0,
+        None => format!("{} {value}", label(param)),
+    };
+    match fixed.is_empty() {
+        true => String::new(),
+        false => format!(" at {}", fixed.iter().map(one).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// A value of a parameter in words, and what a number in its unit must be divided by: `cpu_us` 20.2 is "20.2 µs CPU work
+/// per task", `tasks` 8 is "8 tasks", `n` 8 is "n = 8".
 fn at(param: &str, value: f64) -> (String, f64) {
     const TIMES: [(&str, f64); 4] = [("ns", 1.0), ("µs", 1e3), ("ms", 1e6), ("s", 1e9)];
     const SIZES: [(&str, f64); 4] =
@@ -270,7 +291,7 @@ fn at(param: &str, value: f64) -> (String, f64) {
     let largest = units.into_iter().rev().find(|(_, size)| value.abs() * base >= *size);
     // Zero, and what is smaller than the smallest unit, stays in the parameter's own.
     let (unit, size) = largest.or(units.into_iter().find(|(_, size)| *size == base)).unwrap_or(units[0]);
-    (format!("{} {unit} of {param}", number(value * base / size)), size / base)
+    (format!("{} {unit} {}", number(value * base / size), label(param)), size / base)
 }
 
 fn interval(analysis: &Analysis, [low, high]: [f64; 2]) -> String {
@@ -368,11 +389,11 @@ mod tests {
     #[test]
     fn a_value_is_told_in_the_unit_that_fits() {
         for (param, value, text) in [
-            ("cpu_us", 20.2, "20.2 µs of cpu_us"),
-            ("cpu_us", 12_345.0, "12.3 ms of cpu_us"),
-            ("delay_ms", 0.25, "250 µs of delay_ms"),
-            ("wait_us", 0.0, "0 µs of wait_us"),
-            ("input_bytes", 253_259.0, "247 KiB of input_bytes"),
+            ("cpu_us", 20.2, "20.2 µs CPU work per task"),
+            ("cpu_us", 12_345.0, "12.3 ms CPU work per task"),
+            ("delay_ms", 0.25, "250 µs server delay"),
+            ("wait_us", 0.0, "0 µs wait per task"),
+            ("input_bytes", 253_259.0, "247 KiB input per task"),
             ("tasks", 8.0, "8 tasks"),
             ("depth", 8.0, "depth = 8"),
         ] {

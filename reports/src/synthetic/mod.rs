@@ -224,6 +224,7 @@ fn crossings_of(
         ci: at.map(|x| [x * 0.96, x * 1.05]),
         p_none,
         indifference: at.map(|x| [x * 0.9, x * 1.12]),
+        edge: None,
     };
     let mut rows = Vec::new();
     for pair in gaps.windows(2) {

@@ -104,7 +104,7 @@ fn every_combination_of_the_other_parameters_has_its_line() {
     assert_eq!(names, ["kernel=sha256,n=5", "kernel=sha256,n=50", "kernel=resize,n=5", "kernel=resize,n=50"]);
     let fixed: Vec<String> = analysis.crossovers.iter().map(|c| c.fixed["kernel"].to_string()).collect();
     assert_eq!(fixed, ["sha256", "resize"]);
-    assert!(analysis.headline.contains("at kernel="), "{}", analysis.headline);
+    assert!(analysis.headline.contains(" at kernel "), "{}", analysis.headline);
 }
 
 #[test]
@@ -115,6 +115,34 @@ fn a_sweep_from_zero_is_linear() {
     let [c] = analysis.crossovers.as_slice() else { panic!("{:?}", analysis.crossovers) };
     ordered(c);
     assert!((27.0..33.0).contains(&c.at.unwrap()), "{c:?}");
+    let near_zero =
+        Synthetic::sweep(&xs, &[("a", |n| 100.0 + 8.0 * n), ("b", |n| 120.0 + 4.0 * n)]).analyse(1);
+    assert!(near_zero.headline.contains("b overtakes a somewhere below n = 10"), "{}", near_zero.headline);
+}
+
+#[test]
+fn a_crossing_at_the_edge_has_no_place_and_says_where_the_order_is_open() {
+    // Below n = 0.9 they are too close to tell; from there on b is faster.
+    let low = Synthetic::sweep(
+        &grid(),
+        &[("a", |n| 100.0 + n), ("b", |n| if n < 0.5 { 101.0 } else { 80.0 + n / 2.0 })],
+    );
+    let analysis = low.analyse(1);
+    let [c] = analysis.crossovers.as_slice() else { panic!("{:?}", analysis.crossovers) };
+    assert!(c.at.is_none() && c.from == "b", "{c:?}");
+    let [from, to] = c.edge.unwrap();
+    assert!(from == 0.3 && (to - 0.9).abs() < 1e-9, "{c:?}");
+    let high = Synthetic::sweep(&grid(), &[("a", |n| if n > 1000.0 { n } else { 0.8 * n }), ("b", |n| n)]);
+    let analysis = high.analyse(1);
+    let [c] = analysis.crossovers.as_slice() else { panic!("{:?}", analysis.crossovers) };
+    let [from, to] = c.edge.unwrap();
+    assert!(c.at.is_none() && c.from == "a" && from < 1000.0 && to > 1900.0, "{c:?}");
+    let clear = Synthetic::sweep(&grid(), &[("slow", |n| 3.0 * n), ("fast", |n| n)]).analyse(1);
+    assert_eq!(clear.crossovers[0].edge, None);
+    assert!(
+        !serde_json::to_string(&clear.crossovers).unwrap().contains("edge"),
+        "absent where it says nothing"
+    );
 }
 
 #[test]

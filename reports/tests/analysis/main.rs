@@ -6,6 +6,5 @@ mod crossings;
 mod folder;
 mod openloop;
 mod properties;
-mod speed;
 mod synthetic;
 mod verdicts;
