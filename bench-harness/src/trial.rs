@@ -16,13 +16,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::exit;
 use std::time::Instant;
 
-use crossover_workloads::{Spec, Store, Value};
+use crossover_workloads::{Spec, Store};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::guard;
 use crate::load::generator;
 use crate::protocol::{self, Answer, LINE_BYTES_MAX, Request};
 use crate::strategy::{self, Job, Strategy};
-use crate::{config, guard};
 
 /// The entry of the processes that the suite starts for itself: returns at once in any other.
 ///
@@ -175,17 +175,9 @@ fn read_request(line: &[u8]) -> Result<Request, String> {
 }
 
 fn spec_of(request: Request) -> Spec {
-    let params = request.params.into_iter().map(|(name, value)| {
-        let value = match value {
-            config::Value::Int(n) => Value::Int(n),
-            config::Value::Float(x) => Value::Float(x),
-            config::Value::Text(text) => Value::Text(text),
-        };
-        (name, value)
-    });
     Spec {
         kind: request.workload,
-        params: params.collect(),
+        params: request.params,
         tasks: request.tasks,
         seed: request.seed,
         server: request.server,

@@ -3,11 +3,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use crossover_workloads::{Spec, Value, Workload};
+use crossover_workloads::{Spec, Workload};
 
 use super::adapt::cell_of;
 use super::helper::{AskError, Helper};
-use crate::config::{self, Cell, Experiment};
+use crate::config::{Cell, Experiment};
 use crate::interrupt::Interrupt;
 use crate::notes;
 use crate::plan::Planned;
@@ -263,10 +263,9 @@ impl<'a> Session<'a> {
 
     /// What one sequential run of `cell` may take, before anything was measured.
     pub(super) fn first_estimate(&self, cell: &Cell) -> Duration {
-        let params = cell.all.iter().map(|(name, value)| (name.clone(), plain(value)));
         let estimate = crossover_workloads::estimate(&Spec {
             kind: self.exp.workload.kind.clone(),
-            params: params.collect(),
+            params: cell.all.clone(),
             tasks: cell.tasks,
             seed: self.seed,
             server: self.server.as_ref().map(Server::address),
@@ -300,15 +299,6 @@ impl<'a> Session<'a> {
 pub(crate) fn arrivals(tasks: u32, rate: Option<f64>) -> Duration {
     let seconds = rate.map_or(0.0, |rate| f64::from(tasks) / rate);
     Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_hours(1))
-}
-
-/// A parameter's value as the workloads take it.
-pub(crate) fn plain(value: &config::Value) -> Value {
-    match value {
-        config::Value::Int(n) => Value::Int(*n),
-        config::Value::Float(x) => Value::Float(*x),
-        config::Value::Text(text) => Value::Text(text.clone()),
-    }
 }
 
 /// A time as nanoseconds.
