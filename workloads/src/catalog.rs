@@ -1,6 +1,6 @@
 //! Which kinds of workloads there are, and what may be set or swept in each.
 //!
-//! This is the only list: config files are checked against it, `crossover list workloads` prints it, and
+//! The list is made from the table of `kinds`, and there is no other: config files are checked against it, `crossover list workloads` prints it, and
 //! [`Workload::prepare`](crate::Workload::prepare) checks a [`Spec`](crate::Spec) against it once more, because a
 //! spec can arrive from another process. Units stand last in a parameter's name.
 
@@ -17,6 +17,23 @@ pub struct KindInfo {
     pub about: &'static str,
     /// Its parameters; each may be a constant or an axis of the sweep.
     pub params: &'static [ParamInfo],
+    /// What its tasks do with their time.
+    pub class: Class,
+    /// Whether it needs the test server.
+    pub needs_server: bool,
+    /// Whether it needs the speed of a core, [`Spec::spin_per_us`](crate::Spec::spin_per_us).
+    pub needs_spin: bool,
+}
+
+/// What the tasks of a kind do with their time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Each waits for an answer from outside the process, beside which two readings of a clock are nothing.
+    Io,
+    /// They compute.
+    Cpu,
+    /// Neither stands for itself: they show what a strategy costs, or how it bears a certain mix.
+    Shape,
 }
 
 /// One parameter of a kind.
@@ -76,7 +93,8 @@ impl DefaultValue {
     }
 }
 
-const fn tasks(max: i64) -> ParamInfo {
+/// The parameter that every kind has.
+pub(crate) const fn tasks(max: i64) -> ParamInfo {
     ParamInfo {
         name: "tasks",
         about: "independent tasks that one run of the work consists of",
@@ -86,64 +104,7 @@ const fn tasks(max: i64) -> ParamInfo {
 }
 
 /// Every kind of workload.
-pub const KINDS: &[KindInfo] = &[
-    KindInfo {
-        name: "http",
-        about: "a task sends one HTTP/1.1 GET over loopback TCP to a server in another process, which answers after a delay, and reads the answer",
-        params: &[
-            tasks(10_000),
-            ParamInfo {
-                name: "delay_ms",
-                about: "how long the server waits before it answers; 0 answers at once",
-                value: ParamKind::Float { min: 0.0, max: 60_000.0 },
-                default: Some(DefaultValue::Float(1.0)),
-            },
-        ],
-    },
-    KindInfo {
-        name: "cpu",
-        about: "a task computes: SHA-256 of a buffer, or an RGBA image reduced to half its size",
-        params: &[
-            tasks(100_000),
-            ParamInfo {
-                name: "kernel",
-                about: "what is computed",
-                value: ParamKind::Choice(&["sha256", "resize"]),
-                default: Some(DefaultValue::Text("sha256")),
-            },
-            ParamInfo {
-                name: "input_bytes",
-                about: "size of a task's input: of the buffer, or of the image before it shrinks",
-                value: ParamKind::Int { min: 16, max: 1 << 28 },
-                default: Some(DefaultValue::Int(65_536)),
-            },
-        ],
-    },
-    KindInfo {
-        name: "mixed",
-        about: "a task waits on a timer and then computes a chain of integer steps",
-        params: &[
-            tasks(100_000),
-            ParamInfo {
-                name: "cpu_us",
-                about: "computing per task, in µs of one core of this machine when nothing else runs; 0 computes nothing",
-                value: ParamKind::Float { min: 0.0, max: 10_000_000.0 },
-                default: Some(DefaultValue::Float(100.0)),
-            },
-            ParamInfo {
-                name: "wait_us",
-                about: "how long a task waits first; 0 makes no timer call at all",
-                value: ParamKind::Float { min: 0.0, max: 60_000_000.0 },
-                default: Some(DefaultValue::Float(500.0)),
-            },
-        ],
-    },
-    KindInfo {
-        name: "empty",
-        about: "a task does nothing: what handing it over and taking its result back costs",
-        params: &[tasks(100_000)],
-    },
-];
+pub const KINDS: &[KindInfo] = crate::kinds::KINDS;
 
 /// The kind of this name.
 #[must_use]
@@ -153,13 +114,21 @@ pub fn find(kind: &str) -> Option<&'static KindInfo> {
 
 /// The kind of this name, or an error that lists the known ones.
 pub(crate) fn find_or_explain(kind: &str) -> Result<&'static KindInfo, WorkloadError> {
-    find(kind).ok_or_else(|| WorkloadError::UnknownKind {
-        kind: kind.to_owned(),
-        known: KINDS.iter().map(|k| k.name).collect::<Vec<_>>().join(", "),
-    })
+    find(kind).ok_or_else(|| unknown(kind))
+}
+
+/// The error that lists the known kinds.
+pub(crate) fn unknown(kind: &str) -> WorkloadError {
+    let known = KINDS.iter().map(|k| k.name).collect::<Vec<_>>().join(", ");
+    WorkloadError::UnknownKind { kind: kind.to_owned(), known }
 }
 
 impl KindInfo {
+    /// A kind that is yet to be described, and needs nothing.
+    pub(crate) const fn new(name: &'static str, class: Class) -> Self {
+        Self { name, class, about: "", params: &[], needs_server: false, needs_spin: false }
+    }
+
     /// The parameter of this name.
     #[must_use]
     pub fn param(&self, name: &str) -> Option<&'static ParamInfo> {

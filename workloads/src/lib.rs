@@ -34,7 +34,7 @@
 //! ```
 //!
 //! The modules, from the top: `worker` (what a worker process runs) → [`Store`] (each workload prepared once) →
-//! [`Workload`] → `cpu`, `http`, `mixed` → `checksum`. [`experiments`] holds the TOML files that come with the suite.
+//! [`Workload`] → `kinds` (the trait, the table, a module per kind) → `params` → [`catalog`] → `checksum`. [`experiments`] holds the TOML files that come with the suite.
 //!
 //! The page below is DIGESTS.md: what a contestant in another language needs to know.
 //!
@@ -43,11 +43,10 @@
 
 pub mod catalog;
 mod checksum;
-mod cpu;
 mod error;
 pub mod experiments;
-mod http;
-mod mixed;
+mod kinds;
+mod params;
 mod spec;
 mod store;
 mod worker;
@@ -55,8 +54,7 @@ mod workload;
 
 pub use checksum::{combine, format_checksum};
 pub use error::WorkloadError;
-pub use http::server;
-pub use mixed::calibrate_spin;
+pub use kinds::{calibrate_spin, server};
 pub use spec::{Spec, Value};
 pub use store::Store;
 pub use worker::{Traced, monotonic_ns, run_in_worker, trace_in_worker};

@@ -1,37 +1,21 @@
 //! One type for all kinds: prepare once, then run each task in the style that a strategy needs.
 //!
-//! A [`Workload`] is immutable apart from the connection pools of its HTTP clients. It is cheap to clone and may be
-//! used from any number of threads and tasks at once.
+//! A [`Workload`] is immutable apart from what its clients keep (connection pools). It is cheap to clone and may be used
+//! from any number of threads and tasks at once.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::catalog::{self, KindInfo};
-use crate::checksum::word;
-use crate::cpu::Cpu;
-use crate::http::{Clients, Http};
-use crate::mixed::Mixed;
+use crate::catalog;
+use crate::kinds::{self, Work};
+use crate::params::{Params, Setup};
 use crate::{Spec, WorkloadError};
 
 /// The whole work with its inputs, ready to run.
 #[derive(Clone, Debug)]
 pub struct Workload {
-    inner: Arc<Inner>,
-}
-
-#[derive(Debug)]
-struct Inner {
     tasks: u32,
+    class: catalog::Class,
     work: Work,
-}
-
-#[derive(Debug)]
-enum Work {
-    Cpu(Cpu),
-    Http(Http),
-    Mixed(Arc<Mixed>),
-    /// Nothing to do; the digest follows from this seed.
-    Empty(u64),
 }
 
 impl Workload {
@@ -44,50 +28,37 @@ impl Workload {
         Self::prepare_like(spec, None)
     }
 
-    /// Like [`prepare`](Self::prepare), with the HTTP clients of `relative`, if it has any.
+    /// Like [`prepare`](Self::prepare), with the clients of `relative`, if it has any.
     pub(crate) fn prepare_like(spec: &Spec, relative: Option<&Self>) -> Result<Self, WorkloadError> {
         let kind = catalog::find_or_explain(&spec.kind)?;
-        let params = Params::resolve(kind, spec)?;
-        let work = match kind.name {
-            "http" => {
-                let server =
-                    spec.server.ok_or_else(|| WorkloadError::NeedsServer { kind: spec.kind.clone() })?;
-                let clients = relative
-                    .and_then(Self::clients)
-                    .map_or_else(|| Arc::new(Clients::new(server, spec.tasks)), Arc::clone);
-                Work::Http(Http::prepare(clients, params.number("delay_ms")?, spec.seed))
-            }
-            "cpu" => {
-                // The catalog limits input_bytes to 2²⁸.
-                let input_bytes = params.number("input_bytes")? as usize;
-                Work::Cpu(Cpu::prepare(params.text("kernel")?, input_bytes, spec.seed))
-            }
-            "empty" => Work::Empty(spec.seed),
-            _ => {
-                let spin = usable_spin(spec)?;
-                let (cpu_us, wait_us) = (params.number("cpu_us")?, params.number("wait_us")?);
-                Work::Mixed(Arc::new(Mixed::prepare(spec.seed, cpu_us, wait_us, spin)))
-            }
-        };
-        Ok(Self { inner: Arc::new(Inner { tasks: spec.tasks, work }) })
+        let setup = Setup::new(kind, spec)?;
+        let work = Work::prepare(kind, &setup, relative.map(|workload| &workload.work))?;
+        Ok(Self { tasks: spec.tasks, class: kind.class, work })
     }
 
     /// How many tasks one run of the whole work has; they are numbered from 0.
     #[must_use]
     pub fn tasks(&self) -> u32 {
-        self.inner.tasks
+        self.tasks
     }
 
     /// Whether this kind needs a test server. `false` for a kind that does not exist.
     #[must_use]
     pub fn needs_server(kind: &str) -> bool {
-        kind == "http"
+        catalog::find(kind).is_some_and(|kind| kind.needs_server)
+    }
+
+    /// Whether this kind needs the speed of a core, [`calibrate_spin`](crate::calibrate_spin). `false` for a kind that does
+    /// not exist.
+    #[must_use]
+    pub fn needs_spin(kind: &str) -> bool {
+        catalog::find(kind).is_some_and(|kind| kind.needs_spin)
     }
 
     /// Whether each task waits for an answer from elsewhere, beside which two readings of a clock are nothing.
     #[must_use]
     pub fn waits_for_answers(&self) -> bool {
-        matches!(self.inner.work, Work::Http(_))
+        self.class == catalog::Class::Io
     }
 
     /// Runs one task in blocking style: waits block the calling thread. Returns the task's digest.
@@ -96,15 +67,7 @@ impl Workload {
     /// [`WorkloadError::NoSuchTask`], or what the kind's work can meet.
     pub fn run_blocking(&self, task: u32) -> Result<u64, WorkloadError> {
         self.check(task)?;
-        match &self.inner.work {
-            Work::Cpu(cpu) => cpu.run(task),
-            Work::Http(http) => http.run_blocking(task),
-            Work::Mixed(mixed) => {
-                mixed.wait_blocking();
-                Ok(mixed.compute(task))
-            }
-            Work::Empty(seed) => Ok(word(*seed, u64::from(task))),
-        }
+        self.work.run_blocking(task)
     }
 
     /// Runs one task in async style: waits are awaited, computing happens inline in the task, as an async program
@@ -119,15 +82,7 @@ impl Workload {
     /// Outside a runtime, where the task waits.
     pub async fn run_async(&self, task: u32) -> Result<u64, WorkloadError> {
         self.check(task)?;
-        match &self.inner.work {
-            Work::Cpu(cpu) => cpu.run(task),
-            Work::Http(http) => http.run_async(task).await,
-            Work::Mixed(mixed) => {
-                mixed.wait_async().await;
-                Ok(mixed.compute(task))
-            }
-            Work::Empty(seed) => Ok(word(*seed, u64::from(task))),
-        }
+        self.work.run_async(task).await
     }
 
     /// Runs one task from async code with every blocking or heavy part on the blocking pool: kernels, chains, and the
@@ -161,102 +116,23 @@ impl Workload {
         around: impl FnOnce() -> G + Send + 'static,
     ) -> Result<u64, WorkloadError> {
         self.check(task)?;
-        let handle = match &self.inner.work {
-            Work::Cpu(_) | Work::Http(_) | Work::Empty(_) => {
-                let this = self.clone();
-                crossover_runtime::spawn_blocking(move || {
-                    let _around = around();
-                    this.run_blocking(task)
-                })
-            }
-            Work::Mixed(mixed) => {
-                mixed.wait_async().await;
-                if mixed.steps == 0 {
-                    return Ok(mixed.compute(task));
-                }
-                let mixed = Arc::clone(mixed);
-                crossover_runtime::spawn_blocking(move || {
-                    let _around = around();
-                    Ok(mixed.compute(task))
-                })
-            }
-        };
-        handle.await.unwrap_or_else(|error| Err(WorkloadError::Offload { task, reason: error.to_string() }))
+        self.work.run_offloaded(task, around).await
     }
 
-    /// The HTTP clients, where the kind has some.
-    pub(crate) fn clients(&self) -> Option<&Arc<Clients>> {
-        match &self.inner.work {
-            Work::Http(http) => Some(http.clients()),
-            Work::Cpu(_) | Work::Mixed(_) | Work::Empty(_) => None,
-        }
-    }
-
-    /// Whether both share their inputs.
+    /// What was prepared.
     #[cfg(test)]
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.inner, &other.inner)
+    pub(crate) fn work(&self) -> &Work {
+        &self.work
     }
 
     /// Bytes that the inputs take.
     pub(crate) fn input_bytes(&self) -> usize {
-        match &self.inner.work {
-            Work::Cpu(cpu) => cpu.input_bytes(),
-            Work::Http(_) | Work::Mixed(_) | Work::Empty(_) => 0,
-        }
+        self.work.input_bytes()
     }
 
     fn check(&self, task: u32) -> Result<(), WorkloadError> {
-        let tasks = self.inner.tasks;
+        let tasks = self.tasks;
         if task < tasks { Ok(()) } else { Err(WorkloadError::NoSuchTask { task, tasks }) }
-    }
-}
-
-/// The speed of a core as the spec states it, if a number of steps can be computed from it.
-fn usable_spin(spec: &Spec) -> Result<f64, WorkloadError> {
-    match spec.spin_per_us {
-        // A million steps per µs is a thousand times faster than any core.
-        Some(x) if x > 0.0 && x <= 1e6 => Ok(x),
-        other => Err(WorkloadError::NeedsSpin {
-            kind: spec.kind.clone(),
-            found: other.map_or_else(|| "none".to_owned(), |x| x.to_string()),
-        }),
-    }
-}
-
-/// The parameters of a spec, checked and completed.
-struct Params<'a> {
-    kind: &'a KindInfo,
-    all: std::collections::BTreeMap<String, crate::Value>,
-}
-
-impl<'a> Params<'a> {
-    fn resolve(kind: &'a KindInfo, spec: &Spec) -> Result<Self, WorkloadError> {
-        let params = Self { kind, all: kind.resolve(&spec.params)? };
-        let tasks = i64::from(spec.tasks);
-        if let Some(info) = kind.param("tasks") {
-            info.check(&crate::Value::Int(tasks)).map_err(|reason| params.error("tasks", reason))?;
-        }
-        match spec.params.get("tasks").and_then(crate::Value::as_i64) {
-            Some(other) if other != tasks => {
-                Err(params.error("tasks", format!("the parameter says {other}, the request {tasks}")))
-            }
-            _ => Ok(params),
-        }
-    }
-
-    fn number(&self, name: &str) -> Result<f64, WorkloadError> {
-        let value = self.all.get(name).and_then(crate::Value::as_f64);
-        value.ok_or_else(|| self.error(name, "it must be a number".to_owned()))
-    }
-
-    fn text(&self, name: &str) -> Result<&str, WorkloadError> {
-        let value = self.all.get(name).and_then(crate::Value::as_str);
-        value.ok_or_else(|| self.error(name, "it must be a name".to_owned()))
-    }
-
-    fn error(&self, param: &str, reason: String) -> WorkloadError {
-        WorkloadError::Param { kind: self.kind.name.to_owned(), param: param.to_owned(), reason }
     }
 }
 
@@ -265,27 +141,7 @@ impl<'a> Params<'a> {
 #[must_use]
 pub fn estimate(spec: &Spec) -> Duration {
     let Some(kind) = catalog::find(&spec.kind) else { return Duration::ZERO };
-    let value = |name: &str| {
-        let default = || kind.param(name).and_then(|p| p.default).map(catalog::DefaultValue::value);
-        spec.params.get(name).cloned().or_else(default)
-    };
-    let number = |name: &str| value(name).and_then(|v| v.as_f64()).unwrap_or(0.0).max(0.0);
-    let task_us = match kind.name {
-        // A round trip over loopback between two processes, and what a timer adds.
-        "http" => number("delay_ms") * 1000.0 + 150.0,
-        "cpu" => {
-            let shrinks = value("kernel").is_some_and(|v| v.as_str() == Some("resize"));
-            // SHA-256 with the CPU's own instructions: 1.2 GB/s. The resize: 5 GB/s of source.
-            let (fixed, per_byte) = if shrinks { (0.6, 0.000_2) } else { (0.2, 0.000_8) };
-            fixed + per_byte * number("input_bytes")
-        }
-        "empty" => 0.02,
-        _ => {
-            let wait = number("wait_us");
-            // A sleeping thread wakes about 60 µs late on Linux (50 µs of them timer slack).
-            number("cpu_us") + if wait > 0.0 { wait + 60.0 } else { 0.0 }
-        }
-    };
+    let task_us = kinds::estimate_us(kind.name, &Params::unchecked(kind, spec));
     // A year at most: no input makes this panic.
     Duration::from_secs_f64((task_us * f64::from(spec.tasks) / 1e6).min(31_536_000.0))
 }

@@ -43,7 +43,7 @@ pub(super) fn trace_cell(
         true => Some(Server::start(&interrupt)?),
         false => None,
     };
-    let spin_per_us = (exp.workload.kind == "mixed").then(calibrate_spin);
+    let spin_per_us = Workload::needs_spin(&exp.workload.kind).then(calibrate_spin);
     let mut progress = Progress::new(&exp.name);
     let mut traced = Traced::default();
     for name in names {

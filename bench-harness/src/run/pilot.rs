@@ -72,7 +72,7 @@ impl Pilot {
     pub(super) fn run(session: &mut Session<'_>) -> Result<Self, Stop> {
         session.progress.stage("pilot");
         let names = names(session);
-        if session.exp.workload.kind == "mixed" {
+        if crossover_workloads::Workload::needs_spin(&session.exp.workload.kind) {
             // Few digits, so that every language reads the same number from JSON.
             session.spin_per_us = Some((crossover_workloads::calibrate_spin() * 100.0).round() / 100.0);
         }

@@ -14,8 +14,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Kind;
 use crate::WorkloadError;
+use crate::catalog::{self, Class, DefaultValue, KindInfo, ParamInfo, ParamKind};
 use crate::checksum::word;
+use crate::params::{Params, Setup};
 
 /// How long a client waits beyond the delay that it asked for before it gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -74,32 +77,55 @@ enum Failure {
     Endless,
 }
 
-impl Http {
-    pub(crate) fn prepare(clients: Arc<Clients>, delay_ms: f64, seed: u64) -> Self {
-        let delay_us = (delay_ms * 1000.0).round() as u64;
-        Self { clients, delay_us, seed, limit: PATIENCE + Duration::from_micros(delay_us) }
+impl Kind for Http {
+    const INFO: KindInfo = KindInfo {
+        about: "a task sends one HTTP/1.1 GET over loopback TCP to a server in another process, which answers after a delay, and reads the answer",
+        params: &[
+            catalog::tasks(10_000),
+            ParamInfo {
+                name: "delay_ms",
+                about: "how long the server waits before it answers; 0 answers at once",
+                value: ParamKind::Float { min: 0.0, max: 60_000.0 },
+                default: Some(DefaultValue::Float(1.0)),
+            },
+        ],
+        needs_server: true,
+        ..KindInfo::new("http", Class::Io)
+    };
+
+    fn prepare(setup: &Setup<'_>, relative: Option<&Self>) -> Result<Self, WorkloadError> {
+        let server = setup.server()?;
+        let clients = relative
+            .map_or_else(|| Arc::new(Clients::new(server, setup.tasks())), |http| Arc::clone(&http.clients));
+        Ok(Self::new(clients, setup.params.number("delay_ms")?, setup.seed()))
     }
 
-    /// The clients that this workload uses.
-    pub(crate) fn clients(&self) -> &Arc<Clients> {
-        &self.clients
-    }
-
-    /// One request in blocking style.
-    pub(crate) fn run_blocking(&self, task: u32) -> Result<u64, WorkloadError> {
+    fn run_blocking(&self, task: u32) -> Result<u64, WorkloadError> {
         let url = format!("http://{}{}", self.clients.server, self.target(task));
         let answer = self.clients.blocking.get(&url, self.limit);
         self.digest(task, answer)
     }
 
-    /// One request in async style. Dropping the future closes the connection in use.
-    pub(crate) async fn run_async(&self, task: u32) -> Result<u64, WorkloadError> {
-        let exchange = self.clients.asynchronous.get(self.target(task));
+    async fn run_async(&self, task: u32) -> Result<u64, WorkloadError> {
+        // Boxed, because of its size: see the table of kinds.
+        let exchange = Box::pin(self.clients.asynchronous.get(self.target(task)));
         let answer = match crossover_runtime::time::timeout(self.limit, exchange).await {
             Ok(answer) => answer,
             Err(_elapsed) => Err(Failure::Timeout),
         };
         self.digest(task, answer)
+    }
+
+    fn estimate_us(params: &Params) -> f64 {
+        // A round trip over loopback between two processes, and what a timer adds.
+        params.guess("delay_ms") * 1000.0 + 150.0
+    }
+}
+
+impl Http {
+    fn new(clients: Arc<Clients>, delay_ms: f64, seed: u64) -> Self {
+        let delay_us = (delay_ms * 1000.0).round() as u64;
+        Self { clients, delay_us, seed, limit: PATIENCE + Duration::from_micros(delay_us) }
     }
 
     fn target(&self, task: u32) -> String {
@@ -139,13 +165,34 @@ impl Http {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Spec, Store, Value};
+
+    #[test]
+    fn clients_are_shared_within_a_server_and_a_number_of_tasks() {
+        let spec = |tasks, delay| Spec {
+            kind: "http".into(),
+            params: [("delay_ms".to_owned(), Value::Int(delay))].into(),
+            tasks,
+            seed: 1,
+            server: Some(std::net::SocketAddr::from(([127, 0, 0, 1], 9))),
+            spin_per_us: None,
+        };
+        let mut store = Store::new();
+        let mut clients = |tasks, delay| match store.get(&spec(tasks, delay)).unwrap().work() {
+            crate::kinds::Work::Http(http) => Arc::clone(&http.clients),
+            other => panic!("{other:?}"),
+        };
+        let first = clients(4, 1);
+        assert!(Arc::ptr_eq(&first, &clients(4, 5)));
+        assert!(!Arc::ptr_eq(&first, &clients(5, 5)));
+    }
 
     /// A listener that nobody accepts from: clients connect, send, and wait.
     #[test]
     fn a_server_that_does_not_answer_is_given_up() {
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let clients = Arc::new(Clients::new(silent.local_addr().unwrap(), 1));
-        let http = Http { limit: Duration::from_millis(20), ..Http::prepare(clients, 0.0, 1) };
+        let http = Http { limit: Duration::from_millis(20), ..Http::new(clients, 0.0, 1) };
         let runtime = crossover_runtime::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         for error in [http.run_blocking(3).unwrap_err(), runtime.block_on(http.run_async(3)).unwrap_err()] {
             assert!(matches!(error, WorkloadError::Timeout { task: 3, .. }), "{error}");
@@ -156,7 +203,7 @@ mod tests {
     #[test]
     fn delays_are_rounded_to_microseconds() {
         let clients = Arc::new(Clients::new("127.0.0.1:9".parse().unwrap(), 1));
-        assert_eq!(Http::prepare(Arc::clone(&clients), 0.2504, 1).target(5), "/delay?us=250&n=5&seed=1");
-        assert_eq!(Http::prepare(clients, 0.2505, 1).target(0), "/delay?us=251&n=0&seed=1");
+        assert_eq!(Http::new(Arc::clone(&clients), 0.2504, 1).target(5), "/delay?us=250&n=5&seed=1");
+        assert_eq!(Http::new(clients, 0.2505, 1).target(0), "/delay?us=251&n=0&seed=1");
     }
 }

@@ -5,9 +5,14 @@
 //! for a run, as `cpu_us` × steps per µs measured once: a strategy that slows a core down is charged for it.
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::{Kind, offload};
+use crate::WorkloadError;
+use crate::catalog::{self, Class, DefaultValue, KindInfo, ParamInfo, ParamKind};
 use crate::checksum::word;
+use crate::params::{Params, Setup};
 
 /// One run of [`calibrate_spin`] takes the median of so many measurements, …
 const CALIBRATION_RUNS: usize = 15;
@@ -18,30 +23,84 @@ const CALIBRATION_STEPS: u64 = 100_000;
 #[derive(Debug)]
 pub(crate) struct Mixed {
     seed: u64,
-    pub(crate) wait: Duration,
-    pub(crate) steps: u64,
+    wait: Duration,
+    steps: u64,
+}
+
+impl Kind for Mixed {
+    const INFO: KindInfo = KindInfo {
+        about: "a task waits on a timer and then computes a chain of integer steps",
+        params: &[
+            catalog::tasks(100_000),
+            ParamInfo {
+                name: "cpu_us",
+                about: "computing per task, in µs of one core of this machine when nothing else runs; 0 computes nothing",
+                value: ParamKind::Float { min: 0.0, max: 10_000_000.0 },
+                default: Some(DefaultValue::Float(100.0)),
+            },
+            ParamInfo {
+                name: "wait_us",
+                about: "how long a task waits first; 0 makes no timer call at all",
+                value: ParamKind::Float { min: 0.0, max: 60_000_000.0 },
+                default: Some(DefaultValue::Float(500.0)),
+            },
+        ],
+        needs_spin: true,
+        ..KindInfo::new("mixed", Class::Shape)
+    };
+
+    fn prepare(setup: &Setup<'_>, _relative: Option<&Self>) -> Result<Self, WorkloadError> {
+        let (spin, params) = (setup.spin_per_us()?, &setup.params);
+        Ok(Self::new(setup.seed(), params.number("cpu_us")?, params.number("wait_us")?, spin))
+    }
+
+    fn run_blocking(&self, task: u32) -> Result<u64, WorkloadError> {
+        // A wait of zero is no call.
+        if !self.wait.is_zero() {
+            std::thread::sleep(self.wait);
+        }
+        Ok(self.compute(task))
+    }
+
+    async fn run_async(&self, task: u32) -> Result<u64, WorkloadError> {
+        self.wait_async().await;
+        Ok(self.compute(task))
+    }
+
+    /// The timer is awaited and the chain offloaded; a chain of no steps is not.
+    async fn run_offloaded<G>(
+        self: &Arc<Self>,
+        task: u32,
+        around: impl FnOnce() -> G + Send + 'static,
+    ) -> Result<u64, WorkloadError> {
+        self.wait_async().await;
+        if self.steps == 0 {
+            return Ok(self.compute(task));
+        }
+        let this = Arc::clone(self);
+        offload(task, around, move || Ok(this.compute(task))).await
+    }
+
+    fn estimate_us(params: &Params) -> f64 {
+        let wait = params.guess("wait_us");
+        // A sleeping thread wakes about 60 µs late on Linux (50 µs of them timer slack).
+        params.guess("cpu_us") + if wait > 0.0 { wait + 60.0 } else { 0.0 }
+    }
 }
 
 impl Mixed {
-    pub(crate) fn prepare(seed: u64, cpu_us: f64, wait_us: f64, spin_per_us: f64) -> Self {
+    fn new(seed: u64, cpu_us: f64, wait_us: f64, spin_per_us: f64) -> Self {
         let wait = Duration::from_nanos((wait_us * 1000.0).round() as u64);
         Self { seed, wait, steps: (cpu_us * spin_per_us).round() as u64 }
     }
 
     /// The computing half of a task.
-    pub(crate) fn compute(&self, task: u32) -> u64 {
+    fn compute(&self, task: u32) -> u64 {
         chain(word(self.seed, u64::from(task)), self.steps)
     }
 
-    /// The waiting half, in blocking style. A wait of zero is no call.
-    pub(crate) fn wait_blocking(&self) {
-        if !self.wait.is_zero() {
-            std::thread::sleep(self.wait);
-        }
-    }
-
     /// The waiting half, in async style. A wait of zero is no call.
-    pub(crate) async fn wait_async(&self) {
+    async fn wait_async(&self) {
         if !self.wait.is_zero() {
             crossover_runtime::time::sleep(self.wait).await;
         }
@@ -86,9 +145,9 @@ mod tests {
 
     #[test]
     fn steps_are_rounded() {
-        assert_eq!(Mixed::prepare(0, 0.3, 0.0, 500.0).steps, 150);
-        assert_eq!(Mixed::prepare(0, 0.001, 0.0, 400.0).steps, 0);
-        assert_eq!(Mixed::prepare(0, 0.0, 0.25, 1.0).wait, Duration::from_nanos(250));
+        assert_eq!(Mixed::new(0, 0.3, 0.0, 500.0).steps, 150);
+        assert_eq!(Mixed::new(0, 0.001, 0.0, 400.0).steps, 0);
+        assert_eq!(Mixed::new(0, 0.0, 0.25, 1.0).wait, Duration::from_nanos(250));
     }
 
     #[test]
