@@ -41,6 +41,7 @@
 #![doc = include_str!("../DIGESTS.md")]
 #![forbid(unsafe_code)]
 
+mod async_runtime;
 pub mod catalog;
 mod checksum;
 mod error;
@@ -52,6 +53,7 @@ mod store;
 mod worker;
 mod workload;
 
+pub use async_runtime::{AsyncRuntime, Crossover};
 pub use checksum::{combine, format_checksum};
 pub use error::WorkloadError;
 pub use kinds::{calibrate_spin, server};

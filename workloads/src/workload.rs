@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::catalog;
 use crate::kinds::{self, Work};
 use crate::params::{Params, Setup};
-use crate::{Spec, WorkloadError};
+use crate::{AsyncRuntime, Crossover, Spec, WorkloadError};
 
 /// The whole work with its inputs, ready to run.
 #[derive(Clone, Debug)]
@@ -81,8 +81,21 @@ impl Workload {
     /// # Panics
     /// Outside a runtime, where the task waits.
     pub async fn run_async(&self, task: u32) -> Result<u64, WorkloadError> {
+        self.run_async_on::<Crossover>(task).await
+    }
+
+    /// Like [`run_async`](Self::run_async), on the runtime `R`, from within which the future must be polled.
+    ///
+    /// Cancel safety: as there.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// Outside of that runtime, where the task waits.
+    pub async fn run_async_on<R: AsyncRuntime>(&self, task: u32) -> Result<u64, WorkloadError> {
         self.check(task)?;
-        self.work.run_async(task).await
+        self.work.run_async::<R>(task).await
     }
 
     /// Runs one task from async code with every blocking or heavy part on the blocking pool: kernels, chains, and the

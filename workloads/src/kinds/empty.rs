@@ -1,10 +1,10 @@
 //! Kind `empty`: a task does nothing. What remains is the price of handing it over and taking its result back.
 
 use super::Kind;
-use crate::WorkloadError;
 use crate::catalog::{self, Class, KindInfo};
 use crate::checksum::word;
 use crate::params::{Params, Setup};
+use crate::{AsyncRuntime, WorkloadError};
 
 /// Nothing to do; the digests follow from the seed.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl Kind for Empty {
         Ok(word(self.seed, u64::from(task)))
     }
 
-    async fn run_async(&self, task: u32) -> Result<u64, WorkloadError> {
+    async fn run_async<R: AsyncRuntime>(&self, task: u32) -> Result<u64, WorkloadError> {
         self.run_blocking(task)
     }
 

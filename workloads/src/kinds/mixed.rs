@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Kind, offload};
-use crate::WorkloadError;
 use crate::catalog::{self, Class, DefaultValue, KindInfo, ParamInfo, ParamKind};
 use crate::checksum::word;
 use crate::params::{Params, Setup};
+use crate::{AsyncRuntime, Crossover, WorkloadError};
 
 /// One run of [`calibrate_spin`] takes the median of so many measurements, …
 const CALIBRATION_RUNS: usize = 15;
@@ -62,8 +62,8 @@ impl Kind for Mixed {
         Ok(self.compute(task))
     }
 
-    async fn run_async(&self, task: u32) -> Result<u64, WorkloadError> {
-        self.wait_async().await;
+    async fn run_async<R: AsyncRuntime>(&self, task: u32) -> Result<u64, WorkloadError> {
+        self.wait_async::<R>().await;
         Ok(self.compute(task))
     }
 
@@ -73,7 +73,7 @@ impl Kind for Mixed {
         task: u32,
         around: impl FnOnce() -> G + Send + 'static,
     ) -> Result<u64, WorkloadError> {
-        self.wait_async().await;
+        self.wait_async::<Crossover>().await;
         if self.steps == 0 {
             return Ok(self.compute(task));
         }
@@ -100,9 +100,9 @@ impl Mixed {
     }
 
     /// The waiting half, in async style. A wait of zero is no call.
-    async fn wait_async(&self) {
+    async fn wait_async<R: AsyncRuntime>(&self) {
         if !self.wait.is_zero() {
-            crossover_runtime::time::sleep(self.wait).await;
+            R::sleep(self.wait).await;
         }
     }
 }

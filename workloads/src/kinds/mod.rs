@@ -8,9 +8,9 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use crate::WorkloadError;
 use crate::catalog::KindInfo;
 use crate::params::{Params, Setup};
+use crate::{AsyncRuntime, WorkloadError};
 
 mod cpu;
 mod empty;
@@ -45,12 +45,15 @@ pub(crate) trait Kind: std::fmt::Debug + Send + Sync + Sized + 'static {
     /// What the work can meet.
     fn run_blocking(&self, task: u32) -> Result<u64, WorkloadError>;
 
-    /// One task in async style: waits are awaited, computing happens inline. Dropping the future ends the task; what it had
+    /// One task in async style on the runtime `R`: waits are awaited, computing happens inline. Dropping the future ends the task; what it had
     /// in hand (a connection, a file) is closed.
     ///
     /// # Errors
     /// What the work can meet.
-    fn run_async(&self, task: u32) -> impl Future<Output = Result<u64, WorkloadError>> + Send;
+    fn run_async<R: AsyncRuntime>(
+        &self,
+        task: u32,
+    ) -> impl Future<Output = Result<u64, WorkloadError>> + Send;
 
     /// One task from async code with every blocking or heavy part on the blocking pool, within `around`: see
     /// [`Workload::run_offloaded_within`](crate::Workload::run_offloaded_within). As it stands here the whole task goes there.
@@ -122,8 +125,8 @@ macro_rules! kinds {
             }
 
             /// See [`Kind::run_async`].
-            pub(crate) async fn run_async(&self, task: u32) -> Result<u64, WorkloadError> {
-                match self { $(Self::$variant(work) => work.run_async(task).await),+ }
+            pub(crate) async fn run_async<R: AsyncRuntime>(&self, task: u32) -> Result<u64, WorkloadError> {
+                match self { $(Self::$variant(work) => work.run_async::<R>(task).await),+ }
             }
 
             /// See [`Kind::run_offloaded`].
@@ -155,7 +158,7 @@ macro_rules! kinds {
             fn size<K: Kind, F>(_: impl Fn(&'static K) -> F) -> (&'static str, usize) {
                 (K::INFO.name, size_of::<F>())
             }
-            vec![$(size(|work: &'static $kind| work.run_async(0))),+]
+            vec![$(size(|work: &'static $kind| work.run_async::<crate::Crossover>(0))),+]
         }
     };
 }

@@ -7,9 +7,9 @@ mod resize;
 mod sha256;
 
 use super::Kind;
-use crate::WorkloadError;
 use crate::catalog::{self, Class, DefaultValue, KindInfo, ParamInfo, ParamKind};
 use crate::params::{Params, Setup};
+use crate::{AsyncRuntime, WorkloadError};
 
 /// A kernel with its input.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl Kind for Cpu {
         }
     }
 
-    async fn run_async(&self, task: u32) -> Result<u64, WorkloadError> {
+    async fn run_async<R: AsyncRuntime>(&self, task: u32) -> Result<u64, WorkloadError> {
         self.run_blocking(task)
     }
 

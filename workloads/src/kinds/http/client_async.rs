@@ -1,4 +1,4 @@
-//! The async client: hyper's HTTP/1.1 connections on our streams, with a pool that never closes one.
+//! The async client: hyper's HTTP/1.1 connections on the runtime's streams, with a pool that never closes one.
 //!
 //! A connection is polled by the task that uses it, beside the exchange itself: no task per connection, so that a
 //! request costs no hop between tasks. An idle connection is polled by nobody; that the server has closed it is
@@ -8,27 +8,32 @@
 //! used next. A connection belongs to the runtime that opened it, whose driver reports what arrives; another runtime
 //! opens its own, because nobody may be turning the first one's driver.
 
+use std::any::Any;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use crossover_runtime::net::TcpStream;
-use crossover_runtime::runtime::{self, Handle};
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::Request;
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 
+use crate::AsyncRuntime;
+
 use super::{Answer, BODY_LIMIT, BUFFER_BYTES, Failure};
 
 /// Halves of the same connection: one takes requests, the other moves bytes when polled.
 struct Connection {
-    runtime: runtime::Id,
+    /// An [`AsyncRuntime::Id`].
+    runtime: Box<dyn Any + Send>,
     sender: http1::SendRequest<Empty<Bytes>>,
-    mover: http1::Connection<TcpStream, Empty<Bytes>>,
+    mover: Mover,
 }
+
+/// A connection of hyper's, whatever its stream: which runtime will open it is not known when the client is made.
+type Mover = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
 
 /// See the module's comment.
 pub(super) struct Client {
@@ -54,14 +59,13 @@ impl Client {
     ///
     /// # Panics
     /// Outside a runtime.
-    pub(super) async fn get(&self, target: String) -> Result<Answer, Failure> {
-        let runtime = Handle::current().id();
+    pub(super) async fn get<R: AsyncRuntime>(&self, target: String) -> Result<Answer, Failure> {
         loop {
-            let idle = self.take_idle(runtime);
+            let idle = self.take_idle::<R>();
             let reused = idle.is_some();
             let mut connection = match idle {
                 Some(connection) => connection,
-                None => self.connect(runtime).await.map_err(Failure::Transport)?,
+                None => self.connect::<R>().await.map_err(Failure::Transport)?,
             };
             match connection.exchange(self.request(&target)?).await {
                 Ok(answer) => {
@@ -78,15 +82,14 @@ impl Client {
         }
     }
 
-    async fn connect(&self, runtime: runtime::Id) -> Result<Connection, String> {
-        let stream = TcpStream::connect(self.server).await.map_err(|e| e.to_string())?;
-        stream.set_nodelay(true).map_err(|e| e.to_string())?;
+    async fn connect<R: AsyncRuntime>(&self) -> Result<Connection, String> {
+        let stream = R::connect(self.server).await.map_err(|e| e.to_string())?;
         let (sender, mover) = http1::Builder::new()
             .max_buf_size(BUFFER_BYTES)
-            .handshake(stream)
+            .handshake(R::for_hyper(stream))
             .await
             .map_err(|e| e.to_string())?;
-        Ok(Connection { runtime, sender, mover })
+        Ok(Connection { runtime: Box::new(R::id()), sender, mover: Box::pin(mover) })
     }
 
     fn request(&self, target: &str) -> Result<Request<Empty<Bytes>>, Failure> {
@@ -97,9 +100,10 @@ impl Client {
     }
 
     /// The connection of this runtime that was used last: the last of all, unless runtimes share the client.
-    fn take_idle(&self, runtime: runtime::Id) -> Option<Connection> {
+    fn take_idle<R: AsyncRuntime>(&self) -> Option<Connection> {
+        let here = Some(R::id());
         let mut idle = self.idle();
-        let place = idle.iter().rposition(|connection| connection.runtime == runtime)?;
+        let place = idle.iter().rposition(|connection| connection.runtime.downcast_ref() == here.as_ref())?;
         Some(idle.remove(place))
     }
 
@@ -134,7 +138,7 @@ fn transport(error: hyper::Error) -> Failure {
 /// An exchange, and the connection that moves its bytes.
 struct Both<'a, F> {
     exchange: Pin<&'a mut F>,
-    mover: &'a mut http1::Connection<TcpStream, Empty<Bytes>>,
+    mover: &'a mut Mover,
 }
 
 impl<F: Future<Output = Result<Answer, Failure>>> Future for Both<'_, F> {
@@ -147,7 +151,7 @@ impl<F: Future<Output = Result<Answer, Failure>>> Future for Both<'_, F> {
             if let Poll::Ready(answer) = self.exchange.as_mut().poll(cx) {
                 return Poll::Ready(answer);
             }
-            if let Poll::Ready(end) = Pin::new(&mut *self.mover).poll(cx) {
+            if let Poll::Ready(end) = self.mover.as_mut().poll(cx) {
                 // Nothing moves any more: what the exchange has not got by now, it will never get.
                 return match (self.exchange.as_mut().poll(cx), end) {
                     (Poll::Ready(answer), _) => Poll::Ready(answer),

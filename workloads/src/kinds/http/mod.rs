@@ -1,6 +1,6 @@
 //! Kind `http`: a task sends one GET to the test server, waits for the answer, and reads it.
 //!
-//! Two clients do the same: `client_async` is hyper on our runtime's streams, `client_blocking` is ureq. They send
+//! Two clients do the same: `client_async` is hyper on the streams of the runtime that it runs on, `client_blocking` is ureq. They send
 //! the same headers, use buffers of the same size, keep their connections alive, and give up after the same time.
 //! A body is 16 hexadecimal digits that depend on seed and task: the client compares them with what it expects, and
 //! returns what it read as the digest.
@@ -15,10 +15,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Kind;
-use crate::WorkloadError;
 use crate::catalog::{self, Class, DefaultValue, KindInfo, ParamInfo, ParamKind};
 use crate::checksum::word;
 use crate::params::{Params, Setup};
+use crate::{AsyncRuntime, WorkloadError};
 
 /// How long a client waits beyond the delay that it asked for before it gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -106,13 +106,10 @@ impl Kind for Http {
         self.digest(task, answer)
     }
 
-    async fn run_async(&self, task: u32) -> Result<u64, WorkloadError> {
+    async fn run_async<R: AsyncRuntime>(&self, task: u32) -> Result<u64, WorkloadError> {
         // Boxed, because of its size: see the table of kinds.
-        let exchange = Box::pin(self.clients.asynchronous.get(self.target(task)));
-        let answer = match crossover_runtime::time::timeout(self.limit, exchange).await {
-            Ok(answer) => answer,
-            Err(_elapsed) => Err(Failure::Timeout),
-        };
+        let exchange = Box::pin(self.clients.asynchronous.get::<R>(self.target(task)));
+        let answer = R::timeout(self.limit, exchange).await.unwrap_or(Err(Failure::Timeout));
         self.digest(task, answer)
     }
 
@@ -194,7 +191,10 @@ mod tests {
         let clients = Arc::new(Clients::new(silent.local_addr().unwrap(), 1));
         let http = Http { limit: Duration::from_millis(20), ..Http::new(clients, 0.0, 1) };
         let runtime = crossover_runtime::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        for error in [http.run_blocking(3).unwrap_err(), runtime.block_on(http.run_async(3)).unwrap_err()] {
+        for error in [
+            http.run_blocking(3).unwrap_err(),
+            runtime.block_on(http.run_async::<crate::Crossover>(3)).unwrap_err(),
+        ] {
             assert!(matches!(error, WorkloadError::Timeout { task: 3, .. }), "{error}");
             assert!(error.to_string().contains("within 20ms"), "{error}");
         }
