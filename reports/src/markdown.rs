@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::analysis::model::{Analysis, CellAnalysis};
+use crate::analysis::model::{Analysis, CellAnalysis, Metric};
 use crate::facts;
 use crate::plot::units::{Unit, label, show_param, significant, times};
 use crate::plot::{Figure, crossing_words};
@@ -29,8 +29,10 @@ pub fn render(analysis: &Analysis, figures: &[Figure], env: Option<&Value>) -> S
         push(&mut out, &format!("![{}](plots/{}.png)\n", escape(&first.title), first.stem));
     }
     at_a_glance(&mut out, analysis, env);
-    push(&mut out, &format!("{}.\n", escape(&facts::tally(analysis).words())));
-    winners(&mut out, analysis);
+    // By the metric that leads.
+    let led = analysis.led();
+    push(&mut out, &format!("{}.\n", escape(&facts::tally(&led).words())));
+    winners(&mut out, &led);
     crossings(&mut out, analysis);
     if figures.len() > 1 {
         out.push_str("## Pictures\n\n");
@@ -53,7 +55,8 @@ fn at_a_glance(out: &mut String, analysis: &Analysis, env: Option<&Value>) {
     for fact in facts::at_a_glance(analysis) {
         let _ = writeln!(out, "- {}: **{}** ({})", fact.name, escape(&fact.value), escape(&fact.note));
     }
-    if let Some(choice) = facts::choice(analysis, &facts::ranking(analysis)) {
+    let led = analysis.led();
+    if let Some(choice) = facts::choice(&led, &facts::ranking(&led)) {
         let _ = writeln!(out, "- {}", escape(&choice));
     }
     for badge in facts::badges(analysis, env) {
@@ -64,11 +67,7 @@ fn at_a_glance(out: &mut String, analysis: &Analysis, env: Option<&Value>) {
 
 fn winners(out: &mut String, analysis: &Analysis) {
     let mut header: Vec<String> = analysis.axes.iter().map(|axis| escape(&label(&axis.param))).collect();
-    header.extend([
-        "verdict".to_owned(),
-        format!("speed-up over {}", escape(&analysis.baseline)),
-        "CPU per task".to_owned(),
-    ]);
+    header.extend(["verdict".to_owned(), escape(&facts::score_title(analysis)), "CPU per task".to_owned()]);
     let rows = analysis.cells.iter().map(|cell| winner(analysis, cell));
     table(out, &header, rows);
 }
@@ -80,13 +79,21 @@ fn winner(analysis: &Analysis, cell: &CellAnalysis) -> Vec<String> {
     if let Some(burn) = facts::burn(analysis, cell) {
         let _ = write!(verdict, " (burns {} the CPU of {})", times(burn.ratio), escape(burn.runner_up));
     }
+    if let Some(behind) = facts::behind_words(analysis, cell).filter(|_| tails(analysis)) {
+        let _ = write!(verdict, "; {}", escape(&behind));
+    }
     row.push(verdict);
-    row.push(facts::speed_up_words(analysis, cell).unwrap_or_else(|| "–".to_owned()));
+    row.push(facts::score_words(analysis, cell).unwrap_or_else(|| "–".to_owned()));
     let fastest = cell.verdict.as_ref().and_then(|v| v.winner.as_deref());
     let cost =
         fastest.and_then(|name| facts::stats(analysis, cell, name)).filter(|s| s.cpu_per_task_ns > 0.0);
     row.push(cost.map_or_else(|| "–".to_owned(), |s| Unit::NS.show(s.cpu_per_task_ns)));
     row
+}
+
+/// Whether the cells are judged by latency.
+fn tails(analysis: &Analysis) -> bool {
+    analysis.judged_by == Metric::Latency
 }
 
 fn crossings(out: &mut String, analysis: &Analysis) {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use comfy_table::{ContentArrangement, Table, presets};
 
-use crate::analysis::model::{Analysis, Axis, CellAnalysis};
+use crate::analysis::model::{Analysis, Axis, CellAnalysis, Metric};
 use crate::facts::{self, Call};
 use crate::output::Outcome;
 use crate::plot::style::short_name;
@@ -48,6 +48,8 @@ fn experiment(out: &mut String, analysis: &Analysis, width: u16) {
         paragraph(out, &format!("!! {warning}"), width);
     }
     failures(out, analysis, width);
+    // By the metric that leads.
+    let analysis = &*analysis.led();
     match analysis.axes.as_slice() {
         [first, second] if analysis.cells.len() > 6 => {
             // The longer axis runs to the right, as in the picture.
@@ -116,9 +118,13 @@ fn cut(text: &str, width: usize) -> String {
 
 /// A row per cell.
 fn list(out: &mut String, analysis: &Analysis, width: u16) {
+    let tails = analysis.judged_by == Metric::Latency;
     let mut table = new_table(width);
     let mut header: Vec<String> = analysis.axes.iter().map(|axis| label(&axis.param)).collect();
-    let speed = format!("vs {}", analysis.baseline);
+    let speed = match analysis.judged_by {
+        Metric::Latency => "its tail (p99)".to_owned(),
+        _ => format!("vs {}", analysis.baseline),
+    };
     header.extend(["winner".to_owned(), speed, "CPU/task".to_owned()]);
     table.set_header(header);
     for cell in analysis.cells.iter().take(MOST_ROWS) {
@@ -132,8 +138,11 @@ fn list(out: &mut String, analysis: &Analysis, width: u16) {
         let fastest = cell.verdict.as_ref().and_then(|v| v.winner.as_deref());
         let cost =
             fastest.and_then(|name| facts::stats(analysis, cell, name)).filter(|s| s.cpu_per_task_ns > 0.0);
+        if let Some(behind) = facts::behind_words(analysis, cell).filter(|_| tails) {
+            words.push_str(&format!("; {}", clean(&behind)));
+        }
         row.push(words);
-        row.push(facts::speed_up_words(analysis, cell).unwrap_or_else(|| "–".to_owned()));
+        row.push(facts::score_words(analysis, cell).unwrap_or_else(|| "–".to_owned()));
         row.push(cost.map_or_else(|| "–".to_owned(), |s| Unit::NS.show(s.cpu_per_task_ns)));
         table.add_row(row);
     }
@@ -192,9 +201,13 @@ fn cell_sign(
     };
     let Some(cell) = analysis.cells.iter().find(here) else { return String::new() };
     let name = |full: &str| clean(short_name(full)).chars().take(12).collect::<String>();
-    let speed = facts::speed_up_words(analysis, cell).map_or_else(String::new, |s| format!(" {s}"));
+    let speed = facts::score_words(analysis, cell).map_or_else(String::new, |s| format!(" {s}"));
     let burn = if facts::burn(analysis, cell).is_some() { "*" } else { "" };
-    match facts::call(cell) {
+    let behind = match cell.behind.len() {
+        n if n > 0 && analysis.judged_by == Metric::Latency => format!(" ↓{n}"),
+        _ => String::new(),
+    };
+    let sign = match facts::call(cell) {
         Call::Wins(winner) => format!("{}{speed}{burn}", name(winner)),
         Call::Tie(best) => {
             let more = if best.len() > 2 { format!("+{}", best.len() - 2) } else { String::new() };
@@ -208,7 +221,8 @@ fn cell_sign(
             format!("? {}{more}{speed}", pair.join("/")).trim_end().to_owned()
         }
         Call::Refused(_) => "no verdict".to_owned(),
-    }
+    };
+    format!("{sign}{behind}")
 }
 
 /// The signs and short names that occur in a map.
@@ -234,7 +248,14 @@ fn legend(out: &mut String, analysis: &Analysis, width: u16) {
         (burns, "* burns at least twice the CPU of the runner-up"),
     ];
     parts.extend(signs.into_iter().filter(|(there, _)| *there).map(|(_, words)| words.to_owned()));
-    parts.push(format!("× over {}", analysis.baseline));
+    match analysis.judged_by {
+        Metric::Latency => {
+            parts.push("the time is its tail (p99)".to_owned());
+            let behind = analysis.cells.iter().any(|cell| !cell.behind.is_empty());
+            parts.extend(behind.then(|| "↓2 two strategies fell behind the load".to_owned()));
+        }
+        _ => parts.push(format!("× over {}", analysis.baseline)),
+    }
     paragraph(out, &parts.join(" · "), width);
 }
 

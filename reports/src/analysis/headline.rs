@@ -1,10 +1,11 @@
 //! One sentence per experiment, with its numbers, from verdicts and crossovers alone.
 //!
-//! It claims what is proven and says so when nothing is: "leans" and "undecided" never become "wins" here.
+//! Under an open load it is about the tails of the latency (`tails`). It claims what is proven and says so when nothing is: "leans" and "undecided" never become "wins" here.
 use std::collections::BTreeMap;
 
 use crate::analysis::model::{Analysis, CellAnalysis};
 use crate::analysis::table::PROCESSES_MIN;
+use crate::analysis::tails;
 use crate::analysis::verdict::ONE_PROCESS;
 use crate::facts::{self, is_plural};
 use crate::plot::units::label;
@@ -21,10 +22,11 @@ pub(crate) fn headline(analysis: &Analysis) -> String {
     }
     let verdicts: Vec<(&CellAnalysis, &Verdict)> =
         analysis.cells.iter().filter_map(|c| Some((c, c.verdict.as_ref()?))).collect();
-    let finding = match verdicts.as_slice() {
-        [] => nothing_to_compare(analysis),
-        [(cell, verdict)] => single(analysis, cell, verdict),
-        many => sweep(analysis, many),
+    let finding = match (tails::finding(analysis), verdicts.as_slice()) {
+        (Some(tails), _) => tails,
+        (None, []) => nothing_to_compare(analysis),
+        (None, [(cell, verdict)]) => single(analysis, cell, verdict),
+        (None, many) => sweep(analysis, many),
     };
     let invalid: std::collections::BTreeSet<&str> =
         trust.mismatches.iter().map(|(c, _)| c.as_str()).collect();
@@ -147,13 +149,13 @@ fn beaten(analysis: &Analysis) -> Option<String> {
         (Some(first), n) => (format!("{} and {} others", analysis.strategies[first], n - 1), true),
     };
     let verb = if plural { "beat" } else { "beats" };
-    let place = place(analysis, &cells_beaten);
+    let place = place(analysis, &cells_beaten, |c| analysis.cells[c].verdict.is_some());
     Some(format!("{who} {verb} {} {place}, by up to {}", analysis.baseline, factor(largest)))
 }
 
-/// The cells in words: all of them, from a value of one parameter on, or how many.
-fn place(analysis: &Analysis, chosen: &[usize]) -> String {
-    let judged = |c: &usize| analysis.cells[*c].verdict.is_some();
+/// Some of the cells that count in words: all of them, from a value of one parameter on, or how many.
+pub(super) fn place(analysis: &Analysis, chosen: &[usize], counts: impl Fn(usize) -> bool) -> String {
+    let judged = |c: &usize| counts(*c);
     let total = (0..analysis.cells.len()).filter(judged).count();
     if chosen.len() == total {
         return format!("in all {}", cells(total));
@@ -294,7 +296,7 @@ fn at(param: &str, value: f64) -> (String, f64) {
     (format!("{} {unit} {}", number(value * base / size), label(param)), size / base)
 }
 
-fn interval(analysis: &Analysis, [low, high]: [f64; 2]) -> String {
+pub(super) fn interval(analysis: &Analysis, [low, high]: [f64; 2]) -> String {
     let confidence = percent(analysis.confidence);
     // As many digits as it takes to tell the ends apart, and the same decimals at both.
     let decimals = |digits: i32| digits - 1 - high.abs().max(1e-9).log10().floor() as i32;
@@ -310,15 +312,15 @@ fn interval(analysis: &Analysis, [low, high]: [f64; 2]) -> String {
     format!("{confidence} CI {low}–{high}")
 }
 
-fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     format!("{} %", rounded(share * 100.0, 4))
 }
 
-fn factor(ratio: f64) -> String {
+pub(super) fn factor(ratio: f64) -> String {
     format!("{}×", number(ratio))
 }
 
-fn number(x: f64) -> String {
+pub(super) fn number(x: f64) -> String {
     rounded(x, 3)
 }
 
@@ -336,7 +338,7 @@ fn rounded(x: f64, digits: usize) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
-fn duration(ns: f64) -> String {
+pub(super) fn duration(ns: f64) -> String {
     let (divisor, unit) = match ns {
         ns if ns < 1e3 => (1.0, "ns"),
         ns if ns < 1e6 => (1e3, "µs"),
@@ -346,12 +348,12 @@ fn duration(ns: f64) -> String {
     format!("{} {unit}", number(ns / divisor))
 }
 
-fn cells(n: usize) -> String {
+pub(super) fn cells(n: usize) -> String {
     if n == 1 { "1 cell".to_owned() } else { format!("{n} cells") }
 }
 
 /// "threads beat", "event-loop beats".
-fn verb<'a>(name: &str, plural: &'a str, singular: &'a str) -> &'a str {
+pub(super) fn verb<'a>(name: &str, plural: &'a str, singular: &'a str) -> &'a str {
     if is_plural(name) { plural } else { singular }
 }
 
@@ -359,7 +361,7 @@ fn others(names: &[String], without: &str) -> Vec<String> {
     names.iter().filter(|n| *n != without).cloned().collect()
 }
 
-fn list(names: &[String]) -> String {
+pub(super) fn list(names: &[String]) -> String {
     match names {
         [] => String::new(),
         [one] => one.clone(),

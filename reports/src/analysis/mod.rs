@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! Folder ─ index ─► names as numbers ─ integrity ─► usable samples ─ table ─► log times by block
-//!        ─ pairs (bootstrap, hierarchy) ─► estimates ─ verdict (holm) ─► winners     (metric: the same by CPU and memory)
+//!        ─ pairs (bootstrap, hierarchy) ─► estimates ─ verdict (holm) ─► winners     (metric: the same by latency, CPU, memory)
 //!                                        └ crossover (curve) ─► crossings ─ headline ─► one sentence
-//!        ─ latency, memory, startup, calibration ─► what stands beside the verdicts
+//!        ─ latency (under an open load: into metric), memory, startup, calibration ─► what stands beside the verdicts
 //! ```
 pub mod model;
 
@@ -26,6 +26,7 @@ mod spread;
 pub(crate) mod stage;
 mod startup;
 pub(crate) mod table;
+mod tails;
 mod verdict;
 
 use std::collections::BTreeSet;
@@ -42,7 +43,8 @@ pub fn analyse(folder: &Folder, options: &Options) -> Analysis {
     let samples = folder.samples.as_slice();
     let stage = Stage::new(samples, settings, options);
     let Stage { index, table, integrity, baseline, .. } = &stage;
-    let logs = table::logs(samples, Metric::Wall);
+    let logs = table::logs(samples, table::wall);
+    let tails = latency::Tails::new(&stage);
     let context = stage.context(&logs);
     let pairs = pairs::Pairs::new(&context);
     let stats = stats(&context, samples);
@@ -53,7 +55,7 @@ pub fn analyse(folder: &Folder, options: &Options) -> Analysis {
     );
     let gains = gains(&pairs, &index.strategies, baseline, index.cells.len(), settings.margin);
     let parts = index.cells.iter().zip(stats).zip(judged).zip(gains);
-    let cells = parts.map(|(((cell, stats), judged), gains)| CellAnalysis {
+    let cells = parts.enumerate().map(|(at, (((cell, stats), judged), gains))| CellAnalysis {
         cell: cell.name.clone(),
         params: cell.params.clone(),
         tasks: cell.tasks,
@@ -61,6 +63,7 @@ pub fn analyse(folder: &Folder, options: &Options) -> Analysis {
         verdict: judged.verdict,
         gains,
         no_verdict: judged.reason,
+        behind: (0..index.strategies.len()).filter(|&s| tails.is_behind(at, s)).collect(),
     });
     let mut analysis = Analysis {
         name: settings.name.clone(),
@@ -78,20 +81,20 @@ pub fn analyse(folder: &Folder, options: &Options) -> Analysis {
         process_rounds: table.rounds.len(),
         rounds: table.rounds.iter().copied().max().unwrap_or(0),
         cells: cells.collect(),
+        judged_by: Metric::Wall,
         crossovers: pairs.crossovers().cloned().collect(),
         trust: integrity.trust.clone(),
         blocks: integrity.blocks.clone(),
-        by_metric: [Metric::Cpu, Metric::Memory]
-            .into_iter()
-            .filter_map(|m| metric::analyse(&stage, m))
-            .collect(),
-        latency: latency::analyse(&stage),
+        by_metric: metric::analyse_all(&stage, &tails),
+        rate: tails.rate(),
+        latency: Vec::new(),
         startup: startup::analyse(&index.strategies, &folder.warmups),
         timelines: folder.timelines.clone(),
         memory: memory::analyse(&stage),
         harness: startup::harness(&stage, folder.env.as_ref()),
         calibration: folder.env.as_ref().and_then(calibration::parse),
     };
+    analysis.latency = tails.latency;
     analysis.headline = headline::headline(&analysis);
     analysis
 }

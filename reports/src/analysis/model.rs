@@ -1,4 +1,6 @@
 //! What an analysis yields: everything that a picture, a table or the HTML shows, and nothing else.
+use std::borrow::Cow;
+
 use crate::record::{Crossover, ParamValue, Params, Timeline, Verdict};
 
 /// What strategies are compared by.
@@ -7,6 +9,9 @@ pub enum Metric {
     /// Wall time of one run of the whole work, in nanoseconds.
     #[default]
     Wall,
+    /// Under an open load: the 99th percentile of the tasks' latency, each from its intended start, in nanoseconds. A strategy
+    /// that falls behind its load takes no part.
+    Latency,
     /// CPU time (user + system) per task, in nanoseconds.
     Cpu,
     /// Peak resident memory, in KiB.
@@ -14,14 +19,15 @@ pub enum Metric {
 }
 
 impl Metric {
-    /// All metrics, the first one first in every report.
-    pub const ALL: [Self; 3] = [Self::Wall, Self::Cpu, Self::Memory];
+    /// All metrics; see [`Analysis::leading`] for the one that opens a report.
+    pub const ALL: [Self; 4] = [Self::Wall, Self::Latency, Self::Cpu, Self::Memory];
 
     /// The name that files use.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Wall => "wall",
+            Self::Latency => "latency",
             Self::Cpu => "cpu",
             Self::Memory => "memory",
         }
@@ -63,16 +69,20 @@ pub struct Analysis {
     pub rounds: usize,
     /// All cells, in the order of the sweep.
     pub cells: Vec<CellAnalysis>,
+    /// What the verdicts in `cells` are by: wall time, but in what [`Analysis::by`] gives.
+    pub judged_by: Metric,
     /// Crossovers of every pair along every swept numeric parameter.
     pub crossovers: Vec<Crossover>,
     /// What stands against trusting the run.
     pub trust: Trust,
     /// Blocks in the order in which they ran.
     pub blocks: Vec<BlockInfo>,
-    /// The same cells judged by [`Metric::Cpu`] and [`Metric::Memory`]; a metric that was not measured is left out.
+    /// The same cells judged by the other metrics, in the order of [`Metric::ALL`]; one that was not measured is left out.
     pub by_metric: Vec<MetricAnalysis>,
     /// Latency of the tasks, by cell, then strategy; empty where no sample has a histogram.
     pub latency: Vec<Latency>,
+    /// Arrivals per second that were intended, where the load was an open one.
+    pub rate: Option<f64>,
     /// How each strategy starts and becomes steady, in the order of [`Analysis::strategies`], those without a warm-up left
     /// out; empty where the folder has no `warmups.jsonl`.
     pub startup: Vec<Startup>,
@@ -119,6 +129,60 @@ impl Analysis {
     }
 }
 
+impl Analysis {
+    /// The metric that opens a report: under an open load the latency, since whoever keeps up takes the wall time of the
+    /// arrivals; else wall time.
+    #[must_use]
+    pub fn leading(&self) -> Metric {
+        let tails = self.by_metric.iter().find(|m| m.metric == Metric::Latency);
+        let everywhere = tails.is_some_and(|tails| {
+            let told = |(cell, tail): (&CellAnalysis, &MetricCell)| {
+                tail.stats.iter().any(Option::is_some) || cell.stats.iter().all(Option::is_none)
+            };
+            self.cells.iter().zip(&tails.cells).all(told)
+        });
+        if everywhere { Metric::Latency } else { self.judged_by }
+    }
+
+    /// What a map or a table of winners needs of the analysis, with the verdicts by `metric` in the cells; `None` where they were
+    /// not judged by it. Crossings, which are by wall time, are left out.
+    #[must_use]
+    pub fn by(&self, metric: Metric) -> Option<Self> {
+        let by = self.by_metric.iter().find(|m| m.metric == metric)?;
+        let judged = |(cell, other): (&CellAnalysis, &MetricCell)| CellAnalysis {
+            verdict: other.verdict.clone(),
+            no_verdict: other.no_verdict.clone(),
+            // Gains are of wall time.
+            gains: vec![None; cell.gains.len()],
+            ..cell.clone()
+        };
+        Some(Self {
+            name: self.name.clone(),
+            workload: self.workload.clone(),
+            constants: self.constants.clone(),
+            axes: self.axes.clone(),
+            strategies: self.strategies.clone(),
+            baseline: self.baseline.clone(),
+            margin: self.margin,
+            confidence: self.confidence,
+            process_rounds: self.process_rounds,
+            rounds: self.rounds,
+            cells: self.cells.iter().zip(&by.cells).map(judged).collect(),
+            judged_by: metric,
+            trust: self.trust.clone(),
+            by_metric: vec![by.clone()],
+            rate: self.rate,
+            ..Self::default()
+        })
+    }
+
+    /// The analysis with the verdicts by the [leading](Self::leading) metric in the cells: itself where that is wall time.
+    #[must_use]
+    pub fn led(&self) -> Cow<'_, Self> {
+        self.by(self.leading()).map_or(Cow::Borrowed(self), Cow::Owned)
+    }
+}
+
 /// All cells judged by one metric other than wall time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MetricAnalysis {
@@ -139,7 +203,7 @@ pub struct MetricCell {
     pub no_verdict: Option<String>,
 }
 
-/// A median with its interval, in the metric's unit (nanoseconds, nanoseconds per task, KiB).
+/// A median over the samples with its interval, in the metric's unit (nanoseconds, nanoseconds per task, KiB).
 #[derive(Clone, Debug, PartialEq)]
 pub struct MetricStats {
     /// Usable samples.
@@ -185,9 +249,10 @@ pub struct Latency {
 pub struct OpenLoad {
     /// Arrivals per second that were intended.
     pub rate: f64,
-    /// Tasks completed per second, median over the samples.
+    /// Tasks completed per second once the first one was, median over the samples: what the last ones take after the arrivals
+    /// have ended is their latency, and no falling behind.
     pub achieved: Option<f64>,
-    /// Whether it fell behind: it completed less than 95 % of what arrived.
+    /// Whether it fell behind: it completed less than 95 % of what arrived, in most samples.
     pub behind: bool,
     /// How late the generator handed tasks over (99th percentile), median over the samples.
     pub generator_lag_ns: Option<f64>,
@@ -331,6 +396,8 @@ pub struct CellAnalysis {
     pub gains: Vec<Option<f64>>,
     /// Why there is no verdict, or why it can be no more than undecided (too few rounds).
     pub no_verdict: Option<String>,
+    /// Strategies that fell behind an open load, by index; see [`OpenLoad::behind`].
+    pub behind: Vec<usize>,
 }
 
 /// Figures of one strategy in one cell.

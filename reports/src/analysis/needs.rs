@@ -2,7 +2,6 @@
 use std::collections::BTreeSet;
 
 use crate::adaptive::Needs;
-use crate::analysis::model::Metric;
 use crate::analysis::pairs::Pairs;
 use crate::analysis::stage::Stage;
 use crate::analysis::table::{self, Estimate};
@@ -22,7 +21,7 @@ const POINTS_MAX: usize = 6;
 
 /// What the run behind `stage` should measure next.
 pub(crate) fn needs(stage: &Stage<'_>) -> Needs {
-    let logs = table::logs(stage.samples, Metric::Wall);
+    let logs = table::logs(stage.samples, table::wall);
     let pairs = Pairs::new(&stage.context(&logs));
     let mut open: Vec<(f64, usize)> =
         (0..stage.index.cells.len()).filter_map(|cell| Some((effort(stage, &pairs, cell)?, cell))).collect();

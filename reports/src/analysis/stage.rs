@@ -84,6 +84,7 @@ impl<'a> Stage<'a> {
             cells: &self.index.cells,
             strategies: &self.index.strategies,
             present: &self.present,
+            paces: None,
             reasons: &self.integrity.no_verdict,
             metric,
             margin: self.settings.margin,

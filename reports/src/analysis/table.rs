@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::analysis::bootstrap::{Replicates, quantile};
 use crate::analysis::hierarchy::{Hierarchy, median};
 use crate::analysis::index::Index;
-use crate::analysis::model::{Metric, StrategyStats};
+use crate::analysis::model::StrategyStats;
 use crate::record::Sample;
 
 /// Fewest pairs, and fewest processes, from which anything may be proven.
@@ -170,20 +170,30 @@ impl<'a> Estimator<'a> {
     }
 }
 
-/// ln of what `metric` compares, by sample; NaN where it was not measured (0).
-pub(crate) fn logs(samples: &[Sample], metric: Metric) -> Vec<f64> {
-    let log = |x: f64| if x > 0.0 { x.ln() } else { f64::NAN };
-    let value = |s: &Sample| match metric {
-        // Usable samples took some time; the floor keeps the logarithm finite whatever happens.
-        Metric::Wall => s.wall_ns.max(1) as f64,
-        Metric::Cpu => cpu_per_task(s),
-        Metric::Memory => s.rss_peak_kib as f64,
-    };
-    samples.iter().map(|s| log(value(s))).collect()
+/// ln of a figure of every sample; NaN where it was not measured (0).
+pub(crate) fn logs(samples: &[Sample], figure: impl Fn(&Sample) -> f64) -> Vec<f64> {
+    samples.iter().map(|s| log(figure(s))).collect()
 }
 
-fn cpu_per_task(s: &Sample) -> f64 {
+/// ln of a figure; NaN where it was not measured (0).
+pub(crate) fn log(figure: f64) -> f64 {
+    if figure > 0.0 { figure.ln() } else { f64::NAN }
+}
+
+/// What [`crate::analysis::model::Metric::Wall`] compares. Usable samples took some time; the floor keeps the logarithm finite
+/// whatever happens.
+pub(crate) fn wall(s: &Sample) -> f64 {
+    s.wall_ns.max(1) as f64
+}
+
+/// What [`crate::analysis::model::Metric::Cpu`] compares.
+pub(crate) fn cpu_per_task(s: &Sample) -> f64 {
     (s.user_ns as f64 + s.sys_ns as f64) / s.tasks.max(1) as f64
+}
+
+/// What [`crate::analysis::model::Metric::Memory`] compares.
+pub(crate) fn rss_peak(s: &Sample) -> f64 {
+    s.rss_peak_kib as f64
 }
 
 /// Figures of one strategy in one cell; `None` without a usable sample.
@@ -200,7 +210,7 @@ pub(crate) fn stats(
         let e = estimator.estimate(cell, &mut values, &mut medians)?;
         Some((e.centre.exp(), [(e.centre - e.half).exp(), (e.centre + e.half).exp()]))
     };
-    let (wall_ns, wall_ci_ns) = interval(&|s| s.wall_ns.max(1) as f64)?;
+    let (wall_ns, wall_ci_ns) = interval(&wall)?;
     let (mut cpu_per_task_ns, mut cpu_ci_ns) = interval(&cpu_per_task)?;
     let middle = |value: &dyn Fn(&Sample) -> f64| {
         median(&series.iter().map(|&(_, i)| value(&samples[i])).collect::<Vec<_>>())
@@ -215,7 +225,7 @@ pub(crate) fn stats(
         wall_ci_ns,
         cpu_per_task_ns,
         cpu_ci_ns,
-        rss_peak_kib: middle(&|s| s.rss_peak_kib as f64),
+        rss_peak_kib: middle(&rss_peak),
         switches: middle(&|s| s.vcsw as f64 + s.ivcsw as f64),
     })
 }

@@ -9,6 +9,11 @@
 //! - all others *slower*: it **wins**;
 //! - otherwise, of those that are not slower: all *tie*: a proven **tie**; any *undecided*: **undecided**; else **leans**.
 //!
+//! By latency under an open load, a strategy that falls behind counts as slower than all that keep up, whatever its percentiles:
+//! its queue grows as long as the run is, so they say nothing. It is no candidate, has no ratio, and is never among the best. Who
+//! alone keeps up **wins**. Where falling behind, or the candidate's keeping up, is not itself proven (the interval of the pace
+//! holds the limit), the cell is **undecided**.
+//!
 //! `best` is the candidate and every strategy not proven slower than it by more than the margin, where "proven" is
 //! Holm-adjusted over all comparisons of all cells. Only a win, which rests on its own cell's intervals, has the winner
 //! alone whatever the other cells say.
@@ -31,6 +36,22 @@ pub(crate) enum Relation {
     Tie,
     Leans,
     Undecided,
+}
+
+/// How a strategy bears an open load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pace {
+    /// Whether it falls behind.
+    pub(crate) behind: bool,
+    /// Whether that, or its keeping up, is proven.
+    pub(crate) proven: bool,
+}
+
+impl Default for Pace {
+    /// Without an open load, everybody keeps up.
+    fn default() -> Self {
+        Self { behind: false, proven: true }
+    }
 }
 
 /// Compares by the interval of ln(t_other / t_candidate).
@@ -74,13 +95,34 @@ impl Comparison {
 pub(crate) struct Bench<'a> {
     pub(crate) cells: &'a [Cell],
     pub(crate) strategies: &'a [String],
-    /// By cell: the strategies with usable samples.
+    /// By cell: the strategies that are compared, those with usable samples.
     pub(crate) present: &'a [Vec<usize>],
+    /// By cell and strategy, where strategies must keep up with a load; those behind are not `present`.
+    pub(crate) paces: Option<&'a [Vec<Pace>]>,
     /// By cell: why it may not be judged.
     pub(crate) reasons: &'a [Option<String>],
     pub(crate) metric: Metric,
     pub(crate) margin: f64,
     pub(crate) confidence: f64,
+}
+
+impl Bench<'_> {
+    /// The strategies that fall behind in a cell, with whether that is proven.
+    fn behind(&self, cell: usize) -> impl Iterator<Item = (usize, bool)> {
+        let paces = self.paces.and_then(|paces| paces.get(cell)).into_iter().flatten().enumerate();
+        paces.filter(|(_, pace)| pace.behind).map(|(s, pace)| (s, pace.proven))
+    }
+
+    /// Whose pace in a cell, of the candidate and of those that fall behind, is not proven.
+    fn unproven(&self, cell: usize, candidate: usize) -> Option<String> {
+        let open = |s: usize, verb: &str| format!("not proven that {} {verb} the load", self.strategies[s]);
+        let (keeps, falls) = ("keeps up with", "falls behind");
+        let pace = self.paces.and_then(|paces| paces.get(cell)?.get(candidate));
+        match pace.filter(|pace| !pace.proven) {
+            Some(_) => Some(open(candidate, keeps)),
+            None => self.behind(cell).find(|(_, proven)| !proven).map(|(s, _)| open(s, falls)),
+        }
+    }
 }
 
 /// Judges every cell by its candidate and the candidate's comparisons; `estimate(cell, a, b)` is ln(t_b / t_a).
@@ -95,7 +137,13 @@ pub(crate) fn judge(
     let mut comparisons: Vec<Comparison> = Vec::new();
     for cell in 0..cells {
         let present = &bench.present[cell];
-        judged[cell].reason = bench.reasons[cell].clone().or_else(|| lonely(present, bench.strategies));
+        let alone = || match (bench.behind(cell).count(), present.len()) {
+            (0, _) => lonely(present, bench.strategies),
+            (1, 0) => Some("the only strategy falls behind the load".to_owned()),
+            (_, 0) => Some("every strategy falls behind the load".to_owned()),
+            _ => None,
+        };
+        judged[cell].reason = bench.reasons[cell].clone().or_else(alone);
         if judged[cell].reason.is_some() {
             continue;
         }
@@ -151,15 +199,18 @@ fn proven_slower(comparisons: &[Comparison], margin: f64, confidence: f64) -> Ve
 
 fn one(
     bench: &Bench<'_>,
-    cell: usize,
+    index: usize,
     candidate: usize,
     comparisons: &[Comparison],
     slower: &[bool],
 ) -> Judged {
-    let (cell, strategies, margin) = (&bench.cells[cell], bench.strategies, bench.margin);
+    let (cell, strategies, margin) = (&bench.cells[index], bench.strategies, bench.margin);
+    let unproven = bench.unproven(index, candidate);
     let relations: Vec<Relation> = comparisons
         .iter()
         .map(|c| c.estimate.map_or(Relation::Undecided, |e| relation(&e, margin)))
+        .chain(bench.behind(index).map(|_| Relation::Slower))
+        .chain(unproven.iter().map(|_| Relation::Undecided))
         .collect();
     let any = |r: Relation| relations.contains(&r);
     let verdict =
@@ -197,15 +248,17 @@ fn one(
             best: best.into_iter().map(|s| strategies[s].clone()).collect(),
             versus,
         }),
-        reason: short.map(|c| {
-            let (pairs, processes) = c.estimate.map_or((0, 0), |e| (e.pairs, e.processes));
-            if processes == 1 {
-                return ONE_PROCESS.to_owned();
-            }
-            format!(
-                "too few rounds: {pairs} pairs with {} from {processes} processes; a verdict needs {PAIRS_MIN} from {PROCESSES_MIN}",
-                strategies[c.other]
-            )
-        }),
+        reason: short
+            .map(|c| {
+                let (pairs, processes) = c.estimate.map_or((0, 0), |e| (e.pairs, e.processes));
+                if processes == 1 {
+                    return ONE_PROCESS.to_owned();
+                }
+                format!(
+                    "too few rounds: {pairs} pairs with {} from {processes} processes; a verdict needs {PAIRS_MIN} from {PROCESSES_MIN}",
+                    strategies[c.other]
+                )
+            })
+            .or(unproven),
     }
 }

@@ -26,7 +26,6 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::analysis::model::Metric;
 use crate::analysis::pairs::Context;
 use crate::analysis::stage::Stage;
 use crate::analysis::table::{self, Estimate};
@@ -189,7 +188,7 @@ struct Raw {
 #[must_use]
 pub fn experiment(a: &Folder, b: &Folder, options: &Options) -> Compared {
     let stages = [a, b].map(|f| Stage::new(&f.samples, &f.settings, options));
-    let logs = [0, 1].map(|i| table::logs(stages[i].samples, Metric::Wall));
+    let logs = [0, 1].map(|i| table::logs(stages[i].samples, table::wall));
     let contexts = [0, 1].map(|i| stages[i].context(&logs[i]));
     let confidence = a.settings.confidence;
     let margin = a.settings.margin.max(b.settings.margin);

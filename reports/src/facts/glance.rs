@@ -1,9 +1,10 @@
 //! The few numbers that a reader takes home from an experiment. Each is proven, or says that it is not.
 use serde::Serialize;
 
-use super::{burn, hero, is_plural, is_sure, proven_speed_up, tally, whole};
-use crate::analysis::model::{Analysis, CellAnalysis};
+use super::{burn, hero, is_plural, is_sure, proven_speed_up, tails, tally, whole};
+use crate::analysis::model::{Analysis, CellAnalysis, Metric};
 use crate::facts::{Call, call};
+use crate::plot::crossing_place;
 use crate::plot::units::{Unit, describe, label, significant, times};
 use crate::record::{Crossover, Params};
 
@@ -22,6 +23,9 @@ pub(crate) struct Fact {
 pub(crate) fn at_a_glance(a: &Analysis) -> Vec<Fact> {
     if a.trust.contaminated || a.cells.iter().all(|cell| cell.verdict.is_none()) {
         return Vec::new();
+    }
+    if a.leading() == Metric::Latency {
+        return tails::at_a_glance(&a.led());
     }
     [gain(a), crossing(a), price(a), decided(a)].into_iter().flatten().collect()
 }
@@ -91,7 +95,15 @@ fn crossing(a: &Analysis) -> Option<Fact> {
             (format!("{at} {}", label(&found.param)), ends.map(|end| format!("{end}")))
         }
         Some((at, ends)) => (format!("{at}"), ends.map(|end| format!("{end}"))),
-        None => (unit.show(found.at?), found.ci.unwrap_or([f64::NAN; 2]).map(|end| unit.show(end))),
+        None => {
+            // As the pictures say it; a range is its own interval.
+            let place = crossing_place(a, found);
+            let ends = match found.ci.filter(|_| place == unit.show(found.at.unwrap_or(f64::NAN))) {
+                Some(ci) => ci.map(|end| unit.show(end)),
+                None => [const { String::new() }; 2],
+            };
+            (place, ends)
+        }
     };
     Some(Fact { name, value, note: crossing_note(found, &ends) })
 }
@@ -109,7 +121,7 @@ fn crossing_note(found: &Crossover, [low, high]: &[String; 2]) -> String {
 }
 
 /// What winning costs: the win that burns most.
-fn price(a: &Analysis) -> Option<Fact> {
+pub(super) fn price(a: &Analysis) -> Option<Fact> {
     let name = "CPU price of winning";
     let wins = a.cells.iter().filter(|cell| matches!(call(cell), Call::Wins(_))).count();
     let burns: Vec<(&CellAnalysis, _)> =
@@ -136,7 +148,7 @@ fn price(a: &Analysis) -> Option<Fact> {
 }
 
 /// How much of the sweep is settled: proven wins and proven ties.
-fn decided(a: &Analysis) -> Option<Fact> {
+pub(super) fn decided(a: &Analysis) -> Option<Fact> {
     let tally = tally(a);
     let won: usize = tally.wins.iter().map(|(_, count)| count).sum();
     let note = format!("cells with a proven win ({won}) or a proven tie ({})", tally.ties);

@@ -5,6 +5,7 @@
 //! samples; everything follows from the [`Analysis`] and the environment.
 mod glance;
 mod ranking;
+mod tails;
 mod tally;
 mod trust;
 mod warnings;
@@ -15,7 +16,7 @@ pub(crate) use tally::{tally, tally_of};
 pub(crate) use trust::{Badge, badges, load_words};
 pub(crate) use warnings::{Warning, warnings};
 
-use crate::analysis::model::{Analysis, Axis, CellAnalysis, StrategyStats};
+use crate::analysis::model::{Analysis, Axis, CellAnalysis, Metric, MetricStats, StrategyStats};
 use crate::plot::units::{Unit, amount, describe, label, times};
 use crate::record::{Crossover, ParamValue, Params, Verdict, VerdictKind, Versus};
 
@@ -96,6 +97,48 @@ pub(crate) fn speed_up_words(analysis: &Analysis, cell: &CellAnalysis) -> Option
     speed_up(analysis, cell).map(|versus| times(versus.ratio))
 }
 
+/// What stands beside the name in a cell: by latency the tail of the fastest, `5.41 ms`, else its speed-up. A tail is what was
+/// measured, and stands in undecided cells, too.
+pub(crate) fn score_words(analysis: &Analysis, cell: &CellAnalysis) -> Option<String> {
+    match analysis.judged_by {
+        Metric::Latency => tail(analysis, cell).map(|stats| Unit::NS.show(stats.median)),
+        _ => speed_up_words(analysis, cell),
+    }
+}
+
+/// What [`score_words`] are, as the head of a column.
+pub(crate) fn score_title(analysis: &Analysis) -> String {
+    match analysis.judged_by {
+        Metric::Latency => "its tail (p99)".to_owned(),
+        _ => format!("speed-up over {}", analysis.baseline),
+    }
+}
+
+/// The tail of the fastest in a cell that is judged by latency.
+pub(crate) fn tail(analysis: &Analysis, cell: &CellAnalysis) -> Option<MetricStats> {
+    let name = cell.verdict.as_ref()?.winner.as_deref()?;
+    let strategy = analysis.strategies.iter().position(|s| s == name)?;
+    let index = analysis.cells.iter().position(|c| c.cell == cell.cell)?;
+    analysis.figure(Metric::Latency, index, strategy)
+}
+
+/// The strategies that fell behind the load in a cell: `sequential and processes fell behind`.
+pub(crate) fn behind_words(analysis: &Analysis, cell: &CellAnalysis) -> Option<String> {
+    let names: Vec<&str> = behind(analysis, cell);
+    match names.as_slice() {
+        [] => None,
+        [first @ .., last] if !first.is_empty() => {
+            Some(format!("{} and {last} fell behind", first.join(", ")))
+        }
+        names => Some(format!("{} fell behind", names.join(""))),
+    }
+}
+
+/// The names of those that fell behind the load in a cell.
+pub(crate) fn behind<'a>(analysis: &'a Analysis, cell: &CellAnalysis) -> Vec<&'a str> {
+    cell.behind.iter().filter_map(|s| analysis.strategies.get(*s)).map(String::as_str).collect()
+}
+
 /// Whether a crossing is in all but 5 % of the resamples; others stay out of headlines.
 pub(crate) fn is_sure(crossing: &Crossover) -> bool {
     crossing.p_none < 0.05
@@ -171,6 +214,9 @@ pub(crate) fn wins(name: &str) -> &'static str {
 /// The finding of some cells of a sweep: where most is undecided, what is proven against the baseline comes first.
 pub(crate) fn finding(analysis: &Analysis, cells: &[&CellAnalysis]) -> String {
     let tally = tally_of(analysis, cells);
+    if analysis.judged_by == Metric::Latency {
+        return tally.words();
+    }
     let most = tally.wins.first().map_or(0, |(_, count)| *count);
     let gain = |cell: &CellAnalysis| proven_speed_up(analysis, cell).map(|versus| versus.ratio);
     let beaten = cells.iter().filter(|cell| gain(cell).is_some()).count();

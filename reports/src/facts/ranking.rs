@@ -1,9 +1,10 @@
-//! "If you must choose one": how far each strategy is from the fastest over the whole sweep.
+//! "If you must choose one": how far each strategy is from the fastest over the whole sweep, by wall time, or by the tail of its
+//! latency where that leads; there, a cell in which a strategy fell behind counts as not measured.
 //!
 //! Distances are medians against medians in every cell that has a verdict, decided or not; a distance is a description,
 //! and proves nothing.
 use super::{Call, call, is_plural};
-use crate::analysis::model::{Analysis, CellAnalysis, StrategyStats};
+use crate::analysis::model::{Analysis, CellAnalysis, Metric};
 use crate::plot::units::{describe, times};
 
 /// One strategy over all cells.
@@ -16,7 +17,7 @@ pub(crate) struct Ranked<'a> {
     pub(crate) wins: usize,
     /// Proven ties that it is part of.
     pub(crate) ties: usize,
-    /// Geometric mean of its wall time over that of the fastest.
+    /// Geometric mean of its time over that of the fastest.
     pub(crate) mean: f64,
     /// The largest of these, and where.
     pub(crate) worst: (f64, &'a CellAnalysis),
@@ -26,12 +27,13 @@ pub(crate) struct Ranked<'a> {
 
 /// All strategies, those that were measured everywhere first, then by their mean; empty where there is nothing to choose.
 pub(crate) fn ranking(a: &Analysis) -> Vec<Ranked<'_>> {
-    let cells: Vec<&CellAnalysis> = a.cells.iter().filter(|cell| cell.verdict.is_some()).collect();
+    let cells: Vec<(usize, &CellAnalysis)> =
+        a.cells.iter().enumerate().filter(|(_, cell)| cell.verdict.is_some()).collect();
     if cells.len() < 2 {
         return Vec::new();
     }
     let mut ranked: Vec<Ranked<'_>> =
-        a.strategies.iter().enumerate().filter_map(|(i, name)| one(name, i, &cells)).collect();
+        a.strategies.iter().enumerate().filter_map(|(i, name)| one(a, name, i, &cells)).collect();
     if ranked.len() < 2 {
         return Vec::new();
     }
@@ -39,15 +41,27 @@ pub(crate) fn ranking(a: &Analysis) -> Vec<Ranked<'_>> {
     ranked
 }
 
-fn one<'a>(strategy: &'a str, index: usize, cells: &[&'a CellAnalysis]) -> Option<Ranked<'a>> {
+fn one<'a>(
+    a: &Analysis,
+    strategy: &'a str,
+    index: usize,
+    cells: &[(usize, &'a CellAnalysis)],
+) -> Option<Ranked<'a>> {
+    let time = |cell: usize, s: usize| {
+        let keeps_up = a.judged_by != Metric::Latency || !a.cells[cell].behind.contains(&s);
+        a.figure(a.judged_by, cell, s).filter(|_| keeps_up).map(|stats| stats.median)
+    };
+    let cost =
+        |cell: usize, s: usize| a.cells[cell].stats.get(s)?.as_ref().map(|stats| stats.cpu_per_task_ns);
+    let count = a.strategies.len();
     let mut distances =
-        cells.iter().filter_map(|cell| Some((over_least(cell, index, |s| s.wall_ns)?, *cell)));
+        cells.iter().filter_map(|(at, cell)| Some((over_least(count, index, |s| time(*at, s))?, *cell)));
     let first = distances.next()?;
     let all: Vec<(f64, &CellAnalysis)> = std::iter::once(first).chain(distances).collect();
     let cpu: Vec<f64> =
-        cells.iter().filter_map(|cell| over_least(cell, index, |s| s.cpu_per_task_ns)).collect();
+        cells.iter().filter_map(|(at, _)| over_least(count, index, |s| cost(*at, s))).collect();
     let (mut wins, mut ties) = (0, 0);
-    for cell in cells {
+    for (_, cell) in cells {
         match call(cell) {
             Call::Wins(winner) if winner == strategy => wins += 1,
             Call::Tie(best) if best.contains(&strategy) => ties += 1,
@@ -65,10 +79,10 @@ fn one<'a>(strategy: &'a str, index: usize, cells: &[&'a CellAnalysis]) -> Optio
     })
 }
 
-/// A figure of one strategy over the least of all strategies in a cell.
-fn over_least(cell: &CellAnalysis, index: usize, figure: impl Fn(&StrategyStats) -> f64) -> Option<f64> {
-    let least = cell.stats.iter().flatten().map(&figure).filter(|x| *x > 0.0).reduce(f64::min)?;
-    let mine = figure(cell.stats.get(index)?.as_ref()?);
+/// A figure of one of `count` strategies over the least of all.
+fn over_least(count: usize, index: usize, figure: impl Fn(usize) -> Option<f64>) -> Option<f64> {
+    let least = (0..count).filter_map(&figure).filter(|x| *x > 0.0).reduce(f64::min)?;
+    let mine = figure(index)?;
     (mine > 0.0).then_some(mine / least)
 }
 
@@ -81,16 +95,26 @@ fn geometric_mean(ratios: impl ExactSizeIterator<Item = f64>) -> Option<f64> {
 pub(crate) fn choice(a: &Analysis, ranked: &[Ranked<'_>]) -> Option<String> {
     let best = ranked.first()?;
     let (worst, cell) = best.worst;
+    let tails = a.judged_by == Metric::Latency;
     let (is, take) = if is_plural(best.strategy) { ("are", "take") } else { ("is", "takes") };
-    let most = match worst < 1.05 {
-        true => format!("{is} never more than 5 % from the fastest"),
-        false => {
+    let most = match (tails, worst < 1.05) {
+        (false, true) => format!("{is} never more than 5 % from the fastest"),
+        (true, true) => "with a tail never more than 5 % from the shortest".to_owned(),
+        (false, false) => {
             format!("{take} at most {} the time of the fastest (at {})", times(worst), describe(&cell.params))
         }
+        (true, false) => {
+            format!("with a tail at most {} the shortest (at {})", times(worst), describe(&cell.params))
+        }
     };
-    let partly = if best.cells < a.cells.len() { " where measured" } else { "" };
+    let partly = match (best.cells < a.cells.len(), tails) {
+        (false, _) => "",
+        (true, false) => " where measured",
+        (true, true) => " where it kept up",
+    };
+    let what = if tails { "median p99 of all cells" } else { "medians of all cells" };
     Some(format!(
-        "If you must choose one: {} {most}, {:.2}× on average{partly} (medians of all cells: a ranking, not a proof)",
+        "If you must choose one: {} {most}, {:.2}× on average{partly} ({what}: a ranking, not a proof)",
         best.strategy, best.mean
     ))
 }

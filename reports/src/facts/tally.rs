@@ -1,6 +1,6 @@
 //! How many cells ended how.
-use super::{Call, call, wins};
-use crate::analysis::model::{Analysis, CellAnalysis};
+use super::{Call, call, is_plural, wins};
+use crate::analysis::model::{Analysis, CellAnalysis, Metric};
 
 /// How many cells ended how.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub(crate) struct Tally<'a> {
     pub(crate) leans: usize,
     pub(crate) undecided: usize,
     pub(crate) refused: usize,
+    /// What they are judged by.
+    judged_by: Metric,
 }
 
 /// Counts the calls of all cells.
@@ -20,7 +22,7 @@ pub(crate) fn tally(analysis: &Analysis) -> Tally<'_> {
 
 /// Counts the calls of some cells.
 pub(crate) fn tally_of<'a>(analysis: &'a Analysis, cells: &[&CellAnalysis]) -> Tally<'a> {
-    let mut tally = Tally::default();
+    let mut tally = Tally { judged_by: analysis.judged_by, ..Tally::default() };
     let mut wins = vec![0_usize; analysis.strategies.len()];
     for cell in cells {
         match call(cell) {
@@ -42,7 +44,7 @@ pub(crate) fn tally_of<'a>(analysis: &'a Analysis, cells: &[&CellAnalysis]) -> T
 }
 
 impl Tally<'_> {
-    /// `event-loop wins 12 of 30 cells, threads 8; 5 ties, 2 undecided`.
+    /// `event-loop wins 12 of 30 cells, threads 8; 5 ties, 2 undecided`; by latency, who wins has the shortest tail.
     pub(crate) fn words(&self) -> String {
         let won: usize = self.wins.iter().map(|(_, count)| count).sum();
         let all = won + self.ties + self.leans + self.undecided + self.refused;
@@ -50,10 +52,15 @@ impl Tally<'_> {
         let mut parts = Vec::new();
         match self.wins.split_first() {
             Some(((first, count), rest)) => {
-                let mut text = match (*count == all, all) {
-                    (true, 1) => format!("{first} {} the only cell", wins(first)),
-                    (true, _) => format!("{first} {} all {all} cells", wins(first)),
-                    (false, _) => format!("{first} {} {count} of {all} {cells}", wins(first)),
+                let place = match (*count == all, all) {
+                    (true, 1) => "the only cell".to_owned(),
+                    (true, _) => format!("all {all} cells"),
+                    (false, _) => format!("{count} of {all} {cells}"),
+                };
+                let mut text = match (self.judged_by, is_plural(first)) {
+                    (Metric::Latency, true) => format!("{first} have the shortest tail (p99) in {place}"),
+                    (Metric::Latency, false) => format!("{first} has the shortest tail (p99) in {place}"),
+                    _ => format!("{first} {} {place}", wins(first)),
                 };
                 for (name, count) in rest.iter().take(2) {
                     text.push_str(&format!(", {name} {count}"));
@@ -65,6 +72,9 @@ impl Tally<'_> {
                 parts.push(text);
             }
             None if self.refused == all => return format!("no verdict in any of {all} {cells}"),
+            None if self.judged_by == Metric::Latency => {
+                parts.push(format!("no tail (p99) is clearly the shortest in {all} {cells}"));
+            }
             None => parts.push(format!("no clear win in {all} {cells}")),
         }
         let plural = |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });

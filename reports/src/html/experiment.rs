@@ -8,7 +8,7 @@ use super::figures::{self, Maps, Picture};
 use super::parts::Grid;
 use super::winners::{Winner, winner};
 use super::{cost, latency, ranking, raw, small, startup, trust};
-use crate::analysis::model::Analysis;
+use crate::analysis::model::{Analysis, Metric};
 use crate::facts::{self, Badge, Fact, Warning};
 use crate::plot::Section;
 use crate::plot::units::{label, significant};
@@ -33,6 +33,10 @@ pub(super) struct Experiment {
     confidence: String,
     margin: String,
     baseline: String,
+    /// What the winners are judged by, and the heads of two of their columns.
+    judged_by: &'static str,
+    score: String,
+    rival: &'static str,
     axes: Vec<String>,
     winners: Vec<Winner>,
     choice: Option<String>,
@@ -76,27 +80,33 @@ impl Experiment {
             a.crossovers.iter().partition(|c| c.at.is_some());
         let with_baseline = |c: &&Crossover| c.from == a.baseline || c.to == a.baseline;
         let (mine, others): (Vec<&Crossover>, Vec<&Crossover>) = found.into_iter().partition(with_baseline);
-        let ranked = facts::ranking(a);
+        // What the page says first is by the leading metric.
+        let led = a.led();
+        let tails = led.judged_by == Metric::Latency;
+        let ranked = facts::ranking(&led);
         let pictures = |section: Section| figures::of(page.figures, section, &id, page.folder);
         let mut all = Self {
             name: a.name.clone(),
             question: a.question.clone(),
             headline: a.headline.clone(),
             contents: Vec::new(),
-            small_map: small::map(a),
+            small_map: small::map(&led),
             warnings: facts::warnings(a),
             badges: facts::badges(a, page.env),
             glance: facts::at_a_glance(a),
             notes: trust::notes(a),
             maps: figures::maps(page.figures, &id, page.folder),
-            tally: facts::tally(a).words(),
+            tally: facts::tally(&led).words(),
             confidence: significant(a.confidence * 100.0, 3),
             margin: significant(a.margin * 100.0, 3),
             baseline: a.baseline.clone(),
+            judged_by: if tails { "the tail of the latency (p99)" } else { "wall time" },
+            score: facts::score_title(&led),
+            rival: if tails { "closest rival’s tail is longer by" } else { "closest rival is slower by" },
             axes: a.axes.iter().map(|axis| label(&axis.param)).collect(),
-            winners: a.cells.iter().map(|cell| winner(a, cell)).collect(),
-            choice: facts::choice(a, &ranked),
-            ranking: ranking::table(a, &ranked),
+            winners: led.cells.iter().map(|cell| winner(&led, cell)).collect(),
+            choice: facts::choice(&led, &ranked),
+            ranking: ranking::table(&led, &ranked),
             has_numeric_axis: has_numeric_axis(a),
             contaminated: a.trust.contaminated,
             crossover_figures: pictures(Section::Crossover),

@@ -58,6 +58,7 @@ impl Maps {
 fn label(metric: Metric) -> &'static str {
     match metric {
         Metric::Wall => "Wall time",
+        Metric::Latency => "Latency (p99)",
         Metric::Cpu => "CPU-seconds",
         Metric::Memory => "Memory",
     }

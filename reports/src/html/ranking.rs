@@ -1,6 +1,6 @@
 //! "If you must choose one": the strategies over the whole sweep.
 use super::parts::{Grid, dash};
-use crate::analysis::model::Analysis;
+use crate::analysis::model::{Analysis, Metric};
 use crate::facts::Ranked;
 use crate::plot::units::{describe, times};
 
@@ -21,7 +21,10 @@ pub(super) fn table(a: &Analysis, ranked: &[Ranked<'_>]) -> Grid {
             r.cpu.map_or_else(dash, |ratio| format!("{ratio:.2}×")),
         ]
     };
-    let header =
-        ["strategy", "time ÷ fastest, mean", "at worst", "where", "wins", "ties", "CPU ÷ least, mean"];
+    let time = match a.judged_by {
+        Metric::Latency => "p99 ÷ shortest, mean",
+        _ => "time ÷ fastest, mean",
+    };
+    let header = ["strategy", time, "at worst", "where", "wins", "ties", "CPU ÷ least, mean"];
     Grid::new(&header, ranked.iter().map(row).collect())
 }

@@ -131,6 +131,19 @@ fn the_map_has_a_switch_by_metric_and_shows_wall_time_first() {
 }
 
 #[test]
+fn under_an_open_load_the_map_by_latency_is_shown_first_and_says_who_fell_behind() {
+    let html = page(&[nasty("open-load-line")], "");
+    let first = html.split("type=\"radio\"").nth(1).unwrap();
+    assert!(first.contains("class=\"latency\" checked=\"checked\""), "{}", &first[..200]);
+    assert_eq!(html.matches("<div class=\"by-latency\">").count(), 1);
+    assert!(html.contains("judged by the tail of the latency (p99)"));
+    assert!(html.contains(
+        "sequential, work-stealing, threads, thread-per-task, blocking-pool and processes fell behind"
+    ));
+    assert!(CSS.contains(".by-latency") && html.contains("Latency (p99)"));
+}
+
+#[test]
 fn a_section_without_data_is_left_out_of_page_and_contents() {
     let html = page(&[synthetic::one_axis()], "");
     for section in ["latency", "startup", "timeline"] {

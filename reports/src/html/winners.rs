@@ -2,7 +2,7 @@
 use serde::Serialize;
 
 use super::parts::with_interval;
-use crate::analysis::model::{Analysis, CellAnalysis};
+use crate::analysis::model::{Analysis, CellAnalysis, Metric};
 use crate::facts::{self, Call};
 use crate::plot::units::{Unit, show_param, times};
 
@@ -33,6 +33,10 @@ pub(super) fn winner(a: &Analysis, cell: &CellAnalysis) -> Winner {
     let verdict = cell.verdict.as_ref();
     let fastest = verdict.and_then(|v| v.winner.as_deref());
     let speed = match facts::speed_up(a, cell) {
+        _ if a.judged_by == Metric::Latency => facts::tail(a, cell).map_or_else(dash, |stats| {
+            let show = |ns: f64| Unit::NS.show(ns);
+            format!("{} ({} – {})", show(stats.median), show(stats.ci[0]), show(stats.ci[1]))
+        }),
         Some(up) => with_interval(up),
         None if fastest == Some(a.baseline.as_str()) => "is the baseline".to_owned(),
         None => dash(),
@@ -50,6 +54,12 @@ pub(super) fn winner(a: &Analysis, cell: &CellAnalysis) -> Winner {
         rival: rival.map_or_else(dash, |(name, versus)| format!("{name} {}", with_interval(versus))),
         cpu: cost.map_or_else(dash, |s| Unit::NS.show(s.cpu_per_task_ns)),
         burn,
-        remark: cell.no_verdict.clone().unwrap_or_default(),
+        remark: remark(a, cell),
     }
+}
+
+/// Why there is no verdict, or none that decides; and who fell behind the load, where that counts.
+fn remark(a: &Analysis, cell: &CellAnalysis) -> String {
+    let behind = facts::behind_words(a, cell).filter(|_| a.judged_by == Metric::Latency);
+    [cell.no_verdict.clone(), behind].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }

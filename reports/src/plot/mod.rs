@@ -135,7 +135,7 @@ pub struct Figure {
     /// What it compares by, where there may be the same picture by another metric.
     pub metric: Option<Metric>,
     /// What the same pictures by several metrics have in common, as a name like `stem`; empty where `metric` is `None`.
-    /// They follow each other, the one by wall time first.
+    /// They follow each other, the [leading](Analysis::leading) one first.
     pub group: String,
     /// The finding, as it stands in the picture.
     pub title: String,
@@ -216,8 +216,9 @@ fn drawn(analysis: &Analysis, form: Form) -> Vec<Drawn> {
 }
 
 /// What the stems of pictures begin with, up to the first `_`.
-const KINDS: [&str; 11] = [
+const KINDS: [&str; 12] = [
     "winners",
+    "winners-latency",
     "winners-cpu",
     "winners-memory",
     "wall",

@@ -79,6 +79,9 @@ fn figures_of_a_group_are_one_map_by_each_metric() {
         (Some(Metric::Memory), "winners", "winners-memory"),
     ];
     assert_eq!(maps, expected);
+    let open = synthetic::nasty().into_iter().find(|run| run.name == "open-load-map").unwrap();
+    let metrics: Vec<Metric> = super::figures(&open).iter().filter_map(|f| f.metric).collect();
+    assert_eq!(metrics, [Metric::Latency, Metric::Wall, Metric::Cpu, Metric::Memory], "the tail leads");
     // Sections follow each other in the order of the page.
     let place = |f: &Figure| Section::ALL.iter().position(|s| *s == f.section).unwrap();
     assert!(figures.windows(2).all(|pair| place(&pair[0]) <= place(&pair[1])));

@@ -142,7 +142,16 @@ fn cell(params: Params, strategies: &[String], cost: &Cost) -> CellAnalysis {
     let gain =
         |s: &Option<StrategyStats>| Some(reference? / s.as_ref()?.wall_ns).filter(|gain| *gain > 1.045);
     let gains = stats.iter().map(gain).collect();
-    CellAnalysis { cell: cell_name(&params), params, tasks: 24, stats, verdict, gains, no_verdict: None }
+    CellAnalysis {
+        cell: cell_name(&params),
+        params,
+        tasks: 24,
+        stats,
+        verdict,
+        gains,
+        no_verdict: None,
+        behind: Vec::new(),
+    }
 }
 
 /// Who wins by these figures.

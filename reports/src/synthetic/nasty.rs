@@ -37,8 +37,10 @@ fn laden() -> Vec<Analysis> {
     let rate = |values: &[f64]| vec![numbers("rate", values)];
     let mut open = experiment("open-load", rate(&[200.0, 5000.0]), &SUITE, &mixed_cost);
     parts::add_latency(&mut open, &[0, 1], 8.0e5, Some(500.0));
+    parts::judge_by_latency(&mut open);
     let mut behind = experiment("open-load-behind", rate(&[5000.0]), &LONG, &mixed_cost);
     parts::add_latency(&mut behind, &[0], 2.0e3, Some(5000.0));
+    parts::judge_by_latency(&mut behind);
     parts::add_startup(&mut behind);
     parts::add_memory_lines(&mut behind);
     let mut lone = experiment("lone", vec![], &["threads"], &mixed_cost);
@@ -58,7 +60,17 @@ fn laden() -> Vec<Analysis> {
     let mut mixture = experiment("open-and-closed", rate(&[500.0]), &["threads", "event-loop"], &mixed_cost);
     parts::add_latency(&mut mixture, &[0], 1.1e6, Some(500.0));
     mixture.latency[0].open = None;
-    vec![full(), open, behind, lone, many, spawned, mixture]
+    let delays = numbers("delay_ms", &[1.0, 2.0, 5.0, 10.0, 40.0, 400.0]);
+    let mut line = experiment("open-load-line", vec![delays.clone()], &SUITE, &mixed_cost);
+    let mut map =
+        experiment("open-load-map", vec![delays, numbers("n", &[1.0, 10.0, 100.0])], &SUITE, &mixed_cost);
+    for run in [&mut line, &mut map] {
+        let cells: Vec<usize> = (0..run.cells.len()).collect();
+        parts::add_latency(run, &cells, 9.0e5, Some(400.0));
+        parts::judge_by_metrics(run);
+        parts::judge_by_latency(run);
+    }
+    vec![full(), open, line, map, behind, lone, many, spawned, mixture]
 }
 
 /// Maps of every size, each outcome alone, ties of three and more, crossings at the edge.
@@ -222,6 +234,9 @@ pub(crate) fn random(seed: u64) -> Analysis {
         (below(2) == 0).then_some(777.7),
     );
     parts::add_timelines(&mut run, cell, &strategies, below(90) as u64 + 1);
+    if below(2) == 0 {
+        parts::judge_by_latency(&mut run);
+    }
     if below(2) == 0 {
         parts::add_memory_lines(&mut run);
     }

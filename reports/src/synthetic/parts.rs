@@ -34,6 +34,42 @@ pub(crate) fn judge_by_metrics(run: &mut Analysis) {
     run.by_metric = vec![judged(Metric::Cpu), judged(Metric::Memory)];
 }
 
+/// Judges every cell by the tails that [`add_latency`] gave; whoever fell behind takes no part.
+pub(crate) fn judge_by_latency(run: &mut Analysis) {
+    for latency in &run.latency {
+        let Some(open) = &latency.open else { continue };
+        run.rate = Some(open.rate);
+        let behind = &mut run.cells[latency.cell].behind;
+        if open.behind && !behind.contains(&latency.strategy) {
+            behind.push(latency.strategy);
+        }
+    }
+    let cells = run.cells.iter().enumerate().map(|(at, cell)| {
+        let tail = |s: usize| {
+            let here = |l: &&Latency| l.open.is_some() && (l.cell, l.strategy) == (at, s);
+            run.latency.iter().find(here).map(|l| l.p99_ns)
+        };
+        let all: Vec<Option<f64>> = (0..run.strategies.len()).map(tail).collect();
+        let keep = |(s, tail): (usize, &Option<f64>)| tail.filter(|_| !cell.behind.contains(&s));
+        let keeping: Vec<Option<f64>> = all.iter().enumerate().map(keep).collect();
+        let stats = |value: &Option<f64>| {
+            value.map(|median| MetricStats { samples: 40, median, ci: [median * 0.97, median * 1.03] })
+        };
+        let mut verdict = verdict(&cell.params, &run.strategies, &keeping).filter(|_| cell.verdict.is_some());
+        if let Some(verdict) = &mut verdict {
+            verdict.metric = Metric::Latency.name().to_owned();
+        }
+        let refused = verdict.is_none() && all.iter().any(Option::is_some);
+        MetricCell {
+            stats: all.iter().map(stats).collect(),
+            verdict,
+            no_verdict: refused.then(|| "every strategy falls behind the load".to_owned()),
+        }
+    });
+    let judged = MetricAnalysis { metric: Metric::Latency, cells: cells.collect() };
+    run.by_metric.insert(0, judged);
+}
+
 /// Gives every strategy a latency in the cells with these indices: a base of `base_ns`, and for every second strategy a
 /// stall that the worst of the tasks wait for.
 pub(crate) fn add_latency(run: &mut Analysis, cells: &[usize], base_ns: f64, rate: Option<f64>) {
@@ -48,7 +84,11 @@ pub(crate) fn add_latency(run: &mut Analysis, cells: &[usize], base_ns: f64, rat
             let tasks = 20_000_u64;
             let share = |k: u32| 1.0 - 10_f64.powf(-f64::from(k) * 0.05);
             let points: Vec<(f64, f64)> = (0..=86).map(|k| (share(k), quantile(share(k)))).collect();
-            let behind = stall > 100.0 && rate.is_some_and(|rate| rate > 1000.0);
+            // Above 1000 per second the stalling ones fall behind, and with a long delay all but one.
+            let delay = number(&run.cells[cell].params, "delay_ms");
+            let fast = rate.is_some_and(|rate| rate > 1000.0);
+            let slow = rate.is_some() && delay * (strategy as f64 + 1.0) > 30.0 && strategy != 1;
+            let behind = (stall > 100.0 && fast) || slow || (rate.is_some() && delay > 300.0);
             run.latency.push(Latency {
                 cell,
                 strategy,

@@ -7,4 +7,5 @@ mod folder;
 mod openloop;
 mod properties;
 mod synthetic;
+mod tails;
 mod verdicts;

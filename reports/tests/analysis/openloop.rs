@@ -125,11 +125,14 @@ fn the_open_loop_sees_the_stall_and_the_closed_loop_does_not() {
 fn a_load_that_falls_behind_and_a_busy_generator_are_flagged() {
     let few = |_: &mut ChaCha8Rng| vec![1_000_000; 100];
     let seen = latency(&folder(few, |s| {
-        (s.rate, s.achieved_rate) = (Some(RATE), Some(0.9 * RATE));
+        (s.tasks, s.rate, s.achieved_rate) = (100, Some(RATE), Some(0.9 * RATE));
         s.generator_cpu_ns = Some(s.wall_ns / 4);
     }));
     let load = seen.open.unwrap();
     assert!(load.behind && load.generator_flagged && load.generator_share == Some(0.25), "{load:?}");
+    // 100 tasks in 222 ms, of which the first takes 1 ms.
+    let achieved = load.achieved.unwrap();
+    assert!((achieved - 100.0 / (100.0 / (0.9 * RATE) - 0.001)).abs() < 1.0, "{achieved}");
 }
 
 #[test]

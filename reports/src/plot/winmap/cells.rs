@@ -3,7 +3,7 @@
 //! The four outcomes and a refusal differ in ground, border and words, not only in colour: a win is plain, a proven
 //! tie is striped in the colours of all who tie, a lean is pale, an undecided cell is empty with a dotted border and a
 //! question mark, a refused one is crossed out.
-use crate::analysis::model::{Analysis, CellAnalysis};
+use crate::analysis::model::{Analysis, CellAnalysis, Metric};
 use crate::facts::{self, Call};
 use crate::plot::canvas::{Anchor, Rect, Scene, Stroke, Text};
 use crate::plot::font::{self, Weight};
@@ -101,6 +101,9 @@ impl Wording {
 /// Where the baseline itself wins, how far behind the next one is: its own ratio would say nothing.
 pub(super) fn next_words(analysis: &Analysis, cell: &CellAnalysis) -> Option<String> {
     let Call::Wins(winner) = facts::call(cell) else { return None };
+    if analysis.judged_by == Metric::Latency {
+        return None;
+    }
     let (_, versus) = facts::runner_up(cell.verdict.as_ref()?).filter(|_| winner == analysis.baseline)?;
     Some(format!("next {}", times(versus.ratio)))
 }
@@ -136,15 +139,8 @@ impl Painter<'_> {
 
     pub(super) fn cell(&mut self, area: &Rect, cell: &CellAnalysis) {
         let call = facts::call(cell);
-        let speed = facts::speed_up_words(self.analysis, cell);
-        let tip = format!(
-            "{}: {}{}",
-            facts::cell_words(cell),
-            facts::call_words(&call),
-            speed
-                .as_ref()
-                .map_or_else(String::new, |s| format!(", {s} {} {}", self.than, self.analysis.baseline))
-        );
+        let speed = facts::score_words(self.analysis, cell);
+        let tip = self.tip(cell, &call, speed.as_deref());
         self.ground(area, &call, &tip);
         if area.width() < WORDS_FROM.0 || area.height() < WORDS_FROM.1 {
             self.sign(area, &call);
@@ -181,8 +177,35 @@ impl Painter<'_> {
                 lines.extend(words.map(|s| (s, small, false)));
             }
         }
+        if self.analysis.judged_by == Metric::Latency {
+            let behind = self.behind(cell, small, room);
+            lines.extend(behind.map(|words| (words, small, false)));
+        }
         let plate = matches!(call, Call::Tie(_) | Call::Refused(_));
         self.words(area, lines, ink, plate);
+    }
+
+    /// What a cell says to those who point at it.
+    fn tip(&self, cell: &CellAnalysis, call: &Call<'_>, score: Option<&str>) -> String {
+        let said = format!("{}: {}", facts::cell_words(cell), facts::call_words(call));
+        if self.analysis.judged_by == Metric::Latency {
+            let score = score.map_or_else(String::new, |p99| format!(", {} {p99}", self.than));
+            let behind = facts::behind_words(self.analysis, cell);
+            return format!("{said}{score}{}", behind.map_or_else(String::new, |words| format!("; {words}")));
+        }
+        let score =
+            score.map_or_else(String::new, |s| format!(", {s} {} {}", self.than, self.analysis.baseline));
+        format!("{said}{score}")
+    }
+
+    /// Who fell behind the load, by name where that fits, else how many.
+    fn behind(&self, cell: &CellAnalysis, size: f64, room: f64) -> Option<String> {
+        let names = facts::behind(self.analysis, cell);
+        let short: Vec<&str> = names.iter().map(|name| style::short_name(name)).collect();
+        let named = format!("{} behind", short.join(", "));
+        let counted = format!("{} behind", names.len());
+        let fits = |words: &String| font::width(words, size, Weight::Regular) <= room + 4.0;
+        [named, counted].into_iter().filter(|_| !names.is_empty()).find(fits)
     }
 
     /// The ground and border that tell the outcomes apart.

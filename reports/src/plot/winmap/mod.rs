@@ -2,6 +2,8 @@
 //!
 //! There is one per metric: the cells of all of them stand at the same places, so that a page may show one in the
 //! place of another. `cells` paints what is in a cell, `legend` what stands below the map; this module lays them out.
+use std::borrow::Cow;
+
 use super::axes::{self, TICK_SIZE};
 use super::canvas::{Anchor, Point, Rect, Scene, Text};
 use super::font::{self, Weight};
@@ -42,51 +44,33 @@ pub(crate) fn draw(analysis: &Analysis, form: Form) -> Vec<Drawn> {
         }
     }
     groups.truncate(MOST);
-    let others: Vec<(Metric, Analysis)> =
-        Metric::ALL[1..].iter().filter_map(|m| judged_by(analysis, *m)).collect();
+    let leading = analysis.leading();
+    let mut order = Metric::ALL;
+    order.sort_by_key(|metric| *metric != leading);
+    let judged: Vec<(Metric, Cow<'_, Analysis>)> = order
+        .into_iter()
+        .filter_map(|metric| match metric == analysis.judged_by {
+            true => Some((metric, Cow::Borrowed(analysis))),
+            false => Some((metric, Cow::Owned(analysis.by(metric)?))),
+        })
+        .collect();
     let mut drawn = Vec::new();
     for (fixed, cells) in &groups {
-        let map = |metric, analysis, cells: &[&CellAnalysis]| {
-            Map { analysis, metric, across, up, fixed, cells, form }.draw()
-        };
-        drawn.push(map(Metric::Wall, analysis, cells));
-        for (metric, other) in &others {
+        for (metric, analysis) in &judged {
             let same = |cell: &&CellAnalysis| cells.iter().any(|c| c.cell == cell.cell);
-            let cells: Vec<&CellAnalysis> = other.cells.iter().filter(same).collect();
-            drawn.push(map(*metric, other, &cells));
+            let cells: Vec<&CellAnalysis> = analysis.cells.iter().filter(same).collect();
+            let map = Map { analysis, metric: *metric, leading, across, up, fixed, cells: &cells, form };
+            drawn.push(map.draw());
         }
     }
     drawn
 }
 
-/// The analysis with the verdicts by another metric in the place of those by wall time.
-fn judged_by(analysis: &Analysis, metric: Metric) -> Option<(Metric, Analysis)> {
-    let by = analysis.by_metric.iter().find(|m| m.metric == metric)?;
-    let judged = |(cell, other): (&CellAnalysis, &crate::analysis::model::MetricCell)| CellAnalysis {
-        verdict: other.verdict.clone(),
-        no_verdict: other.no_verdict.clone(),
-        ..cell.clone()
-    };
-    let cells = analysis.cells.iter().zip(&by.cells).map(judged).collect();
-    // Only what a map needs: its words come from the cells.
-    let seen = Analysis {
-        cells,
-        axes: analysis.axes.clone(),
-        strategies: analysis.strategies.clone(),
-        baseline: analysis.baseline.clone(),
-        constants: analysis.constants.clone(),
-        margin: analysis.margin,
-        confidence: analysis.confidence,
-        process_rounds: analysis.process_rounds,
-        rounds: analysis.rounds,
-        ..Analysis::default()
-    };
-    Some((metric, seen))
-}
-
 struct Map<'a> {
     analysis: &'a Analysis,
     metric: Metric,
+    /// The metric of the map that is shown first.
+    leading: Metric,
     across: &'a Axis,
     up: Option<&'a Axis>,
     fixed: &'a Params,
@@ -128,10 +112,13 @@ impl Map<'_> {
         let finding = facts::finding(self.analysis, self.cells);
         match self.metric {
             // Names of strategies keep their case; a sentence begins with a capital.
-            Metric::Wall if self.fixed.is_empty() => {
+            Metric::Wall if self.leading != Metric::Wall => {
+                format!("By wall time: {}", headed(self.fixed, finding))
+            }
+            Metric::Wall | Metric::Latency if self.fixed.is_empty() => {
                 finding.strip_prefix("no ").map_or(finding.clone(), |rest| format!("No {rest}"))
             }
-            Metric::Wall => headed(self.fixed, finding),
+            Metric::Wall | Metric::Latency => headed(self.fixed, finding),
             Metric::Cpu => format!("By CPU time: {}", headed(self.fixed, finding)),
             Metric::Memory => format!("By memory: {}", headed(self.fixed, finding)),
         }
@@ -141,6 +128,8 @@ impl Map<'_> {
     fn than(&self) -> &'static str {
         match self.metric {
             Metric::Wall => "faster than",
+            // Its cells show the tail itself.
+            Metric::Latency => "p99",
             Metric::Cpu => "less CPU time than",
             Metric::Memory => "less memory than",
         }
@@ -159,6 +148,7 @@ impl Map<'_> {
         parts.push(super::rounds(a));
         let what = match self.metric {
             Metric::Wall => "the fastest and its speed-up over",
+            Metric::Latency => return self.tails(&parts.join(" · ")),
             Metric::Cpu => "the least CPU time (user + system), and how many times less than",
             Metric::Memory => "the least peak memory, and how many times less than",
         };
@@ -170,6 +160,22 @@ impl Map<'_> {
             "{}. Cell: {what} {} (undecided: where proven).{next} Margin {} %, intervals {} %, adjusted for all cells.",
             parts.join(" · "),
             a.baseline,
+            significant(a.margin * 100.0, 3),
+            significant(a.confidence * 100.0, 3)
+        )
+    }
+
+    /// The conditions under an open load, after `parts`.
+    fn tails(&self, parts: &str) -> String {
+        let a = self.analysis;
+        let rate = a.rate.map_or_else(String::new, |rate| format!("{} arrivals/s · ", significant(rate, 3)));
+        let behind = match self.cells.iter().any(|cell| !cell.behind.is_empty()) {
+            true => " Who falls behind the load cannot win.",
+            false => "",
+        };
+        format!(
+            "{rate}{parts}. Cell: the shortest tail and its p99, counted from when a task was due.{behind} Margin {} %, intervals {} %, \
+             adjusted for all cells.",
             significant(a.margin * 100.0, 3),
             significant(a.confidence * 100.0, 3)
         )
@@ -261,16 +267,20 @@ impl Map<'_> {
         let mut header: Vec<String> = axes.clone().map(|axis| label(&axis.param)).collect();
         header.push("verdict".to_owned());
         header.push(match self.metric {
-            Metric::Wall => format!("speed-up over {}", self.analysis.baseline),
+            Metric::Wall | Metric::Latency => facts::score_title(self.analysis),
             _ => format!("times {} {}", self.than(), self.analysis.baseline),
         });
+        let tails = self.metric == Metric::Latency;
+        header.extend(tails.then(|| "fell behind the load".to_owned()));
         let row = |cell: &&CellAnalysis| {
             let value = |axis: &Axis| {
                 cell.params.get(&axis.param).map_or_else(String::new, |v| show_param(&axis.param, v))
             };
             let mut row: Vec<String> = axes.clone().map(value).collect();
             row.push(facts::call_words(&facts::call(cell)));
-            row.push(facts::speed_up_words(self.analysis, cell).unwrap_or_else(|| "–".to_owned()));
+            row.push(facts::score_words(self.analysis, cell).unwrap_or_else(|| "–".to_owned()));
+            let behind = || facts::behind(self.analysis, cell).join(", ");
+            row.extend(tails.then(behind).map(|names| if names.is_empty() { "–".to_owned() } else { names }));
             row
         };
         Table { rows: self.cells.iter().map(row).collect(), header }
