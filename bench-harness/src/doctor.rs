@@ -61,6 +61,8 @@ pub enum Calibrated {
     Elsewhere,
     /// It has rows that failed.
     Failed,
+    /// All of its rows passed, with fewer experiments than a full one has.
+    Short,
     /// All of its rows passed.
     Passed,
 }
@@ -72,8 +74,10 @@ impl Calibrated {
         let passed = |row: &Value| row.get("passed").and_then(Value::as_bool) == Some(true);
         match file.get("rows").and_then(Value::as_array) {
             _ if file.get("machine") != Some(machine) => Self::Elsewhere,
-            Some(rows) if !rows.is_empty() && rows.iter().all(passed) => Self::Passed,
-            _ => Self::Failed,
+            Some(rows) if rows.is_empty() || !rows.iter().all(passed) => Self::Failed,
+            None => Self::Failed,
+            Some(_) if file.get("quick").and_then(Value::as_bool) == Some(true) => Self::Short,
+            Some(_) => Self::Passed,
         }
     }
 }
@@ -265,13 +269,18 @@ impl Examination {
                 "verdicts as close as what failed are not to be trusted",
                 "crossover calibrate again when the machine is quiet",
             ),
+            Calibrated::Short => note(
+                "calibrated: every row passed on this machine, in a short calibration".to_owned(),
+                "fewer comparisons say less, and crossover compare may have to assume what differs between runs",
+                "crossover calibrate (five minutes)",
+            ),
             Calibrated::Passed => good("calibrated: every row passed on this machine".to_owned()),
         }
     }
 
     fn clock(&self) -> Finding {
         let resolution = self.machine.timer_resolution_ns;
-        let what = format!("the clock's smallest step is {}", text::time(Duration::from_nanos(resolution)));
+        let what = format!("the clock's smallest step is {resolution} ns");
         if resolution <= 1000 {
             return good(what);
         }
@@ -441,6 +450,8 @@ mod tests {
         assert_eq!(of(&file(&json!({"cpu": "b"}), true)), Calibrated::Elsewhere);
         assert_eq!(of(&file(&here, false)), Calibrated::Failed);
         assert_eq!(of(&file(&here, true)), Calibrated::Passed);
+        let quick = |passed: bool| json!({"machine": here, "quick": true, "rows": [{"passed": passed}]});
+        assert_eq!((of(&quick(true)), of(&quick(false))), (Calibrated::Short, Calibrated::Failed));
         assert_eq!(of(&json!({"machine": here, "rows": []})), Calibrated::Failed);
     }
 

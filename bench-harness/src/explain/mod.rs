@@ -37,6 +37,8 @@ pub struct Options {
 struct Explained {
     heading: String,
     timelines: Vec<Timeline>,
+    /// Whether tasks arrived one by one, at a rate.
+    is_open: bool,
     /// Who is missing, and why.
     notes: Vec<String>,
 }
@@ -50,7 +52,7 @@ pub fn execute(options: &Options) -> Result<u8> {
         export::refuse_existing(file)?;
     }
     let dir = Path::new(&options.target);
-    let is_run = ["config.toml", "suite.json"].iter().any(|file| dir.join(file).exists());
+    let is_run = export::RUN.iter().any(|file| dir.join(file).exists());
     let explained = if is_run {
         of_run(dir, options)?
     } else if dir.is_dir() && options.target.contains('/') {
@@ -59,11 +61,12 @@ pub fn execute(options: &Options) -> Result<u8> {
         let exp = Experiment::load(&options.target, &[])?;
         now(&exp, &exp.cells(), options, SEED)?
     };
-    let Some(Explained { heading, timelines, notes }) = explained else {
+    let Some(Explained { heading, timelines, is_open, notes }) = explained else {
         eprintln!("\ninterrupted");
         return Ok(interrupt::EXIT_CODE);
     };
-    text::print(&format!("{heading}\n\n{}", render::render(&timelines))).context("standard output")?;
+    text::print(&format!("{heading}\n\n{}", render::render(&timelines, is_open)))
+        .context("standard output")?;
     for note in notes {
         eprintln!("note: {note}");
     }
@@ -109,7 +112,8 @@ fn of_run(dir: &Path, options: &Options) -> Result<Option<Explained>> {
             let others = others(&names, &cell, options);
             let heading =
                 format!("cell {cell}, traced in the run {} after its last block{others}", timelines[0].run);
-            return Ok(Some(Explained { heading, timelines, notes: Vec::new() }));
+            let is_open = samples.iter().any(|sample| sample.rate.is_some());
+            return Ok(Some(Explained { heading, timelines, is_open, notes: Vec::new() }));
         }
     }
     let (exp, seed) = recorded_experiment(dir)?;
@@ -150,7 +154,7 @@ fn now(exp: &Experiment, all: &[Cell], options: &Options, seed: u64) -> Result<O
         text::count(cell.tasks, "task"),
         others(&names, &wanted, options)
     );
-    Ok(Some(Explained { heading, timelines: traced.timelines, notes }))
+    Ok(Some(Explained { heading, timelines: traced.timelines, is_open: exp.measure.rate.is_some(), notes }))
 }
 
 /// The strategies to trace, and notes on those that cannot be.

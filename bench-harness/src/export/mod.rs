@@ -27,6 +27,9 @@ pub enum Format {
     Trace,
 }
 
+/// One of these stands in every folder of a run, or of several.
+pub(crate) const RUN: [&str; 2] = ["config.toml", "suite.json"];
+
 /// A run of the folder: its experiment's name, and what was read.
 struct Run {
     name: String,
@@ -56,9 +59,7 @@ pub fn execute(dir: &Path, format: Format, out: Option<&Path>) -> Result<u8> {
 
 /// The runs of a folder; those of a suite that have not begun are left out.
 fn read(dir: &Path) -> Result<Vec<Run>> {
-    if !dir.is_dir() {
-        bail!("{} is no folder: crossover export wants the folder of a run", dir.display());
-    }
+    expect_run(dir)?;
     let mut dirs = match Suite::read(dir)? {
         None => vec![dir.to_owned()],
         Some(suite) => suite.experiments.iter().map(|name| dir.join(name)).collect(),
@@ -71,6 +72,17 @@ fn read(dir: &Path) -> Result<Vec<Run>> {
         Ok(Run { name: folder.settings.name.clone(), folder })
     };
     dirs.iter().map(open).collect()
+}
+
+/// Refuses what is not the folder of a run or a suite, before anything is read.
+pub(crate) fn expect_run(dir: &Path) -> Result<()> {
+    if !dir.is_dir() {
+        bail!("{} is no folder: the folder of a run is wanted", dir.display());
+    }
+    if !RUN.iter().any(|file| dir.join(file).exists()) {
+        bail!("{} holds no run: it has no config.toml", dir.display());
+    }
+    Ok(())
 }
 
 fn has_samples(dir: &Path) -> bool {

@@ -45,6 +45,14 @@ pub(super) fn differences(a: &Folder, b: &Folder) -> Vec<String> {
 
 fn settings(a: &Folder, b: &Folder, found: &mut Vec<String>) {
     let (one, other) = (&a.settings, &b.settings);
+    if let (Some(x), Some(y)) = (a.samples.first(), b.samples.first())
+        && x.run == y.run
+    {
+        found.push(format!(
+            "A and B are the same run, {}: this tells nothing of what differs between runs",
+            x.run
+        ));
+    }
     for (what, x, y) in
         [("experiment", &one.name, &other.name), ("kind of workload", &one.workload, &other.workload)]
     {

@@ -114,8 +114,10 @@ impl Compared {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Comparison {
     /// The first run's folder, as it was given.
+    #[serde(serialize_with = "lossy")]
     pub a: PathBuf,
     /// The second run's folder, as it was given.
+    #[serde(serialize_with = "lossy")]
     pub b: PathBuf,
     /// Every experiment that both have.
     pub experiments: Vec<Compared>,
@@ -123,9 +125,21 @@ pub struct Comparison {
     pub unmatched: Vec<String>,
 }
 
+/// JSON is Unicode, and a path need not be.
+fn lossy<S: serde::Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&path.to_string_lossy())
+}
+
 impl Comparison {
+    /// Whether no strategy of any cell could be compared.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.experiments.iter().all(|e| e.rows.is_empty())
+    }
+
     /// The program's exit code: 3 where a checksum differs in either run; 1 for a proven regression where `fail_on_regression`;
-    /// 4 where either run is contaminated beyond use; else 0.
+    /// 4 where either run is contaminated beyond use; 2 where nothing could be compared, which must not pass for "nothing
+    /// became slower"; else 0.
     #[must_use]
     pub fn exit_code(&self, fail_on_regression: bool) -> u8 {
         let any = |test: &dyn Fn(&Compared) -> bool| self.experiments.iter().any(test);
@@ -135,6 +149,8 @@ impl Comparison {
             1
         } else if any(&|e| e.contaminated) {
             4
+        } else if self.is_empty() {
+            2
         } else {
             0
         }

@@ -82,7 +82,7 @@ impl Comparison {
     /// As JSON, with every row in the order of A.
     #[must_use]
     pub fn json(&self) -> String {
-        // Strings, finite numbers and lists only: this cannot fail, and a hole would be seen at once.
+        // Strings, numbers and lists only: this cannot fail.
         serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
     }
 }
@@ -110,7 +110,7 @@ impl Compared {
         let source = if self.calibrated {
             "calibrated on this machine"
         } else {
-            "assumed, too wide to prove anything the same; crossover calibrate measures it"
+            "assumed, which lets little be proven the same; a full crossover calibrate measures it"
         };
         let mut lines = vec![format!(
             "B / A with {} intervals, margin {}; widened for what differs between runs of one program: {sd} ({source}).",

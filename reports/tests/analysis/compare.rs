@@ -1,6 +1,7 @@
 //! Two runs against each other, with what differs between runs of one program simulated.
 use std::fmt::Write as _;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use crossover_reports::Options;
@@ -177,7 +178,9 @@ fn folders_have_exit_codes_and_three_formats() {
     assert!(text.lines().all(|line| line.chars().count() <= 130), "{text}");
     let json: serde_json::Value = serde_json::from_str(&c.json()).unwrap();
     assert_eq!(json["experiments"][0]["rows"][0]["change"], "regression");
-    assert_eq!(compare::compare(&b, &b, &OPTIONS).unwrap().exit_code(true), 0);
+    let itself = compare::compare(&b, &b, &OPTIONS).unwrap();
+    assert_eq!(itself.exit_code(true), 0);
+    assert!(itself.text(80).contains("A and B are the same run"));
     slower.samples.iter_mut().for_each(|s| s.foreign_cores = 1.0);
     write(&b, &slower);
     assert_eq!(compare::compare(&a, &b, &OPTIONS).unwrap().exit_code(true), 4);
@@ -185,4 +188,21 @@ fn folders_have_exit_codes_and_three_formats() {
     write(&b, &slower);
     assert_eq!(compare::compare(&a, &b, &OPTIONS).unwrap().exit_code(true), 3);
     assert_eq!(compare::compare(&a, &dir.path().join("c"), &OPTIONS).unwrap_err().exit_code(), 2);
+}
+
+#[test]
+fn what_has_nothing_in_common_does_not_pass_for_unchanged() {
+    let dir = tempfile::tempdir().unwrap();
+    // A name that is no Unicode, which JSON must survive.
+    let [a, b] = [&b"a\xff"[..], b"b"].map(|name| dir.path().join(std::ffi::OsStr::from_bytes(name)));
+    write(&a, &Synthetic::sweep(&XS[..2], &SAME).measure(1));
+    for other in [Synthetic::sweep(&XS[2..], &SAME), Synthetic::sweep(&XS[..2], &[("other", |n| n)])] {
+        write(&b, &other.measure(2));
+        let c = compare::compare(&a, &b, &OPTIONS).unwrap();
+        assert!(c.is_empty());
+        assert_eq!((c.exit_code(true), c.exit_code(false)), (2, 2), "{}", c.text(80));
+        assert!(c.text(80).contains("nothing to compare") && c.text(80).contains("only in B"));
+        let json: serde_json::Value = serde_json::from_str(&c.json()).unwrap();
+        assert!(json["a"].as_str().unwrap().ends_with("a\u{fffd}"), "{json}");
+    }
 }
