@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::ReportError;
-use crate::record::{SCHEMA, Sample, Timeline, Warmup};
+use crate::record::{Look, SCHEMA, Sample, Timeline, Warmup};
 use crate::settings::Settings;
 
 /// A run's folder, read.
@@ -30,6 +30,8 @@ pub struct Folder {
     pub warmups: Vec<Warmup>,
     /// `timelines.jsonl`; empty where the folder has none.
     pub timelines: Vec<Timeline>,
+    /// `looks.jsonl`; empty where the folder has none.
+    pub looks: Vec<Look>,
 }
 
 impl Folder {
@@ -55,6 +57,7 @@ impl Folder {
             env: read_env(dir)?,
             warmups: read_lines(&dir.join("warmups.jsonl"))?,
             timelines: read_lines(&dir.join("timelines.jsonl"))?,
+            looks: read_lines(&dir.join("looks.jsonl"))?,
         })
     }
 }

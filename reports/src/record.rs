@@ -170,6 +170,26 @@ pub struct Warmup {
     pub steady: Option<bool>,
 }
 
+/// One line of `looks.jsonl`, of either kind: a look at what was measured so far, which made the plan grow, or the last line, which
+/// says why there was no further one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Look {
+    /// Version of the schema.
+    pub schema: u32,
+    /// How many process rounds it added.
+    #[serde(default)]
+    pub processes: u32,
+    /// Cells that it had measured again.
+    #[serde(default)]
+    pub undecided: Vec<String>,
+    /// Cells that are new, where two strategies cross.
+    #[serde(default)]
+    pub refined: Vec<String>,
+    /// Only in the last line: why there was no further look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<String>,
+}
+
 /// One line of `timelines.jsonl`: one traced run of a cell, beside the measured ones. Times are nanoseconds from the start of
 /// the run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

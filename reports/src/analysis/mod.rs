@@ -90,6 +90,7 @@ pub fn analyse(folder: &Folder, options: &Options) -> Analysis {
         latency: Vec::new(),
         startup: startup::analyse(&index.strategies, &folder.warmups),
         timelines: folder.timelines.clone(),
+        looks: folder.looks.clone(),
         memory: memory::analyse(&stage),
         harness: startup::harness(&stage, folder.env.as_ref()),
         calibration: folder.env.as_ref().and_then(calibration::parse),

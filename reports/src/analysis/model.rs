@@ -1,7 +1,7 @@
 //! What an analysis yields: everything that a picture, a table or the HTML shows, and nothing else.
 use std::borrow::Cow;
 
-use crate::record::{Crossover, ParamValue, Params, Timeline, Verdict};
+use crate::record::{Crossover, Look, ParamValue, Params, Timeline, Verdict};
 
 /// What strategies are compared by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,6 +88,9 @@ pub struct Analysis {
     pub startup: Vec<Startup>,
     /// Traced runs, in the order of the file; empty where the folder has no `timelines.jsonl`.
     pub timelines: Vec<Timeline>,
+    /// What was looked at after the base plan, and why it stopped, in the order of the file; empty where the folder has no
+    /// `looks.jsonl`.
+    pub looks: Vec<Look>,
     /// Memory against the number of tasks, where an axis changes it.
     pub memory: Vec<MemoryLine>,
     /// What the harness itself takes.

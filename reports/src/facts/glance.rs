@@ -184,6 +184,31 @@ mod tests {
     }
 
     #[test]
+    fn a_crossing_lies_where_the_pictures_say() {
+        let mut run = synthetic::one_axis();
+        let at = run.crossovers[0].at.unwrap();
+        for (wide, begins) in [(1.05, ""), (9.0, "between ")] {
+            run.crossovers[0].ci = Some([at / wide, at * wide]);
+            let found = fact(&run, "crossover").unwrap();
+            assert_eq!(found.value, crossing_place(&run, &run.crossovers[0]));
+            assert!(found.value.starts_with(begins), "{found:?}");
+            assert_eq!(found.note.contains("interval"), begins.is_empty(), "a range is its own interval");
+        }
+    }
+
+    #[test]
+    fn under_an_open_load_the_tails_come_first() {
+        let run = synthetic::nasty().into_iter().find(|a| a.name == "open-load-line").unwrap();
+        let facts = at_a_glance(&run);
+        assert_eq!(facts[0].name, "shortest tail (p99)");
+        assert!(facts[0].note.contains("the shortest tail (p99) in 4 of 6 cells"), "{:?}", facts[0]);
+        let pace = fact(&run, "keep up with the load").unwrap();
+        assert_eq!(pace.value, "0 of 7");
+        assert!(pace.note.starts_with("behind: processes in 4 of 6 cells"), "{pace:?}");
+        assert_eq!(fact(&run, "crossover"), None, "crossings are of wall time");
+    }
+
+    #[test]
     fn nothing_is_claimed_that_is_not_proven() {
         let mut run = synthetic::one_axis();
         run.crossovers.clear();

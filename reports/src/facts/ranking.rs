@@ -98,13 +98,17 @@ pub(crate) fn choice(a: &Analysis, ranked: &[Ranked<'_>]) -> Option<String> {
     let tails = a.judged_by == Metric::Latency;
     let (is, take) = if is_plural(best.strategy) { ("are", "take") } else { ("is", "takes") };
     let most = match (tails, worst < 1.05) {
-        (false, true) => format!("{is} never more than 5 % from the fastest"),
-        (true, true) => "with a tail never more than 5 % from the shortest".to_owned(),
+        (false, true) => format!(" {is} never more than 5 % from the fastest"),
+        (true, true) => ", with a tail never more than 5 % from the shortest".to_owned(),
         (false, false) => {
-            format!("{take} at most {} the time of the fastest (at {})", times(worst), describe(&cell.params))
+            format!(
+                " {take} at most {} the time of the fastest (at {})",
+                times(worst),
+                describe(&cell.params)
+            )
         }
         (true, false) => {
-            format!("with a tail at most {} the shortest (at {})", times(worst), describe(&cell.params))
+            format!(", with a tail at most {} the shortest (at {})", times(worst), describe(&cell.params))
         }
     };
     let partly = match (best.cells < a.cells.len(), tails) {
@@ -114,7 +118,7 @@ pub(crate) fn choice(a: &Analysis, ranked: &[Ranked<'_>]) -> Option<String> {
     };
     let what = if tails { "median p99 of all cells" } else { "medians of all cells" };
     Some(format!(
-        "If you must choose one: {} {most}, {:.2}× on average{partly} ({what}: a ranking, not a proof)",
+        "If you must choose one: {}{most}, {:.2}× on average{partly} ({what}: a ranking, not a proof)",
         best.strategy, best.mean
     ))
 }

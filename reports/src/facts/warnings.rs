@@ -82,18 +82,35 @@ fn helpers(a: &Analysis) -> Vec<Warning> {
     let behind = || open().filter(|(_, load)| load.behind);
     if behind().next().is_some() {
         let text = "Less than 95 % of the arrivals were completed in time. Under an open load the queue then only grows: read \
-                    such latencies as “overloaded”, not as numbers.";
-        let item = |(l, load): (&crate::analysis::model::Latency, &crate::analysis::model::OpenLoad)| {
-            let achieved = load.achieved.map_or_else(|| "fewer".to_owned(), |rate| Unit::Plain.show(rate));
-            format!("{}: {achieved} of {} per second", place(l.cell, l.strategy), Unit::Plain.show(load.rate))
-        };
-        found.push(Warning {
-            title: "Overloaded.",
-            text: text.to_owned(),
-            items: behind().map(item).collect(),
-        });
+                    such latencies as “overloaded”, not as numbers. They win nothing.";
+        found.push(Warning { title: "Overloaded.", text: text.to_owned(), items: overloads(a) });
     }
     found
+}
+
+/// A line per strategy that fell behind: what it completed, and where.
+fn overloads(a: &Analysis) -> Vec<String> {
+    let mut lines: Vec<(usize, String)> = Vec::new();
+    for (latency, load) in a.latency.iter().filter_map(|l| Some((l, l.open.as_ref()?))) {
+        let place = match a.cells.get(latency.cell).filter(|cell| !cell.params.is_empty()) {
+            Some(cell) => format!(" at {}", describe(&cell.params)),
+            None => String::new(),
+        };
+        let achieved = load.achieved.map_or_else(|| "fewer".to_owned(), |rate| Unit::Plain.show(rate));
+        if !load.behind {
+            continue;
+        }
+        match lines.iter_mut().find(|(strategy, _)| *strategy == latency.strategy) {
+            Some((_, line)) => line.push_str(&format!(", {achieved}{place}")),
+            None => {
+                let name = a.strategies.get(latency.strategy).map_or("?", String::as_str);
+                let rate = Unit::Plain.show(load.rate);
+                lines.push((latency.strategy, format!("{name}: {achieved} of {rate} per second{place}")));
+            }
+        }
+    }
+    lines.sort_by_key(|(strategy, _)| *strategy);
+    lines.into_iter().map(|(_, line)| line).collect()
 }
 
 /// A cell's name, or words where nothing is swept.

@@ -7,7 +7,7 @@ use super::crossings::{crossings, no_crossings};
 use super::figures::{self, Maps, Picture};
 use super::parts::Grid;
 use super::winners::{Winner, winner};
-use super::{cost, latency, ranking, raw, small, startup, trust};
+use super::{cost, latency, ranking, raw, small, startup, timeline, trust};
 use crate::analysis::model::{Analysis, Metric};
 use crate::facts::{self, Badge, Fact, Warning};
 use crate::plot::Section;
@@ -36,6 +36,8 @@ pub(super) struct Experiment {
     /// What the winners are judged by, and the heads of two of their columns.
     judged_by: &'static str,
     score: String,
+    /// Whether that is the tail of the latency.
+    tails: bool,
     rival: &'static str,
     axes: Vec<String>,
     winners: Vec<Winner>,
@@ -57,6 +59,7 @@ pub(super) struct Experiment {
     startup: Grid,
     unsteady: Option<String>,
     timeline_figures: Vec<Picture>,
+    breakdowns: Grid,
     prose: Vec<String>,
     trust_figures: Vec<Picture>,
     trust: Vec<(String, String)>,
@@ -102,6 +105,7 @@ impl Experiment {
             baseline: a.baseline.clone(),
             judged_by: if tails { "the tail of the latency (p99)" } else { "wall time" },
             score: facts::score_title(&led),
+            tails,
             rival: if tails { "closest rival’s tail is longer by" } else { "closest rival is slower by" },
             axes: a.axes.iter().map(|axis| label(&axis.param)).collect(),
             winners: led.cells.iter().map(|cell| winner(&led, cell)).collect(),
@@ -123,6 +127,7 @@ impl Experiment {
             startup: startup::table(a),
             unsteady: startup::unsteady(a),
             timeline_figures: pictures(Section::Timeline),
+            breakdowns: timeline::breakdowns(a),
             prose: paragraphs(&a.prose),
             trust_figures: pictures(Section::Trust),
             trust: trust::trust(a),
@@ -154,7 +159,11 @@ impl Experiment {
             ),
             ("cost", "What it costs", !self.cost_figures.is_empty() || !self.memory.rows.is_empty()),
             ("startup", "Start-up and steady state", !self.startup.rows.is_empty()),
-            ("timeline", "Where the time goes", !self.timeline_figures.is_empty()),
+            (
+                "timeline",
+                "Where the time goes",
+                !self.timeline_figures.is_empty() || !self.breakdowns.rows.is_empty(),
+            ),
             ("prose", "The author’s analysis", !self.prose.is_empty()),
             ("trust", "Can it be trusted?", true),
             ("conditions", "Conditions", true),

@@ -28,6 +28,7 @@ mod small;
 mod startup;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod trust;
 mod winners;
 

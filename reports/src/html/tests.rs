@@ -144,6 +144,23 @@ fn under_an_open_load_the_map_by_latency_is_shown_first_and_says_who_fell_behind
 }
 
 #[test]
+fn why_the_looks_ended_and_where_the_time_went_are_told() {
+    let mut run = nasty("full");
+    let html = page(std::slice::from_ref(&run), "");
+    let looks = "2 looks after the base plan, for 2 process rounds more; 5 open cells measured again and 1 new cell where two \
+                 strategies cross. No further one: the budget is spent, 3 cells left open";
+    assert!(html.contains(looks));
+    assert!(html.contains("Where the time of each run went (4)") && html.contains("on workers at a time"));
+    run.looks.drain(..2);
+    run.timelines.iter_mut().for_each(|t| t.breakdown = None);
+    let html = page(std::slice::from_ref(&run), "");
+    assert!(html.contains("none after the base plan. No further one: the budget is spent"));
+    assert!(!html.contains("Where the time of each run went"));
+    run.looks.clear();
+    assert!(!page(&[run], "").contains("base plan"));
+}
+
+#[test]
 fn a_section_without_data_is_left_out_of_page_and_contents() {
     let html = page(&[synthetic::one_axis()], "");
     for section in ["latency", "startup", "timeline"] {

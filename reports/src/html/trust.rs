@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use super::parts::{Grid, dash, or_all, percent};
 use crate::analysis::model::{Analysis, CalibrationRow};
 use crate::plot::units::Unit;
+use crate::record::Look;
 
 /// What the statements of [`crate::facts::badges`] leave out, as pairs.
 pub(super) fn trust(a: &Analysis) -> Vec<(String, String)> {
@@ -16,6 +17,7 @@ pub(super) fn trust(a: &Analysis) -> Vec<(String, String)> {
         ),
         ("Measured", measured(a)),
     ];
+    pairs.extend(looks(a).map(|words| ("Looks", words)));
     if t.duplicates > 0 {
         let words = format!("{} samples stand twice in the file; each counts once", t.duplicates);
         pairs.push(("Duplicates", words));
@@ -46,6 +48,34 @@ fn measured(a: &Analysis) -> String {
     };
     let none = if a.process_rounds == 0 { "; none of them counts" } else { "" };
     format!("{processes} process rounds of up to {rounds} rounds{none}")
+}
+
+/// What was measured beyond the base plan, where verdicts were open, and why it ended.
+fn looks(a: &Analysis) -> Option<String> {
+    let stopped = a.looks.iter().rev().find_map(|look| look.stopped.as_deref());
+    let looks: Vec<&Look> = a.looks.iter().filter(|look| look.stopped.is_none()).collect();
+    let plural = |n: usize, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
+    let again: BTreeSet<&String> = looks.iter().flat_map(|look| &look.undecided).collect();
+    let new: BTreeSet<&String> = looks.iter().flat_map(|look| &look.refined).collect();
+    let added = || {
+        let rounds = looks.iter().map(|look| look.processes as usize).sum();
+        let new = match new.len() {
+            0 => String::new(),
+            n => format!(" and {} where two strategies cross", plural(n, "new cell")),
+        };
+        format!(
+            "{} after the base plan, for {} more; {} measured again{new}",
+            plural(looks.len(), "look"),
+            plural(rounds, "process round"),
+            plural(again.len(), "open cell"),
+        )
+    };
+    let added = if looks.is_empty() { "none after the base plan".to_owned() } else { added() };
+    match (stopped, looks.is_empty()) {
+        (None, true) => None,
+        (Some(reason), _) => Some(format!("{added}. No further one: {reason}")),
+        (None, false) => Some(format!("{added}. The run was cut short before the next")),
+    }
 }
 
 /// What the harness takes around a sample, and how fine its clock is.

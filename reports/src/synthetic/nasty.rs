@@ -15,6 +15,7 @@ pub(crate) fn full() -> Analysis {
     parts::judge_by_metrics(&mut run);
     parts::add_latency(&mut run, &[7, 18], 4.0e5, None);
     parts::add_startup(&mut run);
+    parts::add_looks(&mut run);
     parts::add_timelines(&mut run, 8, &["sequential", "event-loop", "work-stealing", "threads"], 24);
     run
 }

@@ -3,7 +3,7 @@ use super::{noise, number, verdict};
 use crate::analysis::model::{
     Analysis, Latency, MemoryLine, Metric, MetricAnalysis, MetricCell, MetricStats, OpenLoad, Startup,
 };
-use crate::record::{Params, SCHEMA, Timeline};
+use crate::record::{Breakdown, Look, Params, SCHEMA, Timeline};
 
 /// Judges every cell by CPU time and memory, as its figures are.
 pub(crate) fn judge_by_metrics(run: &mut Analysis) {
@@ -129,6 +129,20 @@ pub(crate) fn add_startup(run: &mut Analysis) {
         .collect();
 }
 
+/// Two looks after the base plan, and why there was no third.
+pub(crate) fn add_looks(run: &mut Analysis) {
+    let cells = |n: usize| run.cells.iter().take(n).map(|cell| cell.cell.clone()).collect();
+    let look = |undecided: Vec<String>, refined: Vec<String>| Look {
+        schema: SCHEMA,
+        processes: 1,
+        undecided,
+        refined,
+        stopped: None,
+    };
+    let end = Look { stopped: Some("the budget is spent, 3 cells left open".to_owned()), ..Look::default() };
+    run.looks = vec![look(cells(5), cells(1)), look(cells(3), Vec::new()), end];
+}
+
 /// Memory against the number of tasks, 10 to 10,000 of them.
 pub(crate) fn add_memory_lines(run: &mut Analysis) {
     let line = |(strategy, name): (usize, &String)| {
@@ -197,6 +211,18 @@ fn simulate(tasks: u64, lanes: usize, cpu: u64, wait: u64, waits_aside: bool) ->
         rows.push([task, handed, start, end]);
     }
     let wall_ns = rows.iter().map(|row| row[3]).max().unwrap_or(1_000);
+    let sum = |of: fn(&[u64; 4]) -> u64, all: &[[u64; 4]]| all.iter().map(of).sum();
+    let work_ns: u64 = sum(|s| s[3] - s[2], &segments);
+    let lives: u64 = sum(|t| t[3] - t[2], &rows);
+    let breakdown = Breakdown {
+        tasks,
+        spawn_ns: 400 * tasks,
+        queue_ns: sum(|t| t[2] - t[1], &rows),
+        work_ns,
+        wait_ns: lives - work_ns,
+        join_ns: 100,
+        ..Breakdown::default()
+    };
     Timeline {
         schema: SCHEMA,
         run: String::new(),
@@ -207,6 +233,6 @@ fn simulate(tasks: u64, lanes: usize, cpu: u64, wait: u64, waits_aside: bool) ->
         tasks: rows,
         segments,
         truncated: false,
-        breakdown: None,
+        breakdown: Some(breakdown),
     }
 }

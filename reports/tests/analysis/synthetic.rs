@@ -83,6 +83,7 @@ impl Synthetic {
             env: None,
             warmups: Vec::new(),
             timelines: Vec::new(),
+            looks: Vec::new(),
         }
     }
 

@@ -150,6 +150,7 @@ impl Painter<'_> {
             Call::Wins(winner) => self.tone(winner, Tone::OnFill),
             _ => Colour::Ink,
         };
+        let tails = self.analysis.judged_by == Metric::Latency;
         let (room, size) = (area.width() - PADDING, self.wording.size);
         let small = (size - 1.0).max(self.least());
         let mut lines: Vec<(String, f64, bool)> =
@@ -165,8 +166,13 @@ impl Painter<'_> {
                 lines.extend(speed.filter(|_| tall).map(|s| (s, small, false)));
             }
             Call::Refused(_) => {
+                let all = !cell.behind.is_empty() && cell.behind.len() == cell.stats.iter().flatten().count();
                 let one = font::width("no verdict", small, Weight::Regular) <= room;
-                let words: &[&str] = if one { &["no verdict"] } else { &["no", "verdict"] };
+                let words: &[&str] = match one {
+                    _ if all && tails => &["all", "behind"],
+                    true => &["no verdict"],
+                    false => &["no", "verdict"],
+                };
                 lines.extend(words.iter().map(|line| ((*line).to_owned(), small, false)));
             }
             _ => {
@@ -177,7 +183,8 @@ impl Painter<'_> {
                 lines.extend(words.map(|s| (s, small, false)));
             }
         }
-        if self.analysis.judged_by == Metric::Latency {
+        let named = !lines.iter().any(|(line, ..)| line == "behind");
+        if tails && named {
             let behind = self.behind(cell, small, room);
             lines.extend(behind.map(|words| (words, small, false)));
         }
