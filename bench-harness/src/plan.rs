@@ -154,8 +154,17 @@ pub struct Forecast {
     pub blocks_in_budget: Option<u64>,
 }
 
-/// A sample lasts at least this long, by its batch.
-const SAMPLE_MIN: Duration = Duration::from_micros(50);
+/// A sample lasts at least this long, by its batch, whatever else is to be measured.
+pub(crate) const SAMPLE_FLOOR: Duration = Duration::from_micros(50);
+/// No sample is made longer than this: what varies beyond it varies from sample to sample, and more rounds show more.
+const SAMPLE_CEILING: Duration = Duration::from_millis(4);
+/// The samples of the fastest fill a block of about this length between them.
+const BLOCK_OF_SAMPLES: Duration = Duration::from_millis(200);
+/// The samples of a cell take on average this many times what the fastest is to take, at most: where one strategy is
+/// far slower than another, a batch that suits the fast one would spend everyone's time on the slow one.
+const STRETCH_MAX: u32 = 2;
+/// No sample runs the work more often than this.
+const BATCH_MAX: f64 = 100_000.0;
 /// What starting and warming up the trial processes of a process round takes, per strategy.
 const START: Duration = Duration::from_millis(60);
 /// A block's window for the foreign load is at least this long.
@@ -170,11 +179,14 @@ pub fn forecast(exp: &Experiment) -> Forecast {
     let mut cells = Vec::new();
     for cell in exp.cells() {
         let runs: Vec<Duration> = include.iter().map(|name| run_time(exp, &cell, name)).collect();
-        let fastest = runs.iter().min().copied().unwrap_or_default().max(Duration::from_nanos(1));
-        let batch = SAMPLE_MIN.div_duration_f64(fastest).ceil().max(1.0);
-        let batch = if exp.measure.rate.is_some() { 1.0 } else { batch };
+        let fastest = runs.iter().min().copied().unwrap_or_default();
+        let together = runs.iter().fold(Duration::ZERO, |sum, run| sum.saturating_add(*run));
+        let batch = match exp.measure.rate {
+            Some(_) => 1,
+            None => batch_of(sample_min(exp), fastest, together, runs.len(), SAMPLE_FLOOR),
+        };
         let samples: Vec<Duration> =
-            runs.iter().map(|run| at_most_a_year(run.as_secs_f64() * batch)).collect();
+            runs.iter().map(|run| at_most_a_year(run.as_secs_f64() * f64::from(batch))).collect();
         block = samples.iter().fold(block, |sum, sample| sum.saturating_add(*sample));
         pilot = runs.iter().fold(pilot, |sum, run| sum.saturating_add(*run));
         cells.push((cell, samples));
@@ -190,6 +202,33 @@ pub fn forecast(exp: &Experiment) -> Forecast {
         (fitting as u64).clamp(BLOCKS_MIN, blocks.max(BLOCKS_MIN))
     });
     Forecast { cells, block, total, blocks, blocks_in_budget }
+}
+
+/// How long the fastest strategy of a cell should take for a sample: the first run after a wake-up is slow, and a tick of the
+/// scheduler's clock (4 ms at 250 Hz) that falls into some samples and not into others is noise, so a sample is as long as the
+/// number of pairs in a block allows. It is the same for all cells of a run, refined ones too.
+pub(crate) fn sample_min(exp: &Experiment) -> Duration {
+    let cells = exp.cell_count().unwrap_or(usize::MAX);
+    let pairs = cells.saturating_mul(exp.strategies.include.len()).max(1);
+    BLOCK_OF_SAMPLES.div_f64(pairs as f64).clamp(SAMPLE_FLOOR, SAMPLE_CEILING)
+}
+
+/// How many runs make a sample of a cell, the same for all its strategies: as many as the `fastest` needs to fill `wanted`, as
+/// far as all `strategies`, which take `together` for one run each, remain within [`STRETCH_MAX`] times of it; and in any
+/// case as many as the fastest needs to fill `floor`.
+pub(crate) fn batch_of(
+    wanted: Duration,
+    fastest: Duration,
+    together: Duration,
+    strategies: usize,
+    floor: Duration,
+) -> u32 {
+    let nanosecond = Duration::from_nanos(1);
+    let (fastest, together) = (fastest.max(nanosecond), together.max(nanosecond));
+    let runs = wanted.div_duration_f64(fastest).ceil();
+    let affordable = (wanted * STRETCH_MAX).div_duration_f64(together) * strategies as f64;
+    let least = floor.div_duration_f64(fastest).ceil();
+    runs.min(affordable.floor()).max(least).clamp(1.0, BATCH_MAX) as u32
 }
 
 /// Fewer blocks than two rounds in two process rounds are never measured, whatever the budget.
@@ -453,6 +492,29 @@ mod tests {
     }
 
     #[test]
+    fn samples_are_as_long_as_the_number_of_pairs_allows() {
+        let mut exp = built_in("mixed");
+        let pairs = exp.cells().len() * exp.strategies.include.len();
+        assert_eq!(sample_min(&exp), BLOCK_OF_SAMPLES.div_f64(pairs as f64));
+        exp.strategies.include.truncate(1);
+        exp.workload.axes.clear();
+        assert_eq!(sample_min(&exp), SAMPLE_CEILING);
+    }
+
+    #[test]
+    fn a_batch_suits_the_fastest_and_does_not_waste_time_on_the_slowest() {
+        let us = Duration::from_micros;
+        let batch = |wanted, fastest, together, strategies| {
+            batch_of(us(wanted), us(fastest), us(together), strategies, SAMPLE_FLOOR)
+        };
+        assert_eq!(batch(4000, 100, 300, 2), 40, "what the fastest needs");
+        assert_eq!(batch(4000, 10_000, 30_000, 2), 1);
+        assert_eq!(batch(4000, 10, 1010, 2), 15, "2 samples of 8 ms on average");
+        assert_eq!(batch(4000, 10, 1_000_000, 2), 5, "50 µs in any case");
+        assert_eq!(batch(0, 0, 0, 0), 50_000, "nothing is divided by zero");
+    }
+
+    #[test]
     fn a_line_of_the_plan_reads_back() {
         let exp = built_in("cpu-bound");
         for planned in build_plan(&exp, u64::MAX, 1, 1, &BTreeMap::new()) {
@@ -467,7 +529,7 @@ mod tests {
         let slow = |exp: &Experiment| {
             let forecast = forecast(exp);
             let (cell, samples) = forecast.cells.last().expect("a cell").clone();
-            assert_eq!(cell.name, "delay_ms=5,tasks=64");
+            assert_eq!(cell.name, "delay_ms=10,tasks=32");
             exp.strategies.include.iter().cloned().zip(samples).collect::<BTreeMap<_, _>>()
         };
         let times = slow(&exp);
@@ -481,7 +543,7 @@ mod tests {
 
     #[test]
     fn the_dry_run_shows_cells_limits_and_that_it_estimates() {
-        let exp = built_in("mixed");
+        let exp = built_in("io-bound");
         let (cells, strategies) = (exp.cells().len(), exp.strategies.include.len());
         let block =
             format!("{cells} cells × {strategies} strategies = {} samples per block", cells * strategies);

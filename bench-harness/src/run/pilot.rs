@@ -14,21 +14,15 @@ use serde::{Deserialize, Serialize};
 use super::harness::Harness;
 use super::session::{Asked, Helpers, Question, Session, Stop, ns};
 use crate::config::{Cell, Measure};
-use crate::probe;
 use crate::progress::rough;
 use crate::strategy::SEQUENTIAL;
+use crate::{plan, probe};
 
 /// The file's name in a run folder.
 pub(super) const FILE_NAME: &str = "pilot.json";
 
 /// The version of the file that this program writes and reads.
 const SCHEMA: u32 = 1;
-
-/// A sample is at least this long, and at least 1000 × the clock's resolution.
-const SAMPLE_MIN: Duration = Duration::from_micros(50);
-
-/// No sample runs the work more often than this.
-const BATCH_MAX: u64 = 100_000;
 
 /// What a request costs beside the work: pipes, `/proc`, wake-ups.
 const REQUEST_COST: Duration = Duration::from_micros(500);
@@ -150,6 +144,7 @@ fn visit_all(
     cells: &[Cell],
 ) -> Result<BTreeMap<String, PilotCell>, Stop> {
     let mut found = BTreeMap::new();
+    let sample_min = plan::sample_min(session.exp);
     for cell in cells {
         let mut pilot = PilotCell::default();
         for name in names {
@@ -158,7 +153,7 @@ fn visit_all(
         pilot.batch = match session.rate {
             // Arrivals are what takes the time; a batch would only repeat them.
             Some(_) => 1,
-            None => batch(&pilot, |name| session.is_built_in(name)),
+            None => batch(&pilot, sample_min, |name| session.is_built_in(name)),
         };
         session.progress.advance(guess(session, cell));
         found.insert(cell.name.clone(), pilot);
@@ -211,14 +206,14 @@ impl PilotCell {
     }
 }
 
-/// The batch of a cell: long enough for the fastest strategy of ours. What external programs tell of their times
-/// must not stretch everyone's samples.
-fn batch(cell: &PilotCell, is_built_in: impl Fn(&str) -> bool) -> u32 {
-    let target = SAMPLE_MIN.max(probe::timer_resolution() * 1000);
+/// The batch of a cell, so that a sample of the fastest strategy of ours takes `sample_min` where that can be afforded, and at
+/// least 1000 × the clock's resolution. What external programs tell of their times must not stretch everyone's samples.
+fn batch(cell: &PilotCell, sample_min: Duration, is_built_in: impl Fn(&str) -> bool) -> u32 {
+    let floor = plan::SAMPLE_FLOOR.max(probe::timer_resolution() * 1000);
     let fastest = cell.wall_ns.iter().filter(|(name, _)| is_built_in(name)).map(|(_, &ns)| ns).min();
-    let target_ns = u64::try_from(target.as_nanos()).unwrap_or(u64::MAX);
-    let runs = target_ns.div_ceil(fastest.unwrap_or(u64::MAX).max(1)).clamp(1, BATCH_MAX);
-    u32::try_from(runs).unwrap_or(1)
+    let Some(fastest) = fastest.map(Duration::from_nanos) else { return 1 };
+    let together = cell.wall_ns.values().fold(0, |sum: u64, ns| sum.saturating_add(*ns));
+    plan::batch_of(sample_min.max(floor), fastest, Duration::from_nanos(together), cell.wall_ns.len(), floor)
 }
 
 /// How much of the `left` time the base plan may take: half, because the rest is for what it leaves undecided; but as
@@ -322,8 +317,8 @@ mod tests {
             wall_ns: wall_ns.into_iter().map(|(name, ns)| (name.to_owned(), ns)).collect(),
             ..PilotCell::default()
         };
-        let batch_of_ours = batch(&cell, |name| name != "alien");
-        assert!((5..100).contains(&batch_of_ours), "{batch_of_ours}");
-        assert_eq!(batch(&PilotCell::default(), |_| true), 1);
+        let batch_of_ours = batch(&cell, Duration::from_millis(1), |name| name != "alien");
+        assert_eq!(batch_of_ours, 100, "1 ms of the fastest of ours");
+        assert_eq!(batch(&PilotCell::default(), Duration::from_millis(1), |_| true), 1);
     }
 }

@@ -9,13 +9,15 @@ use serde_json::Value;
 use crate::support::{Lab, assert_all_end, finish, helpers_of};
 
 /// A trial of ours whose times are replaced: `flat` always takes 240 µs, `steep` 60 µs and 0.75 µs per µs of computing, so
-/// that they cross at 240 µs. Both waver by a thousandth. `flat` stops for good at the request that `hang-at` names.
+/// that they cross at 240 µs. Both waver by a thousandth, and take at least the time that they tell. `flat` stops for good
+/// at the request that `hang-at` names.
 const PACED: &str = r#"
-import json, os, subprocess, sys, threading
+import json, os, subprocess, sys, threading, time
 name = sys.argv[1]
 trial = subprocess.Popen([os.environ["CROSSOVER"], "trial", "sequential"],
                          stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 for number, line in enumerate(sys.stdin.buffer):
+    began = time.monotonic_ns()
     request = json.loads(line)
     if name == "flat":
         with open("asked", "a") as asked:
@@ -28,6 +30,8 @@ for number, line in enumerate(sys.stdin.buffer):
     answer = json.loads(trial.stdout.readline())
     told = 240_000 if name == "flat" else int(60_000 + 750 * request["params"]["cpu_us"])
     answer["wall_ns"] = told + told * (number * 37 % 11 - 5) // 5000
+    ends = began + answer["wall_ns"] * request["batch"]
+    time.sleep(max(0, ends - time.monotonic_ns()) / 1e9)
     print(json.dumps(answer), flush=True)
 "#;
 
