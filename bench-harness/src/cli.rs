@@ -101,6 +101,9 @@ enum Command {
         /// Sizes of pools to try, with commas between; what may fit if left out
         #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=512))]
         workers: Vec<u32>,
+        /// How many bytes each item carries to a worker process and back (1500, 64KiB, 1MiB); nothing if left out
+        #[arg(long, value_name = "BYTES", default_value = "0", hide_default_value = true, value_parser = advise::parse_bytes, allow_hyphen_values = true)]
+        payload: u64,
     },
     /// Put the program itself to the test on this machine: identical code, slower code, a CPU hog, kill -9
     ///
@@ -239,8 +242,8 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Resume { dir } => run::resume(&dir),
         Command::Report { dir } => run::report(&dir),
         Command::Compare(arguments) => compare::compare(&arguments),
-        Command::Advise { wait, compute, items, workers } => {
-            advise::execute(&advise::Question { wait, compute, items, workers })
+        Command::Advise { wait, compute, items, workers, payload } => {
+            advise::execute(&advise::Question { wait, compute, items, workers, payload })
         }
         Command::Calibrate { quick, experiments, out } => {
             calibrate::execute(&calibrate::Options { quick, experiments, out })

@@ -6,6 +6,7 @@ use crossover_reports::analysis::model::{Analysis, StrategyStats};
 use crossover_reports::record::{Verdict, VerdictKind};
 
 use super::question::{Contender, Question, Scaled, count};
+use super::shipping::{self, Shipping};
 use crate::text;
 
 /// Columns that a sentence may fill.
@@ -20,6 +21,8 @@ pub(super) struct Answer<'a> {
     pub(super) measured: &'a [Contender],
     /// Who cannot come near.
     pub(super) left_out: &'a [Contender],
+    /// What the items' bytes cost those that ship them; it is in `analysis` already.
+    pub(super) shipping: &'a [Shipping],
     pub(super) cores: u32,
     pub(super) analysis: &'a Analysis,
 }
@@ -69,7 +72,11 @@ impl Answer<'_> {
             (_, true) => format!("each waits {}", text::time(*wait)),
             _ => format!("each waits {} and computes {}", text::time(*wait), text::time(*compute)),
         };
-        format!("{}, {does}; {}", count(*items, "item"), count(self.cores, "core"))
+        let carries = match self.question.payload {
+            0 => String::new(),
+            bytes => format!(" and carries {} each way", shipping::told(bytes)),
+        };
+        format!("{}, {does}{carries}; {}", count(*items, "item"), count(self.cores, "core"))
     }
 
     fn sentences(&self, choice: &Choice<'_>, kind: VerdictKind) -> Vec<String> {
@@ -172,6 +179,9 @@ impl Answer<'_> {
                 work.items, self.question.items
             ));
         }
+        if self.question.payload > 0 {
+            said.push(self.shipped());
+        }
         if !self.left_out.is_empty() {
             let whole = self.question.work();
             let one = |c: &Contender| {
@@ -181,6 +191,31 @@ impl Answer<'_> {
             said.push(format!("Not measured, because they cannot come near: {}.", all.join(", ")));
         }
         said
+    }
+
+    /// What the items' bytes mean for processes.
+    fn shipped(&self) -> String {
+        let bytes = shipping::told(self.question.payload);
+        if self.shipping.is_empty() {
+            return format!(
+                "Shipping {bytes} to a worker process and back was not measured: no pool of processes was. Threads and \
+                 async tasks share memory and ship nothing."
+            );
+        }
+        let prices: Vec<String> = self
+            .shipping
+            .iter()
+            .map(|price| {
+                let pool = format!("a pool of {}", price.workers);
+                let whole = price.wall.mul_f64(f64::from(self.question.items));
+                format!("{} per item on {pool}, {} for all items", text::time(price.wall), text::time(whole))
+            })
+            .collect();
+        format!(
+            "Shipping {bytes} to a worker process and {bytes} back takes {} (measured apart and added to the times of \
+             processes, as if no other worker computed meanwhile). Threads and async tasks share memory and ship nothing.",
+            prices.join("; ")
+        )
     }
 
     fn told(&self, name: &str) -> String {

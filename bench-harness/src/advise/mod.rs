@@ -3,9 +3,11 @@
 //! The description becomes an experiment of one cell (kind `mixed`), measured by a `crossover run` of its own as users
 //! run it: fresh processes, several rounds in random order, verified checksums, pools of several sizes as variants.
 //! Who cannot come near the least possible time is not measured (`question`); work that is too long for the time
-//! is made shorter, and what is said about the whole is then said to be extrapolated (`answer`).
+//! is made shorter, and what is said about the whole is then said to be extrapolated (`answer`). Bytes that items carry are
+//! shipped on pools of their own, and what that takes is added to the times of processes (`shipping`).
 mod answer;
 mod question;
+mod shipping;
 
 use std::time::Duration;
 
@@ -16,6 +18,7 @@ use crossover_reports::load::Folder;
 use self::answer::Answer;
 use self::question::{Contender, Scaled};
 pub use self::question::{Question, parse_length};
+pub use self::shipping::parse_bytes;
 use crate::calibrate::lab::{Lab, Stop};
 use crate::{environment, interrupt, text};
 
@@ -51,13 +54,19 @@ pub fn execute(question: &Question) -> Result<u8> {
         }
         Err(Stop::Failed(error)) => return Err(error.context("cannot measure this work")),
     };
-    let folder = Folder::read(&lab.path(OUT)).context("cannot read what was measured")?;
+    let mut folder = Folder::read(&lab.path(OUT)).context("cannot read what was measured")?;
+    let shipping = match question.payload {
+        0 => Vec::new(),
+        bytes => shipping::measure(bytes, &hopeful)?,
+    };
+    shipping::add(&shipping, &mut folder.samples, scaled.times);
     let analysis = analyse(&folder, &crossover_reports::Options::default());
     let answer = Answer {
         question,
         scaled: &scaled,
         measured: &hopeful,
         left_out: &hopeless,
+        shipping: &shipping,
         cores,
         analysis: &analysis,
     };
@@ -139,7 +148,7 @@ mod tests {
 
     fn question(wait_us: u64, compute_us: u64, items: u32) -> Question {
         let (wait, compute) = (Duration::from_micros(wait_us), Duration::from_micros(compute_us));
-        Question { wait, compute, items, workers: Vec::new() }
+        Question { wait, compute, items, workers: Vec::new(), payload: 0 }
     }
 
     #[test]

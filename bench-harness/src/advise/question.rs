@@ -35,6 +35,8 @@ pub struct Question {
     pub items: u32,
     /// Sizes of pools to try; empty tries what may fit.
     pub workers: Vec<u32>,
+    /// Bytes that an item carries, to where it is computed and back.
+    pub payload: u64,
 }
 
 /// A strategy with its size.
@@ -240,7 +242,7 @@ mod tests {
 
     fn question(wait_ms: u64, compute_us: u64, items: u32) -> Question {
         let (wait, compute) = (Duration::from_millis(wait_ms), Duration::from_micros(compute_us));
-        Question { wait, compute, items, workers: Vec::new() }
+        Question { wait, compute, items, workers: Vec::new(), payload: 0 }
     }
 
     fn names(contenders: &[Contender]) -> Vec<&str> {
