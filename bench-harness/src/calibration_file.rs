@@ -68,16 +68,37 @@ fn read(path: &Path) -> Option<Value> {
     ours.then_some(value)
 }
 
-/// Keeps `calibration` for later runs and gives its path; `None` where there is no place for it.
+/// What became of a calibration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// It stands here.
+    At(PathBuf),
+    /// It was made with fewer experiments than the one that stands here, of the same machine and version, which says more.
+    Fuller(PathBuf),
+    /// There is no place for it.
+    Nowhere,
+}
+
+/// Keeps `calibration` for later runs, unless it is a quick one and a full one of the same machine and version is there.
 ///
 /// # Errors
 /// When the folder cannot be made or the file cannot be written; the error names the path, and an older file stands as
 /// it was.
-pub fn store(calibration: &Value) -> io::Result<Option<PathBuf>> {
-    let Some(path) = path() else { return Ok(None) };
+pub fn store(calibration: &Value) -> io::Result<Stored> {
+    let Some(path) = path() else { return Ok(Stored::Nowhere) };
+    if read(&path).is_some_and(|stored| says_more(&stored, calibration)) {
+        return Ok(Stored::Fuller(path));
+    }
     write(&path, calibration)
         .map_err(|error| io::Error::new(error.kind(), format!("cannot write {}: {error}", path.display())))?;
-    Ok(Some(path))
+    Ok(Stored::At(path))
+}
+
+/// Whether `stored` is a full calibration and `new` a quick one of the same machine by the same version.
+fn says_more(stored: &Value, new: &Value) -> bool {
+    let is_quick = |calibration: &Value| calibration.get("quick").and_then(Value::as_bool);
+    let is_same = |key: &str| stored.get(key) == new.get(key);
+    is_quick(stored) == Some(false) && is_quick(new) == Some(true) && is_same("machine") && is_same("version")
 }
 
 fn write(path: &Path, calibration: &Value) -> io::Result<()> {
@@ -142,6 +163,20 @@ mod tests {
             assert_eq!(read(&path), Some(calibration));
         }
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no draft is left behind");
+    }
+
+    #[test]
+    fn a_full_calibration_is_not_replaced_by_a_quick_one_of_the_same_machine_and_version() {
+        let with = |key: &str, value: Value| {
+            let mut calibration = found();
+            calibration[key] = value;
+            calibration
+        };
+        let (full, quick) = (found(), with("quick", json!(true)));
+        assert!(says_more(&full, &quick));
+        assert!(!says_more(&quick, &full) && !says_more(&quick, &quick) && !says_more(&full, &full));
+        assert!(!says_more(&with("version", json!("0.0.9")), &quick));
+        assert!(!says_more(&with("machine", json!({ "cores": 4 })), &quick));
     }
 
     #[test]

@@ -98,11 +98,23 @@ pub fn describe(exp: &Experiment) -> Value {
             "target": env!("CROSSOVER_TARGET"),
             "profile": env!("CROSSOVER_PROFILE"),
             "opt_level": env!("CROSSOVER_OPT_LEVEL"),
+            "allocator": allocator(),
         },
         "crates": crates,
         "workers": exp.strategies.workers,
         "strategies": strategies(exp),
     })
+}
+
+/// Who gives memory to the strategies: this program sets no allocator of its own, so it is the C library's.
+fn allocator() -> &'static str {
+    if cfg!(target_env = "gnu") {
+        "malloc of glibc"
+    } else if cfg!(target_env = "musl") {
+        "malloc of musl"
+    } else {
+        "malloc of the system"
+    }
 }
 
 /// Name, description and limits of every strategy that takes part.
@@ -243,6 +255,7 @@ mod tests {
         assert_eq!(named, exp.strategies.include);
         assert_eq!(env["strategies"][0]["concurrency_cap"], 1);
         assert!(env["toolchain"]["rustc"].as_str().expect("a text").starts_with("rustc "));
+        assert!(env["toolchain"]["allocator"].as_str().expect("a text").starts_with("malloc of "));
         assert!(env["crates"]["sha2"].is_string(), "the lock file was read: {env}");
         assert!(env["machine"]["cores_usable"].as_u64() >= Some(1));
         env["started_at"].as_str().expect("a text").parse::<jiff::Timestamp>().expect("a timestamp");

@@ -79,6 +79,8 @@ pub(super) struct Tally {
     pub(super) runs: u32,
     /// Runs that did not count.
     pub(super) disturbed: u32,
+    /// Whether no further run was begun because the machine did not become quiet.
+    pub(super) never_quiet: bool,
     pub(super) foreign_cores_max: f64,
     /// Medians of the left side's log times, by strategy and cell, one per run.
     centres: BTreeMap<(String, String), Vec<f64>>,
@@ -136,7 +138,7 @@ pub(super) fn measure(
         let label = sides.label();
         progress.stage(&format!("{label}: run {} of {wanted}", tally.runs + 1));
         if let Err(foreign_cores) = lab.quiet()? {
-            tally.disturbed = spare + 1;
+            tally.never_quiet = true;
             tally.foreign_cores_max = tally.foreign_cores_max.max(foreign_cores);
             break;
         }
@@ -182,14 +184,18 @@ impl Tally {
         self.of as u64 >= u64::from(comparisons)
     }
 
-    /// "12 of 20 runs were disturbed by up to 1.2 foreign cores".
+    /// "gave up: 12 of 20 runs were disturbed (up to 1.20 foreign cores)", or that the machine did not become quiet.
     fn disturbance(&self) -> String {
-        format!(
-            "gave up: {} of {} runs were disturbed (up to {:.2} foreign cores)",
-            self.disturbed,
-            self.runs + self.disturbed,
-            self.foreign_cores_max
-        )
+        let runs = self.runs + self.disturbed;
+        let load = format!("up to {:.2} foreign cores", self.foreign_cores_max);
+        match (self.never_quiet, runs) {
+            (false, _) => format!("gave up: {} of {runs} runs were disturbed ({load})", self.disturbed),
+            (true, 0) => format!("gave up before the first run: the machine did not become quiet ({load})"),
+            (true, _) => format!(
+                "gave up: {} of {runs} runs were disturbed, then the machine did not become quiet ({load})",
+                self.disturbed
+            ),
+        }
     }
 
     fn repeats(&self) -> String {
@@ -268,4 +274,22 @@ pub(super) fn median(values: &mut [f64]) -> Option<f64> {
     let upper = *values.get(values.len() / 2)?;
     let lower = values[(values.len() - 1) / 2];
     Some(f64::midpoint(lower, upper))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_gives_up_says_how_many_runs_there_were() {
+        let tally = |runs, disturbed, never_quiet| {
+            Tally { runs, disturbed, never_quiet, foreign_cores_max: 1.25, ..Tally::default() }.disturbance()
+        };
+        assert_eq!(
+            tally(0, 0, true),
+            "gave up before the first run: the machine did not become quiet (up to 1.25 foreign cores)"
+        );
+        assert!(tally(3, 1, true).contains("1 of 4 runs were disturbed, then"));
+        assert_eq!(tally(2, 6, false), "gave up: 6 of 8 runs were disturbed (up to 1.25 foreign cores)");
+    }
 }

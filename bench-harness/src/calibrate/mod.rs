@@ -25,6 +25,7 @@ use self::crossing::Noise;
 use self::identical::{Sides, Tally};
 use self::lab::{Lab, Stop};
 use self::table::Calibration;
+use crate::calibration_file::Stored;
 use crate::progress::Progress;
 use crate::{calibration_file, interrupt, text};
 
@@ -65,8 +66,13 @@ pub fn execute(options: &Options) -> Result<u8> {
     text::print(&calibration.render()).map_err(|error| anyhow!("standard output: {error}"))?;
     if calibration.is_complete() {
         match calibration_file::store(&calibration.json())? {
-            Some(path) => eprintln!("kept in {}, from where later reports take it", path.display()),
-            None => eprintln!("kept nowhere: there is no place for the calibration file"),
+            Stored::At(path) => eprintln!("kept in {}, from where later reports take it", path.display()),
+            Stored::Fuller(path) => eprintln!(
+                "not kept: {} holds a full calibration of this machine by this version, which says more; remove it to \
+                 replace it by a quick one",
+                path.display()
+            ),
+            Stored::Nowhere => eprintln!("kept nowhere: there is no place for the calibration file"),
         }
     } else {
         eprintln!("not kept: an earlier calibration of this machine stays as it was");
