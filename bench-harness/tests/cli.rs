@@ -15,7 +15,7 @@ impl Place {
 
     fn crossover(&self, args: &[&str]) -> assert_cmd::assert::Assert {
         let mut command = Command::new(env!("CARGO_BIN_EXE_crossover"));
-        command.current_dir(self.dir.path()).args(args).assert()
+        command.current_dir(self.dir.path()).env("CROSSOVER_CALIBRATION", "").args(args).assert()
     }
 
     fn write(&self, name: &str, text: &str) {

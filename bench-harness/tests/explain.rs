@@ -41,7 +41,11 @@ impl Place {
     }
 
     fn crossover(&self, args: &[&str]) -> assert_cmd::assert::Assert {
-        Command::new(PROGRAM).current_dir(self.dir.path()).args(args).assert()
+        Command::new(PROGRAM)
+            .current_dir(self.dir.path())
+            .env("CROSSOVER_CALIBRATION", "")
+            .args(args)
+            .assert()
     }
 
     fn text(&self, name: &str) -> String {

@@ -4,6 +4,9 @@
 //! names and says so in a file. The bounds of waiting are wide; they only turn a hang into a failure. What a test
 //! measures is measured on a busy machine, so experiments allow any foreign load.
 mod adaptive;
+mod advising;
+mod calibrating;
+mod comparing;
 mod externals;
 mod interruptions;
 mod loads;
