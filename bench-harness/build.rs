@@ -4,10 +4,12 @@ use std::path::Path;
 use std::process::Command;
 
 /// Crates whose version can change a measurement.
-const MEASURED: [&str; 14] = [
+const MEASURED: [&str; 19] = [
     "async-channel",
     "async-lock",
     "async-task",
+    "blake3",
+    "crc32fast",
     "crossbeam-channel",
     "crossbeam-deque",
     "crossover-bench",
@@ -15,8 +17,11 @@ const MEASURED: [&str; 14] = [
     "crossover-workloads",
     "fast_image_resize",
     "hyper",
+    "jpeg-encoder",
+    "ndarray",
     "polling",
     "postcard",
+    "serde_json",
     "sha2",
     "ureq",
 ];

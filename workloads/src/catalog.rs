@@ -240,7 +240,12 @@ mod tests {
             ("cpu", "tasks", Value::Int(0), "whole number from 1"),
             ("cpu", "tasks", Value::Float(4.0), "whole number"),
             ("cpu", "tasks", Value::Int(i64::MAX), "100000"),
-            ("cpu", "kernel", Value::Text("md5".into()), "one of sha256, resize, found \"md5\""),
+            (
+                "cpu",
+                "kernel",
+                Value::Text("md5".into()),
+                "one of sha256, resize, blake3, thumbnail, json, mlp, mandelbrot, sort, found \"md5\"",
+            ),
             ("cpu", "kernel", Value::Int(1), "one of"),
             ("cpu", "input_bytes", Value::Int(8), "from 16"),
             ("mixed", "cpu_us", Value::Float(f64::NAN), "found NaN"),

@@ -32,6 +32,31 @@ pub(crate) fn random_bytes(seed: u64, len: usize) -> Vec<u8> {
     bytes
 }
 
+/// A sum in which value `i`, counted from `first`, has the weight 2i + 1: any single wrong value and any two that are swapped
+/// change it, and it costs next to nothing. Sums of parts add up to that of the whole.
+#[must_use]
+pub(crate) fn weigh(first: u64, values: impl Iterator<Item = u64>) -> u64 {
+    values.zip(first..).fold(0, |sum: u64, (value, i)| sum.wrapping_add(value.wrapping_mul(2 * i + 1)))
+}
+
+/// The digest of a task whose result comes to `sum`.
+#[must_use]
+pub(crate) const fn seal(sum: u64, seed: u64, task: u32) -> u64 {
+    mix64(sum ^ word(seed, task as u64))
+}
+
+/// The digest of a task whose result is these bytes: their CRC-32, as zlib computes it, and above it their number.
+#[must_use]
+pub(crate) fn seal_bytes(bytes: &[u8], seed: u64, task: u32) -> u64 {
+    seal((bytes.len() as u64) << 32 | u64::from(crc32fast::hash(bytes)), seed, task)
+}
+
+/// The first eight bytes of a hash, as a little-endian number.
+#[must_use]
+pub(crate) fn first_word(hash: &[u8]) -> u64 {
+    hash.iter().take(8).rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
+}
+
 /// Folds the digest of one task into the checksum of the whole work, which starts from 0.
 ///
 /// The order of the calls does not matter; which digest belongs to which task does.
@@ -84,6 +109,32 @@ mod tests {
         for wrong in [one_bit, swapped, missing, doubled] {
             assert_ne!(forward, wrong);
         }
+    }
+
+    #[test]
+    fn weights_see_every_value_and_its_place() {
+        let values: Vec<u64> = (0..100).map(|i| word(3, i)).collect();
+        let right = weigh(0, values.iter().copied());
+        for i in 0..100 {
+            let mut wrong = values.clone();
+            wrong[i] ^= 0x80;
+            assert_ne!(right, weigh(0, wrong.into_iter()));
+            let mut wrong = values.clone();
+            wrong.swap(i, (i + 1) % 100);
+            assert_ne!(right, weigh(0, wrong.into_iter()));
+            let (head, tail) = values.split_at(i);
+            let parts = weigh(0, head.iter().copied()).wrapping_add(weigh(i as u64, tail.iter().copied()));
+            assert_eq!(right, parts);
+        }
+        assert_ne!(seal(right, 1, 2), seal(right, 1, 3));
+        assert_ne!(seal(right, 1, 2), seal(right, 2, 2));
+    }
+
+    #[test]
+    fn bytes_are_sealed_by_crc_and_length() {
+        // The check value of CRC-32.
+        assert_eq!(seal_bytes(b"123456789", 5, 6), seal(9 << 32 | 0xCBF4_3926, 5, 6));
+        assert_eq!(first_word(&[1, 2, 0, 0, 0, 0, 0, 128, 77]), 0x8000_0000_0000_0201);
     }
 
     #[test]

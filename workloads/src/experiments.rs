@@ -8,6 +8,11 @@ pub const ALL: &[(&str, &str)] = &[
     ("cpu-bound", include_str!("../experiments/cpu-bound.toml")),
     ("mixed", include_str!("../experiments/mixed.toml")),
     ("open-load", include_str!("../experiments/open-load.toml")),
+    ("kernels", include_str!("../experiments/kernels.toml")),
+    ("global-lock", include_str!("../experiments/global-lock.toml")),
+    ("payload", include_str!("../experiments/payload.toml")),
+    ("skewed", include_str!("../experiments/skewed.toml")),
+    ("blocker", include_str!("../experiments/blocker.toml")),
 ];
 
 /// The names of those that `crossover run` without an argument measures, in this order.

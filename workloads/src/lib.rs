@@ -9,8 +9,9 @@
 //! | [`Workload::run_async`] | tasks of the runtime | are awaited | inline |
 //! | [`Workload::run_offloaded`] | tasks that keep their workers free | are awaited (timers) or offloaded (requests) | on the blocking pool |
 //! | [`run_in_worker`] | the process pool | block the worker process | in the worker process |
+//! | [`ship_in_worker`] | the process pool, where bytes are [sent along](Workload::shipment) | block the worker process | in the worker process |
 //!
-//! All four do the same work: the same kernel on the same input, with the same allocations. [`combine`] folds the
+//! All do the same work: the same kernel on the same input, with the same allocations. [`combine`] folds the
 //! digests into a checksum that depends neither on the order nor on the style.
 //!
 //! ```
@@ -56,8 +57,10 @@ mod workload;
 pub use async_runtime::{AsyncRuntime, Crossover};
 pub use checksum::{combine, format_checksum};
 pub use error::WorkloadError;
-pub use kinds::{calibrate_spin, server};
+pub use kinds::{Shipped, calibrate_spin, server};
 pub use spec::{Spec, Value};
 pub use store::Store;
-pub use worker::{Traced, monotonic_ns, run_in_worker, trace_in_worker};
+pub use worker::{
+    Traced, monotonic_ns, run_in_worker, ship_in_worker, trace_in_worker, trace_shipped_in_worker,
+};
 pub use workload::{Workload, estimate};

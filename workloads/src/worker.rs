@@ -2,11 +2,11 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crossover_runtime::process_pool::job;
+use crossover_runtime::process_pool::{Blob, job};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
-use crate::{Spec, Store, Workload};
+use crate::{Shipped, Spec, Store, Workload};
 
 /// The workloads that this process has prepared. It lives as long as the process: a worker has no other place that
 /// outlasts a job.
@@ -38,6 +38,21 @@ pub fn trace_in_worker(spec: Spec, task: u32) -> Result<Traced, String> {
     let from_ns = monotonic_ns();
     let digest = run_in_worker(spec, task)?;
     Ok(Traced { digest, pid: std::process::id(), from_ns, to_ns: monotonic_ns() })
+}
+
+/// Like [`run_in_worker`] for a task with a [shipment](Workload::shipment): `message` is that. The answer goes back to the
+/// caller, who makes the digest of it.
+#[job]
+pub fn ship_in_worker(spec: Spec, task: u32, message: Blob) -> Result<Shipped, String> {
+    prepared(&spec).and_then(|workload| workload.run_shipped(task, &message).map_err(|e| e.to_string()))
+}
+
+/// Like [`ship_in_worker`], and tells when and where. The digest told is 0: the caller makes it.
+#[job]
+pub fn trace_shipped_in_worker(spec: Spec, task: u32, message: Blob) -> Result<(Traced, Shipped), String> {
+    let from_ns = monotonic_ns();
+    let shipped = ship_in_worker(spec, task, message)?;
+    Ok((Traced { digest: 0, pid: std::process::id(), from_ns, to_ns: monotonic_ns() }, shipped))
 }
 
 /// The time of the clock that all processes of a machine share, in nanoseconds from some moment before they began.

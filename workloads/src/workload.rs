@@ -5,8 +5,10 @@
 
 use std::time::Duration;
 
+use crossover_runtime::process_pool::Blob;
+
 use crate::catalog;
-use crate::kinds::{self, Work};
+use crate::kinds::{self, Shipped, Work};
 use crate::params::{Params, Setup};
 use crate::{AsyncRuntime, Crossover, Spec, WorkloadError};
 
@@ -130,6 +132,29 @@ impl Workload {
     ) -> Result<u64, WorkloadError> {
         self.check(task)?;
         self.work.run_offloaded(task, around).await
+    }
+
+    /// What has to be sent along to a worker process for this task, a copy of its own; `None` for every kind whose workers
+    /// have all that they need. Where there is something, [`ship_in_worker`](crate::ship_in_worker) runs the task, and
+    /// [`unpack`](Self::unpack) makes the digest of what comes back.
+    #[must_use]
+    pub fn shipment(&self, task: u32) -> Option<Blob> {
+        self.work.shipment(task)
+    }
+
+    /// Runs one task in a worker process, in blocking style, on the message that was sent along.
+    ///
+    /// # Errors
+    /// Those of [`run_blocking`](Self::run_blocking).
+    pub(crate) fn run_shipped(&self, task: u32, message: &Blob) -> Result<Shipped, WorkloadError> {
+        self.check(task)?;
+        self.work.run_shipped(task, message)
+    }
+
+    /// Reads what a worker process gave back for this task, all of it, and makes the task's digest.
+    #[must_use]
+    pub fn unpack(&self, task: u32, shipped: &Shipped) -> u64 {
+        self.work.unpack(task, shipped)
     }
 
     /// What was prepared.

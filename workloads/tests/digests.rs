@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use crossover_runtime::process_pool::{self, ProcessPool};
 use crossover_runtime::runtime::{Builder, Runtime};
-use crossover_workloads::{Spec, Value, Workload, catalog, run_in_worker, server};
+use crossover_workloads::{Spec, Value, Workload, catalog, run_in_worker, server, ship_in_worker};
 
 const TASKS: u32 = 6;
 
@@ -21,6 +21,12 @@ fn specs(server: SocketAddr) -> Vec<Spec> {
         ("http", &[("delay_ms", Value::Float(0.5))]),
         ("http", &[("delay_ms", Value::Int(0))]),
         ("empty", &[]),
+        ("payload", &[("in_bytes", Value::Int(1)), ("out_bytes", Value::Int(7))]),
+        // Beyond what is copied into a message.
+        ("payload", &[("in_bytes", Value::Int(300_000)), ("out_bytes", Value::Int(100_000))]),
+        ("skewed", &[("cpu_us", Value::Int(3)), ("skew", Value::Int(2))]),
+        ("blocker", &[("every", Value::Int(3)), ("block_ms", Value::Int(2)), ("wait_ms", Value::Int(1))]),
+        ("blocker", &[("every", Value::Int(2)), ("block_ms", Value::Int(0)), ("wait_ms", Value::Int(0))]),
     ];
     let mut specs = Vec::new();
     for (kind, params) in cases {
@@ -35,10 +41,18 @@ fn specs(server: SocketAddr) -> Vec<Spec> {
             spin_per_us: Some(500.0),
         };
         if *kind == "cpu" {
-            for kernel in ["sha256", "resize"] {
-                let mut spec = spec.clone();
-                spec.params.insert("kernel".into(), Value::Text(kernel.into()));
-                specs.push(spec);
+            let kernels =
+                match catalog::find("cpu").and_then(|kind| kind.param("kernel")).map(|info| info.value) {
+                    Some(catalog::ParamKind::Choice(names)) => names,
+                    other => panic!("{other:?}"),
+                };
+            for kernel in kernels {
+                for lock_fraction in [0.0, 0.3, 1.0] {
+                    let mut spec = spec.clone();
+                    spec.params.insert("kernel".into(), Value::Text((*kernel).into()));
+                    spec.params.insert("lock_fraction".into(), Value::Float(lock_fraction));
+                    specs.push(spec);
+                }
             }
         } else {
             specs.push(spec);
@@ -94,17 +108,32 @@ fn styles_agree(spec: &Spec, runtimes: &[(&str, Runtime)], pool: &ProcessPool) {
         assert_eq!(offloaded, blocking, "offloaded on {flavour}: {spec:?}");
     }
 
-    let (_, runtime) = &runtimes[0];
-    let in_workers: Vec<u64> = runtime.block_on(async {
+    let [called, shipped] = in_workers(spec, &workload, &runtimes[0].1, pool);
+    assert_eq!(called, blocking, "in worker processes: {spec:?}");
+    assert_eq!(shipped, blocking, "shipped to worker processes: {spec:?}");
+}
+
+/// All tasks at once in worker processes: called, and sent what they need. What is not shipped may be asked for the same
+/// way.
+fn in_workers(spec: &Spec, workload: &Workload, runtime: &Runtime, pool: &ProcessPool) -> [Vec<u64>; 2] {
+    runtime.block_on(async {
         // All calls are on their way before the first answer is awaited.
         let calls: Vec<_> = (0..TASKS).map(|task| pool.call(run_in_worker, (spec.clone(), task))).collect();
-        let mut digests = Vec::new();
+        let ship = |task| {
+            let message = workload.shipment(task).unwrap_or_default();
+            pool.call(ship_in_worker, (spec.clone(), task, message))
+        };
+        let shipments: Vec<_> = (0..TASKS).map(ship).collect();
+        let mut digests = [Vec::new(), Vec::new()];
         for call in calls {
-            digests.push(call.await.expect("the call returns").expect("the task succeeds"));
+            digests[0].push(call.await.expect("the call returns").expect("the task succeeds"));
+        }
+        for (task, call) in (0..).zip(shipments) {
+            let shipped = call.await.expect("the call returns").expect("the task succeeds");
+            digests[1].push(workload.unpack(task, &shipped));
         }
         digests
-    });
-    assert_eq!(in_workers, blocking, "in worker processes: {spec:?}");
+    })
 }
 
 /// A wrong spec or task is an error of the job, in words; the worker lives on.

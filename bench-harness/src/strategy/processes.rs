@@ -3,14 +3,19 @@
 //! All calls are submitted at once and awaited in order; how many are under way is for the pool to say. So its queue has
 //! no limit here: a call beyond that would start only when it is awaited, hence after all those before it have ended. A worker
 //! prepares a job's inputs at the first task that it gets of it and keeps them; what crosses per task is the
-//! specification and the digest.
-use crossover_runtime::process_pool::{CallError, JobFn, ProcessPool};
+//! specification and the digest, and where a workload has shipments those and the answers to them.
+use std::future::Future;
+use std::sync::Arc;
+
+use crossover_runtime::process_pool::{Call, CallError, ProcessPool};
 use crossover_runtime::runtime::{Builder, Runtime};
-use crossover_workloads::{Spec, Traced, combine, run_in_worker, trace_in_worker};
-use serde::de::DeserializeOwned;
+use crossover_workloads::{
+    Shipped, Traced, Workload, combine, run_in_worker, ship_in_worker, trace_in_worker,
+    trace_shipped_in_worker,
+};
 
 use super::{Job, Strategy, task_failed};
-use crate::load::Arrivals;
+use crate::load::{Arrivals, Latencies};
 
 /// See the module.
 #[derive(Debug)]
@@ -39,31 +44,27 @@ impl Processes {
     }
 }
 
+/// A call that was made, by what its worker gives back.
+enum Asked<D, S> {
+    Digest(Call<Result<D, String>>),
+    /// The digest is made here, by this workload.
+    Shipped(Call<Result<S, String>>, Workload),
+}
+
 impl Strategy for Processes {
     fn run(&mut self, job: &Job) -> Result<u64, String> {
         if job.recorder().is_none() && job.latencies().is_none() {
-            return self.call_all(job, run_in_worker, |_, digest| digest);
+            self.ask_all(job, |task| self.ask(job, task))
+        } else {
+            self.ask_all(job, |task| self.ask_traced(job, task, job.latencies().cloned()))
         }
-        self.call_all(job, trace_in_worker, |task, traced: Traced| {
-            if let Some(recorder) = job.recorder() {
-                recorder.in_process(task, &traced);
-            }
-            if let Some(latencies) = job.latencies() {
-                latencies.took(task, traced.to_ns.saturating_sub(traced.from_ns));
-            }
-            traced.digest
-        })
     }
 
     fn serve(&mut self, job: &Job, arrivals: &mut Arrivals) -> Result<u64, String> {
-        match job.recorder() {
-            None => self.call_as_they_arrive(job, arrivals, run_in_worker, |_, digest| digest),
-            Some(recorder) => {
-                self.call_as_they_arrive(job, arrivals, trace_in_worker, |task, traced: Traced| {
-                    recorder.in_process(task, &traced);
-                    traced.digest
-                })
-            }
+        if job.recorder().is_none() {
+            self.ask_as_they_arrive(job, arrivals, |task| self.ask(job, task))
+        } else {
+            self.ask_as_they_arrive(job, arrivals, |task| self.ask_traced(job, task, None))
         }
     }
 
@@ -73,39 +74,97 @@ impl Strategy for Processes {
 }
 
 impl Processes {
-    /// Calls `function` for every task and folds the digests that `digest` takes out of the answers.
-    fn call_all<F, T>(&self, job: &Job, function: F, digest: impl Fn(u32, T) -> u64) -> Result<u64, String>
+    /// Calls a worker for this task; the future gives its digest.
+    fn ask(
+        &self,
+        job: &Job,
+        task: u32,
+    ) -> impl Future<Output = Result<u64, String>> + Send + 'static + use<> {
+        let spec = job.spec.clone();
+        let asked = match job.workload.shipment(task) {
+            None => Asked::Digest(self.pool.call(run_in_worker, (spec, task))),
+            Some(message) => {
+                let call = self.pool.call(ship_in_worker, (spec, task, message));
+                Asked::Shipped(call, job.workload.clone())
+            }
+        };
+        async move {
+            match asked {
+                Asked::Digest(call) => given_back(task, call.await),
+                Asked::Shipped(call, workload) => {
+                    let shipped: Shipped = given_back(task, call.await)?;
+                    Ok(workload.unpack(task, &shipped))
+                }
+            }
+        }
+    }
+
+    /// The same; the recorder is told when and where, and `latencies` how long it took there.
+    fn ask_traced(
+        &self,
+        job: &Job,
+        task: u32,
+        latencies: Option<Arc<Latencies>>,
+    ) -> impl Future<Output = Result<u64, String>> + Send + 'static + use<> {
+        let (spec, recorder) = (job.spec.clone(), job.recorder().cloned());
+        let asked = match job.workload.shipment(task) {
+            None => Asked::Digest(self.pool.call(trace_in_worker, (spec, task))),
+            Some(message) => {
+                let call = self.pool.call(trace_shipped_in_worker, (spec, task, message));
+                Asked::Shipped(call, job.workload.clone())
+            }
+        };
+        async move {
+            let (traced, digest): (Traced, u64) = match asked {
+                Asked::Digest(call) => {
+                    let traced: Traced = given_back(task, call.await)?;
+                    (traced, traced.digest)
+                }
+                Asked::Shipped(call, workload) => {
+                    let (traced, shipped): (Traced, Shipped) = given_back(task, call.await)?;
+                    (traced, workload.unpack(task, &shipped))
+                }
+            };
+            if let Some(recorder) = recorder {
+                recorder.in_process(task, &traced);
+            }
+            if let Some(latencies) = latencies {
+                latencies.took(task, traced.to_ns.saturating_sub(traced.from_ns));
+            }
+            Ok(digest)
+        }
+    }
+
+    /// Asks for every task and folds the digests.
+    fn ask_all<F>(&self, job: &Job, ask: impl Fn(u32) -> F) -> Result<u64, String>
     where
-        F: JobFn<(Spec, u32), Output = Result<T, String>> + Copy,
-        T: DeserializeOwned,
+        F: Future<Output = Result<u64, String>>,
     {
         let calls: Vec<_> = (0..job.workload.tasks())
             .map(|task| {
                 job.handed(task);
-                (task, self.pool.call(function, (job.spec.clone(), task)))
+                (task, ask(task))
             })
             .collect();
         self.runtime.block_on(async {
             let mut folded = Ok(0);
             for (task, call) in calls {
-                let answer = call.await;
-                folded = folded.and_then(|acc| add(acc, task, answer, &digest));
+                let digest = call.await;
+                folded = folded.and_then(|acc| Ok(combine(acc, task, digest?)));
             }
             folded
         })
     }
 
-    /// The same with every task called as it arrives. It is done when its answer is here.
-    fn call_as_they_arrive<F, T>(
+    /// The same with every task asked for as it arrives. It is done when its answer is here.
+    fn ask_as_they_arrive<F>(
         &self,
         job: &Job,
         arrivals: &mut Arrivals,
-        function: F,
-        digest: impl Fn(u32, T) -> u64,
+        ask: impl Fn(u32) -> F,
     ) -> Result<u64, String>
     where
-        F: JobFn<(Spec, u32), Output = Result<T, String>> + Copy,
-        T: DeserializeOwned + Send + 'static,
+        F: Future<Output = Result<u64, String>> + Send + 'static,
     {
         self.runtime.block_on(async {
             let mut arrivals = arrivals.watch()?;
@@ -114,17 +173,17 @@ impl Processes {
                 match arrivals.next().await {
                     Ok(Some(task)) => {
                         job.handed(task);
-                        let call = self.pool.call(function, (job.spec.clone(), task));
+                        let call = ask(task);
                         let latencies = job.latencies().cloned();
                         // In a task of its own, because answers come in any order.
                         calls.push((
                             task,
                             crossover_runtime::spawn(async move {
-                                let answer = call.await;
+                                let digest = call.await;
                                 if let Some(latencies) = latencies {
                                     latencies.done(task, 0);
                                 }
-                                answer
+                                digest
                             }),
                         ));
                     }
@@ -133,24 +192,18 @@ impl Processes {
                 }
             };
             for (task, call) in calls {
-                let answer = call.await.map_err(|error| task_failed(task, error));
-                folded = folded.and_then(|acc| add(acc, task, answer?, &digest));
+                let digest = call.await.map_err(|error| task_failed(task, error));
+                folded = folded.and_then(|acc| Ok(combine(acc, task, digest??)));
             }
             folded
         })
     }
 }
 
-/// Adds the digest of an answer.
-fn add<T>(
-    acc: u64,
-    task: u32,
-    answer: Result<Result<T, String>, CallError>,
-    digest: impl Fn(u32, T) -> u64,
-) -> Result<u64, String> {
+/// What a worker gave back for this task, or the sentence that says why there is nothing.
+fn given_back<T>(task: u32, answer: Result<Result<T, String>, CallError>) -> Result<T, String> {
     match answer {
-        Ok(Ok(answer)) => Ok(combine(acc, task, digest(task, answer))),
-        Ok(Err(reason)) => Err(task_failed(task, reason)),
+        Ok(answer) => answer.map_err(|reason| task_failed(task, reason)),
         Err(error) => Err(task_failed(task, error)),
     }
 }

@@ -108,7 +108,7 @@ impl Mixed {
 }
 
 /// `steps` steps from `x`; each is a shift, an exclusive or, a product and a sum, none of which can be reordered.
-fn chain(mut x: u64, steps: u64) -> u64 {
+pub(super) fn chain(mut x: u64, steps: u64) -> u64 {
     for _ in 0..steps {
         x = (x ^ (x >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9).wrapping_add(0x9E37_79B9_7F4A_7C15);
     }

@@ -8,14 +8,20 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use crossover_runtime::process_pool::Blob;
+use serde::{Deserialize, Serialize};
+
 use crate::catalog::KindInfo;
 use crate::params::{Params, Setup};
 use crate::{AsyncRuntime, WorkloadError};
 
+mod blocker;
 mod cpu;
 mod empty;
 mod http;
 mod mixed;
+mod payload;
+mod skewed;
 
 pub use http::server;
 pub use mixed::calibrate_spin;
@@ -69,6 +75,24 @@ pub(crate) trait Kind: std::fmt::Debug + Send + Sync + Sized + 'static {
         offload(task, around, move || this.run_blocking(task))
     }
 
+    /// What has to be sent along to a worker process for this task; `None` where a worker has all that it needs.
+    fn shipment(&self, _task: u32) -> Option<Blob> {
+        None
+    }
+
+    /// One task in a worker process that was sent the shipment `message`.
+    ///
+    /// # Errors
+    /// What the work can meet.
+    fn run_shipped(&self, task: u32, _message: &Blob) -> Result<Shipped, WorkloadError> {
+        Ok(Shipped { part: self.run_blocking(task)?, answer: Blob::default() })
+    }
+
+    /// Reads what came back from [`run_shipped`](Self::run_shipped), and makes the task's digest.
+    fn unpack(&self, _task: u32, shipped: &Shipped) -> u64 {
+        shipped.part
+    }
+
     /// What one task takes when it runs alone, in µs: rough, from the parameters alone, which need not be valid.
     fn estimate_us(params: &Params) -> f64;
 
@@ -76,6 +100,15 @@ pub(crate) trait Kind: std::fmt::Debug + Send + Sync + Sized + 'static {
     fn input_bytes(&self) -> usize {
         0
     }
+}
+
+/// What a worker process gives back for a task that was sent a shipment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shipped {
+    /// What the worker computed: a part of the digest, or all of it where nothing is shipped.
+    pub part: u64,
+    /// Its answer, which the caller reads.
+    pub answer: Blob,
 }
 
 /// Runs `work` on the blocking pool. `around` is called there first; what it gives is dropped when `work` has ended.
@@ -138,6 +171,21 @@ macro_rules! kinds {
                 match self { $(Self::$variant(work) => work.run_offloaded(task, around).await),+ }
             }
 
+            /// See [`Kind::shipment`].
+            pub(crate) fn shipment(&self, task: u32) -> Option<Blob> {
+                match self { $(Self::$variant(work) => work.shipment(task)),+ }
+            }
+
+            /// See [`Kind::run_shipped`].
+            pub(crate) fn run_shipped(&self, task: u32, message: &Blob) -> Result<Shipped, WorkloadError> {
+                match self { $(Self::$variant(work) => work.run_shipped(task, message)),+ }
+            }
+
+            /// See [`Kind::unpack`].
+            pub(crate) fn unpack(&self, task: u32, shipped: &Shipped) -> u64 {
+                match self { $(Self::$variant(work) => work.unpack(task, shipped)),+ }
+            }
+
             /// See [`Kind::input_bytes`].
             pub(crate) fn input_bytes(&self) -> usize {
                 match self { $(Self::$variant(work) => work.input_bytes()),+ }
@@ -168,6 +216,9 @@ kinds! {
     Cpu: cpu::Cpu,
     Mixed: mixed::Mixed,
     Empty: empty::Empty,
+    Payload: payload::Payload,
+    Skewed: skewed::Skewed,
+    Blocker: blocker::Blocker,
 }
 
 #[cfg(test)]
