@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # Runs a command beside a private PostgreSQL server of the system's package (Debian's is `postgresql`).
 #
-#   scripts/postgres.sh COMMAND [ARGUMENT...]
+#   scripts/postgres.sh COMMAND [ARGUMENT...]     such as: scripts/postgres.sh crossover run postgres
+#   scripts/postgres.sh start | stop | status     one that stays; `eval "$(scripts/postgres.sh start)"` tells the shell
 #
-# The command finds the server by PGHOST (the folder of its Unix socket; it listens nowhere else), PGPORT, PGUSER and
-# PGDATABASE; it needs no password. The server runs as an unprivileged user and keeps everything in a folder of /tmp.
-# Server and folder go when the command ends, and also when this script is killed, even by kill -9.
+# The command finds the server by CROSSOVER_POSTGRES, the URL of its port on the loopback interface, or by PGHOST (the
+# folder of its Unix socket), PGPORT, PGUSER and PGDATABASE. The port asks for a password, for other users of the machine can
+# reach it; it stands in the URL. The server runs as an unprivileged user and keeps everything in a folder of /tmp. Server and folder go when the command ends, and also when
+# this script is killed, even by kill -9.
 #
-# Ends with the command's status; 77 where no server is installed.
+# Ends with the command's status; 77 where no server is installed; `status` with 3 where none was started.
 set -euo pipefail
 
 find_programs() { # the folder of initdb and postgres
@@ -19,6 +21,39 @@ find_programs() { # the folder of initdb and postgres
 }
 
 [ $# -gt 0 ] || { sed -n '2,/^set/{s/^# \{0,1\}//p}' "$0" >&2; exit 2; }
+
+# A server that stays is this script with a command that does not end. Its number and its URL stand in a file.
+state=${XDG_STATE_HOME:-$HOME/.local/state}/crossover/postgres
+running() { # sets pid and url
+  { read -r pid && read -r url; } 2>/dev/null <"$state" && kill -0 "$pid" 2>/dev/null
+}
+if [ $# = 1 ]; then
+  case $1 in
+    status)
+      running || { echo "postgres.sh: none was started" >&2; exit 3; }
+      printf '%s\n' "$url"
+      exit ;;
+    stop)
+      running || { rm -f "$state"; exit 0; }
+      kill "$pid"
+      while kill -0 "$pid" 2>/dev/null; do sleep 0.05; done
+      rm -f "$state"
+      exit ;;
+    start)
+      if ! running; then
+        mkdir -p "$(dirname "$state")"
+        rm -f "$state"
+        setsid "$0" bash -c 'umask 077; printf "%s\n" "$PPID" "$CROSSOVER_POSTGRES" >"$1.new" && mv "$1.new" "$1" && exec sleep infinity' \
+          keeper "$state" </dev/null >/dev/null &
+        until running; do
+          kill -0 $! 2>/dev/null || { wait $!; exit; }
+          sleep 0.1
+        done
+      fi
+      printf 'export CROSSOVER_POSTGRES=%s\n' "$url"
+      exit ;;
+  esac
+fi
 programs=$(find_programs) || { echo "postgres.sh: no PostgreSQL server is installed" >&2; exit 77; }
 
 # Not below TMPDIR: the path of a socket holds 107 bytes.
@@ -59,21 +94,34 @@ trap 'on_signal 130' INT
 trap 'on_signal 143' TERM
 
 cd "$work"
-export PGHOST=$work PGPORT=5432 PGUSER=postgres PGDATABASE=postgres
+export PGHOST=$work PGUSER=postgres PGDATABASE=postgres
 fail() { echo "postgres.sh: $1" >&2; cat "$work/log" >&2; exit 1; }
+password=$(od -An -v -tx1 -N16 /dev/urandom | tr -d ' \n')
+(umask 077 && printf '%s\n' "$password" >"$work/password")
+[ ${#as_user[@]} = 0 ] || chown "$user" "$work/password"
 # What it holds is gone with it: nothing needs to reach the disk.
-"${as_user[@]}" "$programs/initdb" -D "$work/data" -U postgres --auth=trust --encoding=UTF8 --locale=C --no-sync \
+"${as_user[@]}" "$programs/initdb" -D "$work/data" -U postgres --auth-local=trust --auth-host=scram-sha-256 --pwfile="$work/password" --encoding=UTF8 --locale=C --no-sync \
   >"$work/log" 2>&1 {alive}>&- || fail "initdb failed"
-"${as_user[@]}" "$programs/postgres" -D "$work/data" -k "$work" -p "$PGPORT" -c listen_addresses= -c fsync=off \
-  >"$work/log" 2>&1 {alive}>&- &
-server=$!
-for attempt in $(seq 600); do
-  # The last line of this file says so once connections are taken.
-  grep -qs '^ready' "$work/data/postmaster.pid" && break
-  kill -0 "$server" 2>/dev/null || fail "the server did not start"
-  [ "$attempt" != 600 ] || fail "the server is not ready after a minute"
-  sleep 0.1
+
+# Ports that the system gives to nobody by itself. One may be taken all the same: then the next.
+start_server() {
+  PGPORT=$((RANDOM % 12000 + 20000))
+  "${as_user[@]}" "$programs/postgres" -D "$work/data" -k "$work" -p "$PGPORT" -c listen_addresses=127.0.0.1 -c max_connections=300 -c fsync=off \
+    >"$work/log" 2>&1 {alive}>&- &
+  server=$!
+  for attempt in $(seq 600); do
+    # The last line of this file says so once connections are taken.
+    grep -qs '^ready' "$work/data/postmaster.pid" && return
+    kill -0 "$server" 2>/dev/null || return 1
+    sleep 0.1
+  done
+  fail "the server is not ready after a minute"
+}
+for attempt in $(seq 10); do
+  start_server && break
+  grep -qs 'could not bind' "$work/log" && [ "$attempt" != 10 ] || fail "the server did not start"
 done
+export PGPORT CROSSOVER_POSTGRES=postgresql://postgres:$password@127.0.0.1:$PGPORT/postgres
 
 cd "$OLDPWD"
 # In the background, for a trap waits until a command in the foreground has ended.

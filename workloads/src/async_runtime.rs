@@ -5,13 +5,15 @@
 //! workload is prepared before it is known who runs it.
 
 use std::future::Future;
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crossover_runtime::net::TcpStream;
 use crossover_runtime::runtime::{self, Handle};
 use futures_io::{AsyncRead, AsyncWrite};
+use futures_util::io::AsyncWriteExt;
 
 /// An async runtime that a workload's tasks may run on. All functions are called from within it.
 pub trait AsyncRuntime: Send + Sync + 'static {
@@ -54,6 +56,28 @@ pub trait AsyncRuntime: Send + Sync + 'static {
     fn unblock<T: Send + 'static>(
         work: impl FnOnce() -> T + Send + 'static,
     ) -> impl Future<Output = Result<T, String>> + Send;
+
+    /// The bytes of a file, by the runtime's own functions for files, where it has any.
+    fn read_file(path: PathBuf) -> impl Future<Output = io::Result<Vec<u8>>> + Send {
+        async { flat(Self::unblock(move || std::fs::read(path)).await) }
+    }
+
+    /// Writes a file anew, as [`read_file`](Self::read_file) reads one; with `sync` it is on the disk afterwards.
+    fn write_file(path: PathBuf, bytes: Vec<u8>, sync: bool) -> impl Future<Output = io::Result<()>> + Send {
+        async move { flat(Self::unblock(move || write_file_blocking(&path, &bytes, sync)).await) }
+    }
+}
+
+/// The error of a job that gave no result, as one of I/O.
+fn flat<T>(result: Result<io::Result<T>, String>) -> io::Result<T> {
+    result.unwrap_or_else(|reason| Err(io::Error::other(reason)))
+}
+
+/// [`AsyncRuntime::write_file`] in blocking style.
+pub(crate) fn write_file_blocking(path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
+    let mut file = std::fs::File::create(path)?;
+    file.write_all(bytes)?;
+    if sync { file.sync_all() } else { Ok(()) }
 }
 
 /// The runtime of this project.
@@ -92,5 +116,19 @@ impl AsyncRuntime for Crossover {
 
     async fn unblock<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
         crossover_runtime::spawn_blocking(work).await.map_err(|error| error.to_string())
+    }
+
+    async fn read_file(path: PathBuf) -> io::Result<Vec<u8>> {
+        crossover_runtime::fs::read(path).await
+    }
+
+    async fn write_file(path: PathBuf, bytes: Vec<u8>, sync: bool) -> io::Result<()> {
+        if !sync {
+            return crossover_runtime::fs::write(path, bytes).await;
+        }
+        let mut file = crossover_runtime::fs::File::create(path).await?;
+        file.write_all(&bytes).await?;
+        file.flush().await?;
+        file.sync_all().await
     }
 }

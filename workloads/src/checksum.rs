@@ -71,6 +71,12 @@ pub const fn combine(acc: u64, task: u32, digest: u64) -> u64 {
     acc.wrapping_add(word(digest, task as u64))
 }
 
+/// Adds one more value to the digest of a task whose values have an order.
+#[must_use]
+pub(crate) const fn fold(acc: u64, value: u64) -> u64 {
+    mix64(acc ^ value)
+}
+
 /// The checksum as it stands in records and on the trial protocol: 16 lower-case hexadecimal digits.
 #[must_use]
 pub fn format_checksum(acc: u64) -> String {

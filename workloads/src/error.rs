@@ -40,6 +40,14 @@ pub enum WorkloadError {
         /// What the spec has in its place.
         found: String,
     },
+    /// Something that the inputs need is not to be had: a folder that cannot be written, a database that is not there.
+    #[error("workload `{kind}` cannot be prepared: {reason}")]
+    Unprepared {
+        /// The workload's kind.
+        kind: String,
+        /// What is missing, and what to do.
+        reason: String,
+    },
     /// A task that the workload does not have.
     #[error("task {task} does not exist: the workload has {tasks} tasks, numbered from 0")]
     NoSuchTask {
@@ -88,6 +96,16 @@ pub enum WorkloadError {
         /// How the body differs.
         reason: String,
     },
+    /// A file or a database of this process failed, or gave what nobody put there.
+    #[error("task {task}: {what} failed: {reason}")]
+    Storage {
+        /// The task.
+        task: u32,
+        /// What was tried.
+        what: &'static str,
+        /// What the system or the database reports.
+        reason: String,
+    },
     /// A kernel refused its input.
     #[error("task {task}: kernel `{kernel}` failed: {reason}")]
     Kernel {
@@ -114,7 +132,11 @@ impl WorkloadError {
     pub fn is_spec(&self) -> bool {
         matches!(
             self,
-            Self::UnknownKind { .. } | Self::Param { .. } | Self::NeedsServer { .. } | Self::NeedsSpin { .. }
+            Self::UnknownKind { .. }
+                | Self::Param { .. }
+                | Self::NeedsServer { .. }
+                | Self::NeedsSpin { .. }
+                | Self::Unprepared { .. }
         )
     }
 

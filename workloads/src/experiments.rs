@@ -13,6 +13,17 @@ pub const ALL: &[(&str, &str)] = &[
     ("payload", include_str!("../experiments/payload.toml")),
     ("skewed", include_str!("../experiments/skewed.toml")),
     ("blocker", include_str!("../experiments/blocker.toml")),
+    ("capacity", include_str!("../experiments/capacity.toml")),
+    ("delay-spread", include_str!("../experiments/delay-spread.toml")),
+    ("echo", include_str!("../experiments/echo.toml")),
+    ("gateway", include_str!("../experiments/gateway.toml")),
+    ("scraper", include_str!("../experiments/scraper.toml")),
+    ("lines", include_str!("../experiments/lines.toml")),
+    ("chat", include_str!("../experiments/chat.toml")),
+    ("queue", include_str!("../experiments/queue.toml")),
+    ("file-io", include_str!("../experiments/file-io.toml")),
+    ("sqlite", include_str!("../experiments/sqlite.toml")),
+    ("postgres", include_str!("../experiments/postgres.toml")),
 ];
 
 /// The names of those that `crossover run` without an argument measures, in this order.

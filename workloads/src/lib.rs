@@ -7,7 +7,7 @@
 //! |--|--|--|--|
 //! | [`Workload::run_blocking`] | threads, processes, sequential code | block the thread | inline |
 //! | [`Workload::run_async`] | tasks of the runtime | are awaited | inline |
-//! | [`Workload::run_offloaded`] | tasks that keep their workers free | are awaited (timers) or offloaded (requests) | on the blocking pool |
+//! | [`Workload::run_offloaded`] | tasks that keep their workers free | are awaited (timers, pages) or offloaded (calls) | on the blocking pool |
 //! | [`run_in_worker`] | the process pool | block the worker process | in the worker process |
 //! | [`ship_in_worker`] | the process pool, where bytes are [sent along](Workload::shipment) | block the worker process | in the worker process |
 //!

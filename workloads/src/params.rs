@@ -118,6 +118,11 @@ impl Params {
         self.all.get(name).and_then(Value::as_f64).unwrap_or(0.0).max(0.0)
     }
 
+    /// Whether a parameter has this name, for guesses.
+    pub(crate) fn is(&self, name: &str, text: &str) -> bool {
+        self.all.get(name).and_then(Value::as_str) == Some(text)
+    }
+
     /// The error of a parameter that the kind itself refuses.
     pub(crate) fn error(&self, param: &str, reason: String) -> WorkloadError {
         WorkloadError::Param { kind: self.kind.name.to_owned(), param: param.to_owned(), reason }

@@ -57,6 +57,15 @@ impl Workload {
         catalog::find(kind).is_some_and(|kind| kind.needs_spin)
     }
 
+    /// Whether what this kind needs from outside of the suite, such as a database, is there. Nothing is missing of a kind that
+    /// does not exist.
+    ///
+    /// # Errors
+    /// What is missing, and how to get it.
+    pub fn available(kind: &str) -> Result<(), String> {
+        kinds::available(kind)
+    }
+
     /// Whether each task waits for an answer from elsewhere, beside which two readings of a clock are nothing.
     #[must_use]
     pub fn waits_for_answers(&self) -> bool {
@@ -75,7 +84,8 @@ impl Workload {
     /// Runs one task in async style: waits are awaited, computing happens inline in the task, as an async program
     /// does that offloads nothing.
     ///
-    /// Cancel safety: a dropped future leaves nothing behind but, for `http`, a closed connection.
+    /// Cancel safety: a dropped future leaves nothing behind but a closed connection, or, of `file` and `sqlite`, a job that runs
+    /// to its end on the blocking pool.
     ///
     /// # Errors
     /// [`WorkloadError::NoSuchTask`], or what the kind's work can meet.

@@ -1,9 +1,13 @@
 //! Every kind gives the same digests in blocking style, async, offloaded and in worker processes.
 //!
 //! Without libtest (`harness = false`): the worker processes are copies of this program, and start in its `main`.
+//!
+//! Kind `postgres` needs a server: where none is named, this program runs once more beside a private one, and without that
+//! kind where none is installed.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::process::{Command, ExitCode, ExitStatus};
 
 use crossover_runtime::process_pool::{self, ProcessPool};
 use crossover_runtime::runtime::{Builder, Runtime};
@@ -20,6 +24,32 @@ fn specs(server: SocketAddr) -> Vec<Spec> {
         ("mixed", &[("cpu_us", Value::Float(0.5)), ("wait_us", Value::Int(300))]),
         ("http", &[("delay_ms", Value::Float(0.5))]),
         ("http", &[("delay_ms", Value::Int(0))]),
+        (
+            "http",
+            &[
+                ("delay_ms", Value::Float(0.5)),
+                ("delay_distribution", Value::Text("exponential".into())),
+                ("capacity", Value::Int(2)),
+                ("error_every", Value::Int(2)),
+            ],
+        ),
+        ("gateway", &[("delay_ms", Value::Int(2)), ("backends", Value::Int(4))]),
+        ("lines", &[("delay_ms", Value::Float(0.5)), ("lines", Value::Int(3))]),
+        ("lines", &[("delay_ms", Value::Int(0)), ("lines", Value::Int(1000))]),
+        ("scraper", &[("delay_ms", Value::Float(0.5)), ("page_bytes", Value::Int(50_000))]),
+        ("echo", &[("round_trips", Value::Int(3))]),
+        ("echo", &[("message_bytes", Value::Int(3_000_000))]),
+        ("websocket", &[("delay_ms", Value::Float(0.5))]),
+        ("websocket", &[("delay_ms", Value::Int(0)), ("message_bytes", Value::Int(100_000))]),
+        ("file", &[("op", Value::Text("read".into())), ("file_bytes", Value::Int(100_000))]),
+        ("file", &[("op", Value::Text("write".into()))]),
+        ("file", &[("op", Value::Text("write".into())), ("sync", Value::Text("fsync".into()))]),
+        ("sqlite", &[("op", Value::Text("read".into()))]),
+        ("sqlite", &[("op", Value::Text("write".into()))]),
+        ("queue", &[("messages", Value::Int(50)), ("wait_ms", Value::Float(0.5))]),
+        ("queue", &[("messages", Value::Int(1000)), ("wait_ms", Value::Int(0))]),
+        ("postgres", &[("delay_ms", Value::Int(2)), ("connections", Value::Int(3))]),
+        ("postgres", &[("delay_ms", Value::Int(0))]),
         ("empty", &[]),
         ("payload", &[("in_bytes", Value::Int(1)), ("out_bytes", Value::Int(7))]),
         // Beyond what is copied into a message.
@@ -155,8 +185,23 @@ fn futures_are_send(workload: &Workload) {
     send(workload.run_offloaded(0));
 }
 
-fn main() {
+/// What `scripts/postgres.sh` ends with where no server is installed.
+const NOT_INSTALLED: i32 = 77;
+
+/// Runs this program beside a private PostgreSQL server, if one is installed: how it ended.
+fn beside_postgres() -> Option<ExitStatus> {
+    let program = std::env::current_exe().expect("this program has a path");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/postgres.sh");
+    let status = Command::new(script).arg(program).status().expect("the script starts");
+    (status.code() != Some(NOT_INSTALLED)).then_some(status)
+}
+
+fn main() -> ExitCode {
     process_pool::worker_entry();
+    let postgres = std::env::var_os("CROSSOVER_POSTGRES").is_some();
+    if !postgres && let Some(status) = beside_postgres() {
+        return if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
 
     let host = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let listener = server::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
@@ -169,9 +214,14 @@ fn main() {
     ];
     let pool = ProcessPool::builder().workers(2).build().unwrap();
     for spec in &specs {
+        if spec.kind == "postgres" && !postgres {
+            println!("skipped, because no PostgreSQL server is installed: {:?}", spec.params);
+            continue;
+        }
         styles_agree(spec, &runtimes, &pool);
         println!("digests of {} {:?} agree", spec.kind, spec.params);
     }
     workers_explain_what_they_refuse(&specs[0], &runtimes[0].1, &pool);
     futures_are_send(&Workload::prepare(&specs[0]).unwrap());
+    ExitCode::SUCCESS
 }

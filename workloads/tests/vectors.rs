@@ -68,7 +68,11 @@ fn the_page_and_the_code_agree() {
     let vectors = vectors();
     assert!(vectors.len() >= 60, "the table has {} rows", vectors.len());
     for Vector { mut spec, digests, checksum } in vectors {
-        spec.server = (spec.kind == "http").then_some(address);
+        if spec.kind == "postgres" && std::env::var_os("CROSSOVER_POSTGRES").is_none() {
+            println!("skipped, because CROSSOVER_POSTGRES names no server: {spec:?}");
+            continue;
+        }
+        spec.server = Workload::needs_server(&spec.kind).then_some(address);
         let workload = Workload::prepare(&spec).unwrap();
         let mut acc = 0;
         for (task, digest) in (0..).zip(digests) {

@@ -61,8 +61,9 @@ pub struct Options {
 /// The value is the process's exit code: 0, 3 (a wrong checksum), 4 (contaminated), 130 (interrupted).
 ///
 /// # Errors
-/// Whatever ends in exit code 2: a folder that is not empty, a full disk, an oracle that fails.
+/// Whatever ends in exit code 2: a folder that is not empty, a full disk, an oracle that fails, a database that is not there.
 pub fn execute(experiments: &[Experiment], options: &Options) -> Result<u8> {
+    experiments.iter().try_for_each(session::available)?;
     let interrupt = Interrupt::install()?;
     let id = format!("{:06x}", rand::random::<u32>() & 0x00ff_ffff);
     let run = format!("r-{id}");

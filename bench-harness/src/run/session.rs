@@ -2,7 +2,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use crossover_workloads::{Spec, Workload};
 
 use super::adapt::cell_of;
@@ -82,6 +82,15 @@ impl<'q> Question<'q> {
 /// One process round's trial processes, by strategy.
 pub(super) type Helpers = BTreeMap<String, Helper>;
 
+/// Whether what the experiment's workload needs from outside is there.
+///
+/// # Errors
+/// What is missing, and how to get it.
+pub(super) fn available(exp: &Experiment) -> Result<()> {
+    Workload::available(&exp.workload.kind)
+        .map_err(|reason| anyhow!("{}: workload `{}`: {reason}", exp.name, exp.workload.kind))
+}
+
 /// One experiment that is being measured.
 #[derive(Debug)]
 pub(super) struct Session<'a> {
@@ -108,6 +117,7 @@ impl<'a> Session<'a> {
         progress: Progress,
         interrupt: &'a Interrupt,
     ) -> Result<Self> {
+        available(exp)?;
         let cells = exp.cells().into_iter().map(|cell| (cell.name.clone(), cell)).collect();
         let server = match Workload::needs_server(&exp.workload.kind) {
             true => Some(Server::start(interrupt)?),

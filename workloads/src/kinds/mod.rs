@@ -15,13 +15,27 @@ use crate::catalog::KindInfo;
 use crate::params::{Params, Setup};
 use crate::{AsyncRuntime, WorkloadError};
 
+mod beside;
 mod blocker;
 mod cpu;
+mod echo;
 mod empty;
+mod file;
+mod gateway;
 mod http;
+mod idle;
+mod lines;
 mod mixed;
 mod payload;
+mod postgres;
+mod queue;
+mod scraper;
+mod scratch;
 mod skewed;
+mod sqlite;
+mod stamp;
+mod tokio_io;
+mod websocket;
 
 pub use http::server;
 pub use mixed::calibrate_spin;
@@ -99,6 +113,14 @@ pub(crate) trait Kind: std::fmt::Debug + Send + Sync + Sized + 'static {
     /// Bytes that the inputs take.
     fn input_bytes(&self) -> usize {
         0
+    }
+
+    /// Whether what the kind needs from outside of the suite is there: looked at before a run begins.
+    ///
+    /// # Errors
+    /// What is missing, and how to get it.
+    fn available() -> Result<(), String> {
+        Ok(())
     }
 }
 
@@ -200,6 +222,14 @@ macro_rules! kinds {
             0.0
         }
 
+        /// See [`Kind::available`]; nothing is missing of a kind that is not in the table.
+        pub(crate) fn available(kind: &str) -> Result<(), String> {
+            $(if kind == <$kind as Kind>::INFO.name {
+                return <$kind as Kind>::available();
+            })+
+            Ok(())
+        }
+
         /// The size of each kind's own future.
         #[cfg(test)]
         fn future_sizes() -> Vec<(&'static str, usize)> {
@@ -219,6 +249,15 @@ kinds! {
     Payload: payload::Payload,
     Skewed: skewed::Skewed,
     Blocker: blocker::Blocker,
+    Echo: echo::Echo,
+    Gateway: gateway::Gateway,
+    Scraper: scraper::Scraper,
+    Lines: lines::Lines,
+    Websocket: websocket::Chat,
+    Queue: queue::Queue,
+    File: file::Files,
+    Sqlite: sqlite::Sqlite,
+    Postgres: postgres::Postgres,
 }
 
 #[cfg(test)]

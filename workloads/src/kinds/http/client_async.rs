@@ -1,82 +1,70 @@
 //! The async client: hyper's HTTP/1.1 connections on the runtime's streams, with a pool that never closes one.
 //!
-//! A connection is polled by the task that uses it, beside the exchange itself: no task per connection, so that a
-//! request costs no hop between tasks. An idle connection is polled by nobody; that the server has closed it is
-//! noticed at the next use, which then opens another one.
-//!
-//! The pool is a stack behind a lock that is held for a push or a search only: the connection that was used last is
-//! used next. A connection belongs to the runtime that opened it, whose driver reports what arrives; another runtime
-//! opens its own, because nobody may be turning the first one's driver.
+//! A connection is polled by the task that uses it: see [`beside`]. That the server has closed an idle one is noticed at its
+//! next use, which then opens another one. The pool is [`Idle`].
 
-use std::any::Any;
-use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 
-use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Empty};
 use hyper::Request;
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 
 use crate::AsyncRuntime;
+use crate::kinds::beside::{Mover, beside};
+use crate::kinds::idle::Idle;
 
-use super::{Answer, BODY_LIMIT, BUFFER_BYTES, Failure};
+use super::{BUFFER_BYTES, Failure, IGNORED_BYTES_MAX, Sink, Whole};
 
 /// Halves of the same connection: one takes requests, the other moves bytes when polled.
 struct Connection {
-    /// An [`AsyncRuntime::Id`].
-    runtime: Box<dyn Any + Send>,
     sender: http1::SendRequest<Empty<Bytes>>,
     mover: Mover,
 }
 
-/// A connection of hyper's, whatever its stream: which runtime will open it is not known when the client is made.
-type Mover = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
-
 /// See the module's comment.
+#[derive(Debug)]
 pub(super) struct Client {
     server: SocketAddr,
     host: String,
-    idle: Mutex<Vec<Connection>>,
-}
-
-impl std::fmt::Debug for Client {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client").field("server", &self.server).field("idle", &self.idle().len()).finish()
-    }
+    idle: Idle,
 }
 
 impl Client {
     pub(super) fn new(server: SocketAddr) -> Self {
-        Self { server, host: server.to_string(), idle: Mutex::new(Vec::new()) }
+        Self { server, host: server.to_string(), idle: Idle::default() }
     }
 
-    /// Sends a GET and reads the whole answer. No limit in time: the caller sets it.
+    /// Sends a GET and reads the whole answer: the status, and the pieces of a good answer's body into `sink` as they
+    /// arrive. No limit in time: the caller sets it.
     ///
     /// Cancel safety: a dropped future drops its connection; no later request sees half an answer.
     ///
     /// # Panics
     /// Outside a runtime.
-    pub(super) async fn get<R: AsyncRuntime>(&self, target: String) -> Result<Answer, Failure> {
+    pub(super) async fn get<R: AsyncRuntime>(
+        &self,
+        target: &str,
+        sink: &mut impl Sink,
+    ) -> Result<u16, Failure> {
         loop {
-            let idle = self.take_idle::<R>();
+            let idle = self.idle.take::<R, Connection>();
             let reused = idle.is_some();
             let mut connection = match idle {
                 Some(connection) => connection,
                 None => self.connect::<R>().await.map_err(Failure::Transport)?,
             };
-            match connection.exchange(self.request(&target)?).await {
-                Ok(answer) => {
+            let mut begun = false;
+            match connection.exchange(self.request(target)?, sink, &mut begun).await {
+                Ok(status) => {
                     if !connection.sender.is_closed() {
-                        self.idle().push(connection);
+                        self.idle.put::<R, Connection>(connection);
                     }
-                    return Ok(answer);
+                    return Ok(status);
                 }
                 // The server may have closed a connection while it was idle. A GET may be sent again, on the next
                 // idle connection or, when all of them are gone, on a new one.
-                Err(Failure::Transport(_)) if reused => {}
+                Err(Failure::Transport(_)) if reused && !begun => {}
                 Err(failure) => return Err(failure),
             }
         }
@@ -89,7 +77,8 @@ impl Client {
             .handshake(R::for_hyper(stream))
             .await
             .map_err(|e| e.to_string())?;
-        Ok(Connection { runtime: Box::new(R::id()), sender, mover: Box::pin(mover) })
+        let mover = async move { mover.await.map_err(|error| describe(&error)) };
+        Ok(Connection { sender, mover: Box::pin(mover) })
     }
 
     fn request(&self, target: &str) -> Result<Request<Empty<Bytes>>, Failure> {
@@ -98,70 +87,45 @@ impl Client {
             .body(Empty::new())
             .map_err(|e| Failure::Transport(e.to_string()))
     }
-
-    /// The connection of this runtime that was used last: the last of all, unless runtimes share the client.
-    fn take_idle<R: AsyncRuntime>(&self) -> Option<Connection> {
-        let here = Some(R::id());
-        let mut idle = self.idle();
-        let place = idle.iter().rposition(|connection| connection.runtime.downcast_ref() == here.as_ref())?;
-        Some(idle.remove(place))
-    }
-
-    /// The idle connections. A panic elsewhere cannot leave the stack half changed.
-    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Connection {
-    async fn exchange(&mut self, request: Request<Empty<Bytes>>) -> Result<Answer, Failure> {
-        let Self { sender, mover, .. } = self;
-        let exchange = pin!(async move {
+    /// `begun` tells whether a piece of the body has reached `sink`.
+    async fn exchange(
+        &mut self,
+        request: Request<Empty<Bytes>>,
+        sink: &mut impl Sink,
+        begun: &mut bool,
+    ) -> Result<u16, Failure> {
+        let Self { sender, mover } = self;
+        let exchange = async move {
             sender.ready().await.map_err(transport)?;
             let response = sender.send_request(request).await.map_err(transport)?;
             let status = response.status().as_u16();
-            let body = Limited::new(response.into_body(), BODY_LIMIT).collect().await.map_err(|e| {
-                if e.is::<LengthLimitError>() { Failure::Endless } else { Failure::Transport(e.to_string()) }
-            })?;
-            Ok(Answer { status, body: body.to_bytes().to_vec() })
-        });
-        Both { exchange, mover }.await
+            let mut body = response.into_body();
+            let mut ignored = Whole::new(IGNORED_BYTES_MAX);
+            while let Some(frame) = body.frame().await {
+                match (frame.map_err(transport)?.data_ref(), status) {
+                    (Some(piece), 200) => {
+                        *begun = true;
+                        sink.take(piece)?;
+                    }
+                    (Some(piece), _) => ignored.take(piece)?,
+                    (None, _) => {}
+                }
+            }
+            Ok(status)
+        };
+        beside(exchange, mover).await.unwrap_or_else(|reason| Err(Failure::Transport(reason)))
     }
 }
 
 fn transport(error: hyper::Error) -> Failure {
+    Failure::Transport(describe(&error))
+}
+
+fn describe(error: &hyper::Error) -> String {
     // hyper says what it was doing, the source says what the system answered.
-    let cause = std::error::Error::source(&error).map_or_else(String::new, |source| format!(": {source}"));
-    Failure::Transport(format!("{error}{cause}"))
-}
-
-/// An exchange, and the connection that moves its bytes.
-struct Both<'a, F> {
-    exchange: Pin<&'a mut F>,
-    mover: &'a mut Mover,
-}
-
-impl<F: Future<Output = Result<Answer, Failure>>> Future for Both<'_, F> {
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // One half wakes the other: the head of an answer first, its body after the exchange has asked for it. Taking
-        // turns finishes an answer that is already here in one poll instead of three.
-        for _ in 0..2 {
-            if let Poll::Ready(answer) = self.exchange.as_mut().poll(cx) {
-                return Poll::Ready(answer);
-            }
-            if let Poll::Ready(end) = self.mover.as_mut().poll(cx) {
-                // Nothing moves any more: what the exchange has not got by now, it will never get.
-                return match (self.exchange.as_mut().poll(cx), end) {
-                    (Poll::Ready(answer), _) => Poll::Ready(answer),
-                    (Poll::Pending, Err(error)) => Poll::Ready(Err(transport(error))),
-                    (Poll::Pending, Ok(())) => {
-                        Poll::Ready(Err(Failure::Transport("the connection was closed".to_owned())))
-                    }
-                };
-            }
-        }
-        self.exchange.as_mut().poll(cx)
-    }
+    let cause = std::error::Error::source(error).map_or_else(String::new, |source| format!(": {source}"));
+    format!("{error}{cause}")
 }

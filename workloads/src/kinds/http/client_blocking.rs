@@ -3,12 +3,12 @@
 //! ureq checks an idle connection before it uses it (a read that must not find anything), as a client that lives
 //! for long has to. It walks over all idle connections at each request, so its pool is meant for hundreds of them.
 
-use std::io;
+use std::io::{self, Read};
 use std::time::Duration;
 
 use ureq::Agent;
 
-use super::{Answer, BODY_LIMIT, BUFFER_BYTES, Failure, PATIENCE};
+use super::{BUFFER_BYTES, Failure, IGNORED_BYTES_MAX, PATIENCE, Sink, Whole};
 
 /// How long an idle connection may be kept: longer than any run.
 const IDLE_AGE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -43,16 +43,25 @@ impl Client {
         Self { agent: Agent::new_with_config(config) }
     }
 
-    /// Sends a GET and reads the whole answer. Gives up when `limit` passes without a byte.
-    pub(super) fn get(&self, url: &str, limit: Duration) -> Result<Answer, Failure> {
+    /// Sends a GET and reads the whole answer: the status, and the pieces of a good answer's body into `sink` as they
+    /// arrive. Gives up when `limit` passes without a byte.
+    pub(super) fn get(&self, url: &str, limit: Duration, sink: &mut impl Sink) -> Result<u16, Failure> {
         // A limit per read is set once per connection. One over the whole call would cost system calls at each read,
         // and a thread for looking up the address.
         let request = self.agent.get(url).config().timeout_per_read(Some(limit)).build();
         let mut response = request.call().map_err(failure)?;
         let status = response.status().as_u16();
-        let body =
-            response.body_mut().with_config().limit(BODY_LIMIT as u64).read_to_vec().map_err(failure)?;
-        Ok(Answer { status, body })
+        let mut body = response.body_mut().as_reader();
+        let mut buffer = [0; BUFFER_BYTES];
+        let mut ignored = Whole::new(IGNORED_BYTES_MAX);
+        loop {
+            match body.read(&mut buffer) {
+                Ok(0) => return Ok(status),
+                Ok(bytes) if status == 200 => sink.take(&buffer[..bytes])?,
+                Ok(bytes) => ignored.take(&buffer[..bytes])?,
+                Err(error) => return Err(failure(error.into())),
+            }
+        }
     }
 }
 
@@ -60,7 +69,6 @@ fn failure(error: ureq::Error) -> Failure {
     match error {
         ureq::Error::Timeout(_) => Failure::Timeout,
         ureq::Error::Io(e) if e.kind() == io::ErrorKind::TimedOut => Failure::Timeout,
-        ureq::Error::BodyExceedsLimit(_) => Failure::Endless,
         other => Failure::Transport(other.to_string()),
     }
 }

@@ -7,12 +7,17 @@
 
 mod client_async;
 mod client_blocking;
+mod clients;
+mod delays;
 pub mod server;
 mod stall;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+
+use clients::{BUFFER_BYTES, IGNORED_BYTES_MAX};
+pub(crate) use clients::{Clients, Failure, PATIENCE, Sink, Whole};
+use delays::Delays;
 
 use super::Kind;
 use crate::catalog::{self, Class, DefaultValue, KindInfo, ParamInfo, ParamKind};
@@ -20,14 +25,10 @@ use crate::checksum::word;
 use crate::params::{Params, Setup};
 use crate::{AsyncRuntime, WorkloadError};
 
-/// How long a client waits beyond the delay that it asked for before it gives up.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// Bytes of a right body.
 const BODY_BYTES: usize = 16;
 /// Bytes of a body after which a client stops reading.
 const BODY_LIMIT: usize = 1024;
-/// Bytes of each buffer of a connection, for reading and for writing: hyper's own size.
-const BUFFER_BYTES: usize = 8192;
 
 /// What the server answers to task `task`: a function of seed and task, so that the digest proves that this very
 /// answer was read.
@@ -35,46 +36,32 @@ fn body(seed: u64, task: u32) -> String {
     format!("{:016x}", word(seed, u64::from(task)))
 }
 
-/// Both clients of one server. Connections open on first use; dropping the clients closes them.
-#[derive(Debug)]
-pub(crate) struct Clients {
-    server: SocketAddr,
-    asynchronous: client_async::Client,
-    blocking: client_blocking::Client,
+/// The parameter that says how long the server waits.
+pub(crate) const fn delay_ms(about: &'static str) -> ParamInfo {
+    ParamInfo {
+        name: "delay_ms",
+        about,
+        value: ParamKind::Float { min: 0.0, max: 60_000.0 },
+        default: Some(DefaultValue::Float(1.0)),
+    }
 }
 
-impl Clients {
-    /// Clients that keep up to `connections` idle connections each.
-    pub(crate) fn new(server: SocketAddr, connections: u32) -> Self {
-        Self {
-            server,
-            asynchronous: client_async::Client::new(server),
-            blocking: client_blocking::Client::new(connections as usize),
-        }
-    }
+/// Milliseconds in whole microseconds, as requests carry them: halves are rounded up.
+pub(crate) fn whole_us(ms: f64) -> u64 {
+    (ms * 1000.0).round() as u64
 }
 
 /// The requests of one workload.
 #[derive(Debug)]
 pub(crate) struct Http {
     clients: Arc<Clients>,
-    delay_us: u64,
     seed: u64,
-    limit: Duration,
-}
-
-/// What came back: the status and the body.
-struct Answer {
-    status: u16,
-    body: Vec<u8>,
-}
-
-/// Why nothing usable came back.
-enum Failure {
-    Transport(String),
-    Timeout,
-    /// More than [`BODY_LIMIT`] bytes.
-    Endless,
+    delays: Delays,
+    /// Requests that the server works on at once; 0: all.
+    capacity: usize,
+    /// Of how many requests one fails at first; 0: none.
+    error_every: usize,
+    patience: Duration,
 }
 
 impl Kind for Http {
@@ -82,11 +69,24 @@ impl Kind for Http {
         about: "a task sends one HTTP/1.1 GET over loopback TCP to a server in another process, which answers after a delay, and reads the answer",
         params: &[
             catalog::tasks(10_000),
+            delay_ms("how long the server waits before it answers, on average; 0 answers at once"),
             ParamInfo {
-                name: "delay_ms",
-                about: "how long the server waits before it answers; 0 answers at once",
-                value: ParamKind::Float { min: 0.0, max: 60_000.0 },
-                default: Some(DefaultValue::Float(1.0)),
+                name: "delay_distribution",
+                about: "how the delays are spread around delay_ms; drawn by seed and task, so the same for every strategy",
+                value: ParamKind::Choice(Delays::NAMES),
+                default: Some(DefaultValue::Text("constant")),
+            },
+            ParamInfo {
+                name: "capacity",
+                about: "requests that the server works on at once, while the others queue there; 0 has no limit",
+                value: ParamKind::Int { min: 0, max: 10_000 },
+                default: Some(DefaultValue::Int(0)),
+            },
+            ParamInfo {
+                name: "error_every",
+                about: "of so many tasks one is refused with 503 at its first try, and tries again; 0 refuses none",
+                value: ParamKind::Int { min: 0, max: 1_000_000 },
+                default: Some(DefaultValue::Int(0)),
             },
         ],
         needs_server: true,
@@ -94,23 +94,46 @@ impl Kind for Http {
     };
 
     fn prepare(setup: &Setup<'_>, relative: Option<&Self>) -> Result<Self, WorkloadError> {
-        let server = setup.server()?;
-        let clients = relative
-            .map_or_else(|| Arc::new(Clients::new(server, setup.tasks())), |http| Arc::clone(&http.clients));
-        Ok(Self::new(clients, setup.params.number("delay_ms")?, setup.seed()))
+        let clients = Clients::shared(setup, relative.map(|http| &http.clients))?;
+        let params = &setup.params;
+        let delays =
+            Delays::new(params.text("delay_distribution")?, params.number("delay_ms")?, setup.seed());
+        Ok(Self {
+            capacity: params.count("capacity")?,
+            error_every: params.count("error_every")?,
+            ..Self::new(clients, delays, setup.seed(), setup.tasks())
+        })
     }
 
     fn run_blocking(&self, task: u32) -> Result<u64, WorkloadError> {
-        let url = format!("http://{}{}", self.clients.server, self.target(task));
-        let answer = self.clients.blocking.get(&url, self.limit);
-        self.digest(task, answer)
+        let mut attempt = 0;
+        loop {
+            let mut body = Whole::new(BODY_LIMIT);
+            let status =
+                self.clients.get_blocking(task, &self.target(task, attempt), self.limit(task), &mut body)?;
+            if !self.must_retry(status, attempt) {
+                return self.digest(task, status, &body);
+            }
+            attempt += 1;
+        }
     }
 
     async fn run_async<R: AsyncRuntime>(&self, task: u32) -> Result<u64, WorkloadError> {
-        // Boxed, because of its size: see the table of kinds.
-        let exchange = Box::pin(self.clients.asynchronous.get::<R>(self.target(task)));
-        let answer = R::timeout(self.limit, exchange).await.unwrap_or(Err(Failure::Timeout));
-        self.digest(task, answer)
+        let mut attempt = 0;
+        loop {
+            let target = self.target(task, attempt);
+            // Boxed, because of its size: see the table of kinds.
+            let (status, body) = Box::pin(async {
+                let mut body = Whole::new(BODY_LIMIT);
+                let status = self.clients.get::<R>(task, &target, self.limit(task), &mut body).await?;
+                Ok((status, body))
+            })
+            .await?;
+            if !self.must_retry(status, attempt) {
+                return self.digest(task, status, &body);
+            }
+            attempt += 1;
+        }
     }
 
     fn estimate_us(params: &Params) -> f64 {
@@ -120,42 +143,50 @@ impl Kind for Http {
 }
 
 impl Http {
-    fn new(clients: Arc<Clients>, delay_ms: f64, seed: u64) -> Self {
-        let delay_us = (delay_ms * 1000.0).round() as u64;
-        Self { clients, delay_us, seed, limit: PATIENCE + Duration::from_micros(delay_us) }
+    fn new(clients: Arc<Clients>, delays: Delays, seed: u64, tasks: u32) -> Self {
+        // Where the server has a capacity, a task may wait for all others.
+        let queue = Duration::from_micros(delays.mean_us()).saturating_mul(tasks);
+        Self { clients, seed, delays, capacity: 0, error_every: 0, patience: PATIENCE + queue }
     }
 
-    fn target(&self, task: u32) -> String {
-        format!("/delay?us={}&n={task}&seed={}", self.delay_us, self.seed)
+    fn limit(&self, task: u32) -> Duration {
+        self.patience + Duration::from_micros(self.delays.us(task))
+    }
+
+    /// What is asked for. Parameters that do nothing are not sent.
+    fn target(&self, task: u32, attempt: u32) -> String {
+        let mut target = format!("/delay?us={}&n={task}&seed={}", self.delays.us(task), self.seed);
+        if self.capacity > 0 {
+            target += &format!("&capacity={}", self.capacity);
+        }
+        if self.error_every > 0 {
+            target += &format!("&every={}&try={attempt}", self.error_every);
+        }
+        target
+    }
+
+    /// Whether a refusal is one that was asked for.
+    fn must_retry(&self, status: u16, attempt: u32) -> bool {
+        status == 503 && attempt == 0 && self.error_every > 0
     }
 
     /// Accepts only this task's answer.
-    fn digest(&self, task: u32, answer: Result<Answer, Failure>) -> Result<u64, WorkloadError> {
-        let server = || self.clients.server.to_string();
-        let answer = answer.map_err(|failure| match failure {
-            Failure::Transport(reason) => WorkloadError::Transport { task, server: server(), reason },
-            Failure::Timeout => WorkloadError::Timeout { task, server: server(), limit: self.limit },
-            Failure::Endless => {
-                let reason = format!("longer than {BODY_LIMIT} bytes, expected {BODY_BYTES}");
-                WorkloadError::Body { task, server: server(), reason }
-            }
-        })?;
-        if answer.status != 200 {
-            return Err(WorkloadError::Status { task, server: server(), status: answer.status });
-        }
-        let read = std::str::from_utf8(&answer.body)
-            .ok()
-            .filter(|text| text.len() == BODY_BYTES && text.bytes().all(|b| b.is_ascii_hexdigit()))
-            .and_then(|text| u64::from_str_radix(text, 16).ok());
-        let expected = word(self.seed, u64::from(task));
-        match read {
-            Some(digest) if digest == expected => Ok(digest),
-            _ => {
-                let found = String::from_utf8_lossy(&answer.body);
-                let reason = format!("found {found:?}, expected \"{expected:016x}\"");
-                Err(WorkloadError::Body { task, server: server(), reason })
-            }
-        }
+    fn digest(&self, task: u32, status: u16, body: &Whole) -> Result<u64, WorkloadError> {
+        self.clients.expect_ok(task, status)?;
+        read_body(body.bytes(), word(self.seed, u64::from(task)))
+            .map_err(|reason| self.clients.wrong_body(task, reason))
+    }
+}
+
+/// The number that a body says, if it is the expected one.
+pub(crate) fn read_body(body: &[u8], expected: u64) -> Result<u64, String> {
+    let read = std::str::from_utf8(body)
+        .ok()
+        .filter(|text| text.len() == BODY_BYTES && text.bytes().all(|b| b.is_ascii_hexdigit()))
+        .and_then(|text| u64::from_str_radix(text, 16).ok());
+    match read {
+        Some(digest) if digest == expected => Ok(digest),
+        _ => Err(format!("found {:?}, expected \"{expected:016x}\"", String::from_utf8_lossy(body))),
     }
 }
 
@@ -189,7 +220,8 @@ mod tests {
     fn a_server_that_does_not_answer_is_given_up() {
         let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let clients = Arc::new(Clients::new(silent.local_addr().unwrap(), 1));
-        let http = Http { limit: Duration::from_millis(20), ..Http::new(clients, 0.0, 1) };
+        let delays = Delays::new("constant", 0.0, 1);
+        let http = Http { patience: Duration::from_millis(20), ..Http::new(clients, delays, 1, 4) };
         let runtime = crossover_runtime::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         for error in [
             http.run_blocking(3).unwrap_err(),
@@ -201,9 +233,13 @@ mod tests {
     }
 
     #[test]
-    fn delays_are_rounded_to_microseconds() {
+    fn requests_carry_what_was_asked_for() {
         let clients = Arc::new(Clients::new("127.0.0.1:9".parse().unwrap(), 1));
-        assert_eq!(Http::new(Arc::clone(&clients), 0.2504, 1).target(5), "/delay?us=250&n=5&seed=1");
-        assert_eq!(Http::new(clients, 0.2505, 1).target(0), "/delay?us=251&n=0&seed=1");
+        let http = |ms| Http::new(Arc::clone(&clients), Delays::new("constant", ms, 1), 1, 4);
+        assert_eq!(http(0.2504).target(5, 0), "/delay?us=250&n=5&seed=1");
+        assert_eq!(http(0.2505).target(0, 0), "/delay?us=251&n=0&seed=1");
+        let http = Http { capacity: 3, error_every: 2, ..http(1.0) };
+        assert_eq!(http.target(1, 1), "/delay?us=1000&n=1&seed=1&capacity=3&every=2&try=1");
+        assert!(http.must_retry(503, 0) && !http.must_retry(503, 1) && !http.must_retry(500, 0));
     }
 }

@@ -1,9 +1,15 @@
-//! The test server: hyper's HTTP/1.1 on our runtime, answering each request after the delay that it names.
+//! The test server: hyper's HTTP/1.1 on our runtime, answering each request after the delay that it names, and what else
+//! the kinds talk to, all on one port of one process.
 //!
 //! - `GET /delay?us=N&n=TASK&seed=S` waits N µs on a timer of the runtime (0: not at all), then answers 200 with the
-//!   16 hexadecimal digits that belong to S and TASK.
+//!   16 hexadecimal digits that belong to S and TASK. With `capacity=C` at most C such requests are worked on at once,
+//!   the others queue. With `every=E&try=K` task E - 1 of each E tasks is answered 503 at its try 0, at once.
+//! - `GET /page?us=N&n=TASK&seed=S&bytes=B` answers with a generated web page of B bytes or a little more.
+//! - `GET /lines?us=N&n=TASK&seed=S&count=L` answers with L lines in chunks, each after N µs.
+//! - `GET /chat?us=N` upgrades to WebSocket: what is said there comes back after N µs.
 //! - `GET /stats` answers `{"connections":…,"requests":…}`: how many connections were accepted and how many `/delay`
 //!   requests arrived since the start, by which keeping alive can be seen.
+//! - A connection whose first byte is 0 is not HTTP but raw echo: see `echo`.
 //!
 //! With a [`Stall`], `/delay` requests queue for a server with one hand, and are answered when it has served them; what they
 //! ask for comes on top.
@@ -11,6 +17,13 @@
 //! Anything else is answered with 400, 404 or 405 and a line that says why. Connections stay open until the client
 //! closes them. The server runs in a process of its own; nothing in it is meant for the open network.
 
+mod body;
+mod chat;
+mod echo;
+pub(crate) mod page;
+mod query;
+
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
@@ -19,8 +32,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossover_runtime::net::{TcpListener, TcpStream};
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
+use crossover_runtime::sync::Semaphore;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -28,11 +41,15 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::stall::Queue;
 pub use super::stall::Stall;
+use body::{Answer, Lines};
+use query::Query;
 
 /// Connections that may wait to be accepted: a thousand tasks connect at once.
 const BACKLOG: i32 = 4096;
-/// The longest delay that the server agrees to.
-const DELAY_MAX_US: u64 = 60_000_000;
+/// The largest capacity that a request may name.
+const CAPACITY_MAX: u64 = 10_000;
+/// The most lines that the server agrees to.
+const LINES_MAX: u64 = 1_000_000;
 /// Pause after a failed accept, for instance when the process has no descriptor left: at most 50 tries a second.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 /// Failed accepts in a row after which the listener counts as broken: ten seconds.
@@ -45,6 +62,8 @@ pub struct Stats {
     connections: AtomicU64,
     requests: AtomicU64,
     stalling: Option<Mutex<Stalling>>,
+    // For each capacity that was ever asked for; held for a look-up only.
+    capacities: Mutex<HashMap<u64, Arc<Semaphore>>>,
 }
 
 /// The queue of a server that stalls, and when its first request came.
@@ -70,6 +89,13 @@ impl Stats {
         let now = Instant::now();
         let at = now.saturating_duration_since(*stalling.first.get_or_insert(now));
         stalling.queue.enter(at).saturating_sub(at)
+    }
+
+    /// The places of a server of this capacity.
+    fn places(&self, capacity: u64) -> Arc<Semaphore> {
+        let mut capacities = self.capacities.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Arc::new(Semaphore::new(usize::try_from(capacity).unwrap_or(usize::MAX)));
+        Arc::clone(capacities.entry(capacity).or_insert_with(new))
     }
 
     /// Connections accepted.
@@ -143,107 +169,92 @@ pub async fn serve_counting(listener: std::net::TcpListener, stats: Arc<Stats>) 
 async fn serve_connection(stream: TcpStream, stats: Arc<Stats>) {
     // Without it an answer may wait for the client's acknowledgement. Failing that, answers are slow, not wrong.
     let _ = stream.set_nodelay(true);
+    let mut first = [1];
+    // An error here and below is a client that went away or that speaks neither protocol: hyper has told it so where it
+    // could.
+    if matches!(stream.peek(&mut first).await, Ok(1)) && first == [0] {
+        let _ = echo::serve(stream).await;
+        return;
+    }
     let service = service_fn(|request| answer(request, &stats));
-    // An error here is a client that went away or that speaks no HTTP: hyper has told it so where it could.
     let _ = http1::Builder::new()
         .keep_alive(true)
         // Clients are idle between rounds for as long as they like.
         .header_read_timeout(None)
         .serve_connection(stream, service)
+        .with_upgrades()
         .await;
 }
 
-async fn answer(request: Request<Incoming>, stats: &Stats) -> Result<Response<Full<Bytes>>, Infallible> {
-    let (status, body) = match (request.method(), request.uri().path()) {
-        (&Method::GET, "/delay") => {
-            stats.requests.fetch_add(1, Ordering::Relaxed);
-            match Delay::parse(request.uri().query().unwrap_or_default()) {
-                Ok(delay) => {
-                    let time = delay.time + stats.queue();
-                    if !time.is_zero() {
-                        crossover_runtime::time::sleep(time).await;
-                    }
-                    (StatusCode::OK, super::body(delay.seed, delay.task))
-                }
-                Err(reason) => (StatusCode::BAD_REQUEST, reason),
-            }
-        }
+async fn answer(request: Request<Incoming>, stats: &Stats) -> Result<Response<Answer>, Infallible> {
+    let text = request.uri().query().unwrap_or_default().to_owned();
+    let served = match (request.method(), request.uri().path()) {
+        (&Method::GET, "/delay") => delayed(&text, stats).await,
+        (&Method::GET, "/page") => paged(&text).await,
+        (&Method::GET, "/lines") => lined(&text),
+        (&Method::GET, "/chat") => Query::read(&text, &["us"])
+            .and_then(|query| query.delay())
+            .and_then(|delay| chat::open(request, delay)),
         (&Method::GET, "/stats") => {
             let (connections, requests) = (stats.connections(), stats.requests());
-            (StatusCode::OK, format!("{{\"connections\":{connections},\"requests\":{requests}}}"))
+            Ok(plain(StatusCode::OK, format!("{{\"connections\":{connections},\"requests\":{requests}}}")))
         }
-        (_, "/delay" | "/stats") => (StatusCode::METHOD_NOT_ALLOWED, "only GET is served\n".to_owned()),
+        (_, "/delay" | "/page" | "/lines" | "/chat" | "/stats") => {
+            Ok(plain(StatusCode::METHOD_NOT_ALLOWED, "only GET is served\n".to_owned()))
+        }
         (_, path) => {
-            (StatusCode::NOT_FOUND, format!("there is no {path}; try /delay?us=1000&n=0&seed=0 or /stats\n"))
+            let text = format!("there is no {path}; try /delay?us=1000&n=0&seed=0 or /stats\n");
+            Ok(plain(StatusCode::NOT_FOUND, text))
         }
     };
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+    Ok(served.unwrap_or_else(|reason| plain(StatusCode::BAD_REQUEST, reason)))
+}
+
+fn plain(status: StatusCode, text: String) -> Response<Answer> {
+    let mut response = Response::new(Answer::whole(text));
     *response.status_mut() = status;
-    Ok(response)
+    response
 }
 
-/// A request for `/delay`.
-#[derive(Debug, PartialEq)]
-struct Delay {
-    time: Duration,
-    task: u32,
-    seed: u64,
-}
-
-impl Delay {
-    /// Reads `us=…&n=…&seed=…`, in any order, each exactly once.
-    fn parse(query: &str) -> Result<Self, String> {
-        let (mut us, mut task, mut seed) = (None, None, None);
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let (name, text) = pair.split_once('=').unwrap_or((pair, ""));
-            let slot = match name {
-                "us" => &mut us,
-                "n" => &mut task,
-                "seed" => &mut seed,
-                _ => return Err(format!("unknown parameter {name}; known: us, n, seed\n")),
-            };
-            let number: u64 = text.parse().map_err(|_| format!("{name} must be a whole number\n"))?;
-            if slot.replace(number).is_some() {
-                return Err(format!("{name} is given twice\n"));
-            }
-        }
-        let required = |slot: Option<u64>, name| slot.ok_or_else(|| format!("{name} is missing\n"));
-        let us = required(us, "us")?;
-        if us > DELAY_MAX_US {
-            return Err(format!("us must be at most {DELAY_MAX_US}\n"));
-        }
-        let task =
-            u32::try_from(required(task, "n")?).map_err(|_| format!("n must be at most {}\n", u32::MAX))?;
-        Ok(Self { time: Duration::from_micros(us), task, seed: required(seed, "seed")? })
+async fn wait(time: Duration) {
+    if !time.is_zero() {
+        crossover_runtime::time::sleep(time).await;
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn queries_are_read_in_any_order() {
-        let expected = Delay { time: Duration::from_millis(1), task: 7, seed: u64::MAX };
-        assert_eq!(Delay::parse("us=1000&n=7&seed=18446744073709551615"), Ok(expected));
-        assert_eq!(Delay::parse("seed=1&us=0&n=0"), Ok(Delay { time: Duration::ZERO, task: 0, seed: 1 }));
+/// `/delay`.
+async fn delayed(text: &str, stats: &Stats) -> Result<Response<Answer>, String> {
+    stats.requests.fetch_add(1, Ordering::Relaxed);
+    let query = Query::read(text, &["us", "n", "seed", "capacity", "every", "try"])?;
+    let (delay, (task, seed)) = (query.delay()?, query.task_and_seed()?);
+    let every = query.optional("every", u64::MAX)?.unwrap_or(0);
+    let attempt = query.optional("try", u64::MAX)?.unwrap_or(0);
+    if attempt == 0 && every > 0 && u64::from(task) % every == every - 1 {
+        return Ok(plain(StatusCode::SERVICE_UNAVAILABLE, "once more, please\n".to_owned()));
     }
+    let places = query.optional("capacity", CAPACITY_MAX)?.filter(|&capacity| capacity > 0);
+    let places = places.map(|capacity| stats.places(capacity));
+    let _place = match &places {
+        Some(places) => Some(places.acquire().await),
+        None => None,
+    };
+    wait(delay + stats.queue()).await;
+    Ok(plain(StatusCode::OK, super::body(seed, task)))
+}
 
-    #[test]
-    fn wrong_queries_say_what_is_wrong() {
-        for (query, part) in [
-            ("", "us is missing"),
-            ("us=1&n=2", "seed is missing"),
-            ("us=1&n=2&seed=x", "seed must be a whole number"),
-            ("us=1&n=2&seed=-3", "seed must be"),
-            ("us=1&us=1&n=2&seed=3", "us is given twice"),
-            ("us=60000001&n=2&seed=3", "at most 60000000"),
-            ("us=1&n=4294967296&seed=3", "at most 4294967295"),
-            ("us=1&n=2&seed=3&x=4", "unknown parameter x"),
-            ("us", "us must be a whole number"),
-        ] {
-            let reason = Delay::parse(query).unwrap_err();
-            assert!(reason.contains(part), "{query}: {reason}");
-        }
-    }
+/// `/page`.
+async fn paged(text: &str) -> Result<Response<Answer>, String> {
+    let query = Query::read(text, &["us", "n", "seed", "bytes"])?;
+    let (delay, (task, seed)) = (query.delay()?, query.task_and_seed()?);
+    let bytes = query.required("bytes", page::PAGE_BYTES_MAX as u64)?;
+    wait(delay).await;
+    Ok(plain(StatusCode::OK, page::page(seed, task, usize::try_from(bytes).unwrap_or(page::PAGE_BYTES_MAX))))
+}
+
+/// `/lines`.
+fn lined(text: &str) -> Result<Response<Answer>, String> {
+    let query = Query::read(text, &["us", "n", "seed", "count"])?;
+    let (delay, (task, seed)) = (query.delay()?, query.task_and_seed()?);
+    let count = u32::try_from(query.required("count", LINES_MAX)?).unwrap_or(u32::MAX);
+    Ok(Response::new(Answer::Lines(Lines::new(seed, task, count, delay))))
 }
