@@ -1,0 +1,83 @@
+"""What a task does: one module per kind of workload.
+
+A module has a function `prepare(spec)` that builds all inputs, untimed, and returns the work:
+
+    run_blocking(task)      one task, waits block the calling thread; returns its digest
+    run_async(task)         the same as a coroutine; computing happens inline
+    input_bytes             what the prepared inputs take
+
+A work may be used by many threads at once. `prepare` raises `Unfit` for what this Python cannot do.
+"""
+import importlib
+
+from ..errors import BadRequest, Unfit
+
+KINDS = ("empty", "cpu", "mixed", "http")
+
+# Prepared works that are kept, in number and in bytes of their inputs; the one in use is never dropped.
+_KEPT_MAX = 64
+_KEPT_BYTES = 1 << 28
+
+# Kinds whose tasks wait for answers from elsewhere, beside which two readings of the clock are nothing.
+_WAITING = ("http",)
+
+_kept = {}
+
+
+def waits_for_answers(spec):
+    """Whether samples tell the latency of every task."""
+    return spec.kind in _WAITING
+
+
+def prepare(spec):
+    """The work of `spec`, built once per process and kept."""
+    work = _kept.pop(spec, None)
+    if work is None:
+        if spec.kind not in KINDS:
+            raise Unfit(f"the kind `{spec.kind}` is not built here; there are {', '.join(KINDS)}")
+        work = importlib.import_module(f"{__name__}.{spec.kind}").prepare(spec)
+        total = sum(other.input_bytes for other in _kept.values()) + work.input_bytes
+        while _kept and (total > _KEPT_BYTES or len(_kept) >= _KEPT_MAX):
+            total -= _kept.pop(next(iter(_kept))).input_bytes
+    _kept[spec] = work  # the youngest stands last
+    return work
+
+
+class Params:
+    """The parameters of a kind, read one by one; whatever was not read is refused.
+
+    A parameter that changes the work and that is not known here would give another work under the same name.
+    """
+
+    def __init__(self, spec):
+        self._kind, self._left = spec.kind, spec.params
+        self._left.pop("tasks", None)
+
+    def number(self, name, default=None, least=0.0):
+        value = self._left.pop(name, default)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value < 2.0**53:
+            raise BadRequest(f"{self._kind} needs a number {name} of at least {least:g}, found {value!r}")
+        return value
+
+    def whole(self, name, least=0):
+        value = self.number(name, least=least)
+        if value != int(value):
+            raise BadRequest(f"{self._kind} needs a whole number {name}, found {value!r}")
+        return int(value)
+
+    def text(self, name):
+        value = self._left.pop(name, None)
+        if not isinstance(value, str):
+            raise BadRequest(f"{self._kind} needs a name as {name}, found {value!r}")
+        return value
+
+    def end(self):
+        """Refuses what is left, except what says that nothing is changed: 0, false, null."""
+        for name, value in self._left.items():
+            if value:
+                raise Unfit(f"{self._kind} has no parameter {name} here (it is {value!r})")
+
+
+def half_up(x):
+    """x rounded to a whole number, halves up."""
+    return int(x + 0.5)

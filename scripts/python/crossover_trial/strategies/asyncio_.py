@@ -1,0 +1,122 @@
+"""`asyncio`: one event loop in one thread, all tasks of a run gathered.
+
+A task that computes does so in the loop, as a program does that offloads nothing. asyncio does not tell who waits where, so
+a traced run steps its coroutines itself, see `_Watched`.
+"""
+import asyncio
+import threading
+
+from .. import kinds
+from ..digests import fold
+from ..errors import TaskFailed, reason_of
+from . import Mark, Served
+from .pool import LEAD_NS, due_times, now, sleep_until
+
+_WORKER = "event loop"
+
+
+class Strategy:
+    """See the module."""
+
+    def __init__(self, options):
+        self._loop = None
+
+    def start(self, workers):
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+
+    def prepare(self, spec):
+        kinds.prepare(spec)
+
+    def run(self, spec, batch):
+        return self._loop.run_until_complete(self._run(spec, batch))
+
+    async def _run(self, spec, batch):
+        run_async, checksums = kinds.prepare(spec).run_async, []
+        for _ in range(batch):
+            checksums.append(fold(await _gather([run_async(task) for task in range(spec.tasks)])))
+        return checksums
+
+    def marked(self, spec):
+        return self._loop.run_until_complete(self._marked(spec))
+
+    async def _marked(self, spec):
+        work = kinds.prepare(spec)
+        # A coroutine that is made has not begun: it is handed over when the loop knows of it.
+        return await _gather([_mark(work, task, now()) for task in range(spec.tasks)])
+
+    def serve(self, spec, rate):
+        return self._loop.run_until_complete(self._serve(spec, rate))
+
+    async def _serve(self, spec, rate):
+        """Arrivals come from a thread that sleeps, and wake the loop as a socket would."""
+        loop, work = asyncio.get_running_loop(), kinds.prepare(spec)
+        tasks, lags, everything_came = [], [], loop.create_future()
+        first = now() + LEAD_NS
+
+        def arrived(task):
+            tasks.append(loop.create_task(_mark(work, task, now())))
+            if len(tasks) == spec.tasks:
+                everything_came.set_result(None)
+
+        def generate():
+            for task, at in enumerate(due_times(first, spec.tasks, rate)):
+                lags.append(sleep_until(at))
+                loop.call_soon_threadsafe(arrived, task)
+
+        generator = threading.Thread(target=generate, name="generator", daemon=True)
+        generator.start()
+        await everything_came
+        generator.join()
+        return Served(first, await _gather(tasks), lags)
+
+    def helpers(self):
+        return []
+
+    def close(self):
+        self._loop = None
+
+
+async def _gather(coroutines):
+    """All results in order. After a failure nothing is left running, and the error names the first task that failed."""
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
+    try:
+        return await asyncio.gather(*tasks)
+    except Exception as first:
+        for task in tasks:
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        for number, result in enumerate(results):
+            if isinstance(result, Exception):
+                raise TaskFailed(number, reason_of(result)) from result
+        raise first
+
+
+async def _mark(work, task, handed):
+    watched = _Watched(work.run_async(task))
+    digest = await watched
+    segments = watched.segments
+    return Mark(digest, handed, segments[0][0], segments[-1][1], _WORKER, segments)
+
+
+class _Watched:
+    """Runs a coroutine and notes each stretch from where the loop steps it to where it waits again."""
+
+    def __init__(self, coroutine):
+        self._coroutine = coroutine
+        self.segments = []
+
+    def __await__(self):
+        step, value = self._coroutine.send, None
+        while True:
+            start = now()
+            try:
+                waits_for = step(value)
+            except StopIteration as end:
+                return end.value
+            finally:
+                self.segments.append((start, now()))
+            try:
+                step, value = self._coroutine.send, (yield waits_for)
+            except BaseException as error:
+                step, value = self._coroutine.throw, error

@@ -1,0 +1,86 @@
+"""What the strategies with an executor of concurrent.futures have in common: submit everything, collect in order."""
+import concurrent.futures
+import time
+
+from ..digests import fold
+from ..errors import TaskFailed, reason_of
+from . import Mark, Served
+
+# Between asking for an open load and its first task.
+LEAD_NS = 1_000_000
+
+
+def now():
+    """The clock of all marks: the same in every process of a machine."""
+    return time.monotonic_ns()
+
+
+def due_times(first, tasks, rate):
+    """When each task of an open load is due."""
+    return [first + round(task * 1e9 / rate) for task in range(tasks)]
+
+
+def sleep_until(at):
+    """Blocks until the clock shows `at`; returns how late it is then."""
+    while (wait := at - now()) > 0:
+        time.sleep(wait / 1e9)
+    return -wait
+
+
+def collect(futures):
+    """The results in order. After a failure nothing is left running, and the error names the first task that failed."""
+    try:
+        return [future.result() for future in futures]
+    except Exception as first:
+        for future in futures:
+            future.cancel()
+        concurrent.futures.wait(futures)
+        for task, future in enumerate(futures):
+            if not future.cancelled() and (error := future.exception()) is not None:
+                if isinstance(error, TaskFailed):
+                    raise error from None
+                raise TaskFailed(task, reason_of(error)) from error
+        raise first
+
+
+class Pool:
+    """A strategy that has `digests(spec)`, one run, and `submit_marked(spec, task)`, a future of (digest, start, end, worker)."""
+
+    def run(self, spec, batch):
+        return [fold(self.digests(spec)) for _ in range(batch)]
+
+    def marked(self, spec):
+        handed, futures = [], []
+        for task in range(spec.tasks):
+            handed.append(now())
+            futures.append(self.submit_marked(spec, task))
+        return [
+            Mark(digest, at, start, end, worker)
+            for at, (digest, start, end, worker) in zip(handed, self.collect(futures))
+        ]
+
+    def serve(self, spec, rate):
+        """This thread hands every task over when it is due; it sleeps meanwhile and takes no part in the work."""
+        first = now() + LEAD_NS
+        ends = [0] * spec.tasks
+        futures, lags, handed = [], [], []
+        for task, at in enumerate(due_times(first, spec.tasks, rate)):
+            lags.append(sleep_until(at))
+            handed.append(now())
+            future = self.submit_marked(spec, task)
+            future.add_done_callback(lambda _, task=task: ends.__setitem__(task, now()))
+            futures.append(future)
+        results = self.collect(futures)
+        # A result may be here an instant before its callback has run.
+        marks = [
+            Mark(digest, at, start, max(ends[task], end), worker)
+            for task, (at, (digest, start, end, worker)) in enumerate(zip(handed, results))
+        ]
+        return Served(first, marks, lags)
+
+    def collect(self, futures):
+        """The results in order; see the function."""
+        return collect(futures)
+
+    def helpers(self):
+        return []

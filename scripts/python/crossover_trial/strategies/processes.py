@@ -1,0 +1,128 @@
+"""`processes`: concurrent.futures.ProcessPoolExecutor, started as this Python starts processes by default.
+
+A task crosses as its number and comes back as its digest: inputs are built in every worker beforehand. `--chunk N` sends N tasks
+at a time, as `Executor.map(chunksize=N)` does.
+
+A worker that dies takes the whole pool with it (BrokenProcessPool): that request fails, the next one starts a new pool.
+"""
+import concurrent.futures
+import multiprocessing
+import os
+from concurrent.futures.process import BrokenProcessPool
+
+from .. import kinds, life
+from ..errors import TaskFailed, Unfit, reason_of
+from .pool import Pool, collect, now
+
+# How long workers wait for each other while one of them builds something large, in seconds.
+_PATIENCE_S = 60
+
+# In a worker: where all of them meet, and the work at hand.
+_together = None
+_work = None
+
+
+def _begin(together, parent):
+    """Runs first in every worker."""
+    global _together
+    _together = together
+    life.worker(parent)
+
+
+def _meet():
+    """Returns when every worker is here: each of them has then taken one of these calls."""
+    _together.wait(_PATIENCE_S)
+    return os.getpid()
+
+
+def _prepare(spec):
+    """Prepares the work, in every worker; the reason where it does not fit."""
+    global _work
+    _meet()
+    try:
+        _work = kinds.prepare(spec)
+    except Unfit as error:
+        return str(error)
+    return None
+
+
+def _call(task):
+    try:
+        return _work.run_blocking(task)
+    except Exception as error:
+        raise TaskFailed(task, reason_of(error)) from None
+
+
+def _call_many(first, end):
+    return [_call(task) for task in range(first, end)]
+
+
+def _call_marked(task):
+    start = now()
+    digest = _call(task)
+    return digest, start, now(), f"process {os.getpid()}"
+
+
+class Strategy(Pool):
+    """See the module."""
+
+    def __init__(self, options):
+        self._chunk = options.chunk
+        self._executor, self._workers, self._pids = None, 0, []
+        # What the workers have at hand.
+        self._prepared = None
+
+    def start(self, workers):
+        if workers == self._workers:
+            return
+        self.close()
+        context = multiprocessing.get_context()
+        parent = os.getpid() if context.get_start_method() in ("fork", "spawn") else None
+        initial = (context.Barrier(workers), parent)
+        self._executor = concurrent.futures.ProcessPoolExecutor(workers, context, _begin, initial)
+        self._workers = workers
+        self._pids = self._everywhere(_meet)
+
+    def prepare(self, spec):
+        if spec == self._prepared:
+            return
+        self._prepared = None
+        for refusal in self._everywhere(_prepare, spec):
+            if refusal is not None:
+                raise Unfit(refusal)
+        self._prepared = spec
+
+    def digests(self, spec):
+        tasks, chunk, submit = spec.tasks, self._chunk, self._executor.submit
+        if chunk == 1:
+            return self.collect([submit(_call, task) for task in range(tasks)])
+        parts = [submit(_call_many, at, min(at + chunk, tasks)) for at in range(0, tasks, chunk)]
+        return [digest for part in self.collect(parts) for digest in part]
+
+    def submit_marked(self, spec, task):
+        return self._executor.submit(_call_marked, task)
+
+    def collect(self, futures):
+        try:
+            return collect(futures)
+        except TaskFailed as error:
+            if isinstance(error.__cause__, BrokenProcessPool):
+                self.close()
+            raise
+
+    def helpers(self):
+        return self._pids
+
+    def close(self):
+        if self._executor is None:
+            return
+        executor, self._executor = self._executor, None
+        self._workers, self._pids, self._prepared = 0, [], None
+        # Workers hold nothing that would have to be put away.
+        for process in list((getattr(executor, "_processes", None) or {}).values()):
+            process.kill()
+        executor.shutdown(wait=True, cancel_futures=True)
+
+    def _everywhere(self, function, *arguments):
+        """Calls `function` once in every worker."""
+        return self.collect([self._executor.submit(function, *arguments) for _ in range(self._workers)])

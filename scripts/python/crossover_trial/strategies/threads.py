@@ -1,0 +1,48 @@
+"""`threads`: concurrent.futures.ThreadPoolExecutor, one submit per task.
+
+In a Python with a global lock the threads compute in turn, except where a C library lets go of it. In a free-threaded one
+(3.13t and later) they do not; nothing here differs.
+"""
+import concurrent.futures
+import threading
+
+from .. import kinds
+from .pool import Pool, collect, now
+
+
+def _marked(work, task):
+    start = now()
+    digest = work.run_blocking(task)
+    return digest, start, now(), threading.current_thread().name
+
+
+class Strategy(Pool):
+    """See the module."""
+
+    def __init__(self, options):
+        self._executor, self._workers = None, 0
+
+    def start(self, workers):
+        if workers == self._workers:
+            return
+        self.close()
+        self._executor = concurrent.futures.ThreadPoolExecutor(workers, thread_name_prefix="thread")
+        self._workers = workers
+        # The executor starts a thread when a task finds no idle one. All of them wait here for each other.
+        together = threading.Barrier(workers)
+        concurrent.futures.wait([self._executor.submit(together.wait, 30) for _ in range(workers)])
+
+    def prepare(self, spec):
+        kinds.prepare(spec)
+
+    def digests(self, spec):
+        run, submit = kinds.prepare(spec).run_blocking, self._executor.submit
+        return collect([submit(run, task) for task in range(spec.tasks)])
+
+    def submit_marked(self, spec, task):
+        return self._executor.submit(_marked, kinds.prepare(spec), task)
+
+    def close(self):
+        if self._executor is not None:
+            self._executor.shutdown(wait=False)
+            self._executor, self._workers = None, 0
