@@ -92,6 +92,11 @@ def _answer(pipes, worker, task=0, digest=0, start=0, end=0, reason=""):
     os.write(pipes.answers_out, _ANSWER.pack(not reason, worker, task, digest, start, end, text))
 
 
+def _first(*failures):
+    """The one of the task with the lowest number, if there is any."""
+    return min((failure for failure in failures if failure is not None), key=lambda it: it.task, default=None)
+
+
 class Strategy:
     """See the module."""
 
@@ -154,7 +159,7 @@ class Strategy:
                 sent += 1
             if done == sent:
                 break
-            failure = self._take(handed, marks) or failure
+            failure = _first(failure, self._take(handed, marks))
             done += 1
         if failure is not None:
             raise failure
@@ -182,7 +187,7 @@ class Strategy:
             os.write(self._pipes.orders_out, _ORDER.pack(_RUN, task))
         taker.join()
         if failures:
-            raise failures[0]
+            raise _first(*failures)
         return Served(first, marks, lags)
 
     def _read(self):

@@ -1,0 +1,303 @@
+"""Rows about HTTP and its relatives: shared clients, caps, scrapers, gateways, lines, WebSocket.
+
+The asynchronous client is ours over asyncio's streams (see crossover_trial.clients), the blocking one is http.client. Connections are
+open before the clock starts only where a row says so.
+"""
+import asyncio
+import base64
+import html.parser
+import math
+import os
+import sys
+
+from crossover_trial.clients import Blocking, Streams, split_address
+
+from . import server
+from .registry import Clock, needs, row, run
+
+
+def _delay(seconds, number=0):
+    return f"/delay?us={round(seconds * 1e6)}&n={number}&seed=1"
+
+
+async def _gathered(client, seconds, n, cap=None):
+    """n requests that are answered after `seconds`, at most `cap` of them at a time; how long it took."""
+    allowed = asyncio.Semaphore(cap or n)
+
+    async def one(number):
+        async with allowed:
+            status, _ = await client.get(_delay(seconds, number))
+            assert status == 200, status
+
+    with Clock() as clock:
+        await asyncio.gather(*[one(number) for number in range(n)])
+    return clock.s
+
+
+def _gather(context, seconds, n, cap=None):
+    async def main():
+        client = Streams(context.delays)
+        try:
+            return await _gathered(client, seconds, n, cap)
+        finally:
+            client.close()
+
+    return run(main())
+
+
+def _in_line(context, seconds, n):
+    """The same, one after another in blocking code."""
+    client = Blocking(context.delays)
+    with Clock() as clock:
+        for number in range(n):
+            assert client.get(_delay(seconds, number))[0] == 200
+    client.close()
+    return clock.s
+
+
+def _with_aiohttp(context, seconds, n, **limit):
+    """The same with aiohttp."""
+    aiohttp = needs("aiohttp")
+
+    async def main():
+        connector = aiohttp.TCPConnector(**limit)
+        async with aiohttp.ClientSession(connector=connector) as session:
+
+            async def one(number):
+                async with session.get(f"http://{context.delays}{_delay(seconds, number)}") as answer:
+                    await answer.read()
+
+            with Clock() as clock:
+                await asyncio.gather(*[one(number) for number in range(n)])
+            return clock.s
+
+    return run(main())
+
+
+def _optional_aiohttp(figures, context, seconds, n):
+    """Adds what aiohttp takes for the same, where it can be imported."""
+    try:
+        figures["aiohttp"] = _with_aiohttp(context, seconds, n, limit=0)
+    except Exception as error:
+        print(f"aiohttp: {error}", file=sys.stderr)
+    return figures
+
+
+@row("11", "wall", "s", "100 requests × 300 ms, one client over asyncio's streams (aiohttp: the same)", 0.6)
+def hundred(context):
+    return _optional_aiohttp({"wall": _gather(context, 0.3, 100)}, context, 0.3, 100)
+
+
+@row("51", "wall", "s", "100 requests × 300 ms gathered (sequential, with --full: one after another)", 0.6)
+def thirty_seconds(context):
+    figures = {"wall": _gather(context, 0.3, 100)}
+    if context.full:
+        figures["sequential"] = _in_line(context, 0.3, 100)
+    return figures
+
+
+@row("12", "pool", "s", "10 answers of 100 ms over a pool of 10 connections, which stand for a database's", 1.3)
+def queries(context):
+    return {"pool": _gather(context, 0.1, 10, 10), "sequential": _in_line(context, 0.1, 10)}
+
+
+@row("15", "over_slowest", "×", "gateway: fan-out to backends of .05 .1 .15 .2 .3 s / the slowest", 0.5)
+def gateway(context):
+    delays = (0.05, 0.1, 0.15, 0.2, 0.3)
+
+    async def main():
+        client = Streams(context.delays)
+        with Clock() as clock:
+            await asyncio.gather(*[client.get(_delay(s, n)) for n, s in enumerate(delays)])
+        client.close()
+        return {"over_slowest": clock.s / max(delays), "wall": clock.s}
+
+    return run(main())
+
+
+@row("19", "wall", "s", "10 requests × 1 s gathered (sequential, with --full: one after another)", 1.1)
+def ten_calls(context):
+    figures = {"wall": _gather(context, 1, 10)}
+    if context.full:
+        figures["sequential"] = _in_line(context, 1, 10)
+    return figures
+
+
+@row("22", "wall", "s", "3 × 200 ms of blocking requests inside tasks", 0.7)
+def blocking_in_tasks(context):
+    client = Blocking(context.delays)
+
+    async def one(number):
+        client.get(_delay(0.2, number))
+
+    async def main():
+        with Clock() as clock:
+            await asyncio.gather(*[one(number) for number in range(3)])
+        return {"wall": clock.s}
+
+    figures = run(main())
+    client.close()
+    return figures
+
+
+@row("28", "ratio", "×", "one request of 200 ms: asyncio / blocking", 0.5)
+def one_request(context):
+    blocking, asynchronous = _in_line(context, 0.2, 1), _gather(context, 0.2, 1)
+    return {"ratio": asynchronous / blocking, "sync": blocking, "async": asynchronous}
+
+
+class _Links(html.parser.HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def handle_starttag(self, tag, attributes):
+        if tag == "a":
+            self.found += [value for name, value in attributes if name == "href"]
+
+
+def _links(page):
+    parser = _Links()
+    parser.feed(page.decode())
+    assert len(parser.found) == 50, len(parser.found)
+
+
+@row("29", "speedup", "×", "scraper, 100 pages × 50 ms, fetched and parsed: one after another / all at once", 5.8)
+def scraper(context):
+    n, target = context.size(40, 100), "/page?us=50000"
+    client = Blocking(context.own)
+    with Clock() as in_line:
+        for _ in range(n):
+            _links(client.get(target)[1])
+    client.close()
+
+    async def main():
+        client = Streams(context.own)
+
+        async def one():
+            _links((await client.get(target))[1])
+
+        with Clock() as clock:
+            await asyncio.gather(*[one() for _ in range(n)])
+        client.close()
+        return clock.s
+
+    at_once = run(main())
+    return {"speedup": in_line.s / at_once, "sequential": in_line.s, "async": at_once}
+
+
+@row("44", "line5", "s", "5 lines × 100 ms of one answer: when each one came", 0.6)
+def lines(context):
+    async def main():
+        reader, writer = await asyncio.open_connection(*split_address(context.own))
+        with Clock() as clock:
+            writer.write(b"GET /lines?us=100000 HTTP/1.1\r\nHost: x\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            came = {}
+            while (size := int(await reader.readline(), 16)) != 0:
+                line = (await reader.readexactly(size + 2)).split()
+                came[f"line{line[1].decode()}"] = clock.so_far()
+        writer.close()
+        return came
+
+    return run(main())
+
+
+@row("52", "over_bound", "×", "40 requests × 50 ms under caps of 5, 10, 20: wall / (ceil(n/cap)·d), the worst", 0.9)
+def caps(context):
+    figures = {f"cap{cap}": _gather(context, 0.05, 40, cap) / (math.ceil(40 / cap) * 0.05) for cap in (5, 10, 20)}
+    return {"over_bound": max(figures.values()), **figures}
+
+
+@row("67", "gap", "s", "longest gap of a 10 ms ticker while 100 requests × 100 ms run", 0.6)
+def progress(context):
+    async def main():
+        client = Streams(context.delays)
+        await _gathered(client, 0, 100)  # connections are open
+        gaps, last = [], asyncio.get_running_loop().time()
+
+        async def tick():
+            nonlocal last
+            while True:
+                await asyncio.sleep(0.01)
+                now = asyncio.get_running_loop().time()
+                gaps.append(now - last)
+                last = now
+
+        ticker = asyncio.create_task(tick())
+        for _ in range(3):
+            await _gathered(client, 0.1, 100)
+        ticker.cancel()
+        client.close()
+        return {"gap": max(gaps)}
+
+    return run(main())
+
+
+@row("68", "wall", "s", "3 requests × 200 ms gathered (sequential: one after another)", 0.9)
+def three_requests(context):
+    return {"wall": _gather(context, 0.2, 3), "sequential": _in_line(context, 0.2, 3)}
+
+
+@row("77", "requests_per_s", "1/s", "keep-alive requests over 20 connections to an asyncio server in another process", 1.5)
+def served(context):
+    n = context.size(2000, 5000)
+
+    async def main():
+        client = Streams(context.own)
+        await _gathered(client, 0, 20)
+        return {"requests_per_s": n / await _gathered(client, 0, n, 20)}
+
+    return run(main())
+
+
+@row("x3", "failed", "share", "two readers gathered on one connection: share that failed", 0.3)
+def one_connection(context):
+    async def main():
+        reader, writer = await asyncio.open_connection(*split_address(context.delays))
+
+        async def query(number):
+            writer.write(f"GET {_delay(0.05, number)} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            return await reader.readuntil(b"\r\n\r\n")
+
+        results = await asyncio.gather(query(0), query(1), return_exceptions=True)
+        writer.close()
+        return {"failed": sum(isinstance(result, RuntimeError) for result in results) / 2}
+
+    return run(main())
+
+
+@row("x4", "limited", "s", "1000 requests × 300 ms, 100 at a time as aiohttp does by default (unlimited: all at once)", 5)
+def hidden_limit(context):
+    figures = {"limited": _gather(context, 0.3, 1000, 100), "unlimited": _gather(context, 0.3, 1000)}
+    try:
+        figures["aiohttp"] = _with_aiohttp(context, 0.3, 1000)
+    except Exception as error:
+        print(f"aiohttp: {error}", file=sys.stderr)
+    return figures
+
+
+@row("14", "wall", "s", "200 WebSocket clients × 5 messages, each answered after 100 ms (100 s one after another)", 1.5)
+def chat(context):
+    async def one():
+        reader, writer = await asyncio.open_connection(*split_address(context.own))
+        key = base64.b64encode(os.urandom(16))
+        writer.write(
+            b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + key + b"\r\n\r\n"
+        )
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b" 101 " in head and server.accept_key(key) in head
+        for _ in range(5):
+            writer.write(server.frame(b"100", os.urandom(4)))
+            opcode, text = await server.read_frame(reader)
+            assert (opcode, text) == (1, b"100"), (opcode, text)
+        writer.write(bytes((0x88, 0x80)) + os.urandom(4))
+        writer.close()
+
+    async def main():
+        with Clock() as clock:
+            await asyncio.gather(*[one() for _ in range(200)])
+        return {"wall": clock.s}
+
+    return run(main())
