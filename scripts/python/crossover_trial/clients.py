@@ -7,6 +7,7 @@ may be sent again.
 """
 import asyncio
 import http.client
+import socket
 
 # How long a client waits beyond the delay that it asked for.
 PATIENCE_S = 30.0
@@ -46,7 +47,7 @@ class Blocking:
                 connection.endheaders()
                 response = connection.getresponse()
                 body = response.read(_LIMIT + 1)
-            except TimeoutError:
+            except (TimeoutError, socket.timeout):  # two classes before Python 3.10
                 connection.close()
                 raise HttpError(f"no answer within {limit_s:g} s") from None
             except (OSError, http.client.HTTPException) as error:

@@ -27,7 +27,8 @@ def main(arguments):
     trial = Trial(options)
     code = 0
     try:
-        while line := sys.stdin.buffer.readline(_LINE_BYTES_MAX + 1):
+        # Python has no sys.stdin when it was started without one.
+        while line := sys.stdin.buffer.readline(_LINE_BYTES_MAX + 1) if sys.stdin else b"":
             if not line.isspace():
                 answers.write(trial.answer_line(line))
     except BadLine as error:

@@ -93,14 +93,21 @@ class Strategy(Pool):
         self._prepared = spec
 
     def digests(self, spec):
-        tasks, chunk, submit = spec.tasks, self._chunk, self._executor.submit
+        tasks, chunk, submit = spec.tasks, self._chunk, self._submit
         if chunk == 1:
             return self.collect([submit(_call, task) for task in range(tasks)])
         parts = [submit(_call_many, at, min(at + chunk, tasks)) for at in range(0, tasks, chunk)]
         return [digest for part in self.collect(parts) for digest in part]
 
     def submit_marked(self, spec, task):
-        return self._executor.submit(_call_marked, task)
+        return self._submit(_call_marked, task)
+
+    def _submit(self, *call):
+        try:
+            return self._executor.submit(*call)
+        except BrokenProcessPool:
+            self.close()
+            raise
 
     def collect(self, futures):
         try:
@@ -125,4 +132,4 @@ class Strategy(Pool):
 
     def _everywhere(self, function, *arguments):
         """Calls `function` once in every worker."""
-        return self.collect([self._executor.submit(function, *arguments) for _ in range(self._workers)])
+        return self.collect([self._submit(function, *arguments) for _ in range(self._workers)])

@@ -1,0 +1,221 @@
+"""Every strategy through the protocol, as a process."""
+import concurrent.futures
+import os
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+from .support import PACKAGE, Trial, children, is_alive, request, strategies
+
+SHA256, MIXED, EMPTY = "aec78615ae4f729a", "287dd6ae0bb18403", "6b3f6f29adb02974"
+MIXED_PARAMS = {"cpu_us": 3, "wait_us": 0}
+
+
+def gone(pids, within_s=5):
+    """Whether all of them end within some time."""
+    deadline = time.monotonic() + within_s
+    while any(map(is_alive, pids)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return not any(map(is_alive, pids))
+
+
+class Answers(unittest.TestCase):
+    def test_all_kinds_under_all_strategies(self):
+        for strategy in strategies():
+            with self.subTest(strategy=strategy), Trial(strategy) as trial:
+                first = trial.ask(request(warmup=True))
+                self.assertEqual((first["id"], first["ok"], first["checksum"]), (1, True, SHA256))
+                self.assertGreater(first["first_ns"], 0)
+                self.assertGreaterEqual(first["batches"], 1)
+                self.assertEqual(trial.checksum(request("mixed", MIXED_PARAMS, batch=4)), MIXED)
+                self.assertEqual(trial.checksum(request("mixed", {"cpu_us": 3, "wait_us": 100.5})), MIXED)
+                self.assertEqual(trial.checksum(request("empty")), EMPTY)
+                # Back to a work that was prepared before, with another number of workers.
+                self.assertEqual(trial.checksum(request(workers=3)), SHA256)
+                out, err, code = trial.end()
+                self.assertEqual((out, err, code), (b"", b"", 0))
+
+    def test_many_tasks(self):
+        # More than fit into the pipes of the interpreters at a time.
+        sums = set()
+        for strategy in strategies():
+            with Trial(strategy) as trial:
+                sums.add(trial.checksum(request("empty", tasks=700)))
+        self.assertEqual(len(sums), 1)
+
+    def test_times_can_be(self):
+        for strategy in strategies():
+            with self.subTest(strategy=strategy), Trial(strategy) as trial:
+                trial.ask(request(warmup=True))
+                start = time.monotonic_ns()
+                answer = trial.ask(request(batch=50))
+                took = time.monotonic_ns() - start
+                self.assertTrue(0 < answer["wall_ns"] * 50 <= took)
+                self.assertLessEqual((answer["user_ns"] + answer["sys_ns"]) * 50, took * (os.cpu_count() or 1) + 40e6)
+
+    def test_chunks(self):
+        with Trial("processes", "--chunk", "4") as trial, Trial("threads") as other:
+            for tasks in (1, 3, 4, 5, 9):
+                asked = request("empty", tasks=tasks)
+                self.assertEqual(trial.checksum(asked), other.checksum(asked))
+
+    def test_an_open_load_keeps_to_its_rate(self):
+        for strategy in strategies():
+            with self.subTest(strategy=strategy), Trial(strategy) as trial:
+                trial.ask(request("empty", warmup=True, rate=500.0))
+                answer = trial.ask(request("empty", tasks=20, rate=500.0))
+                self.assertTrue(answer["ok"], answer)
+                self.assertGreaterEqual(answer["wall_ns"], 19 / 500 * 1e9)
+                self.assertEqual(len(answer["latencies_ns"]), 20)
+                self.assertGreater(min(answer["latencies_ns"]), 0)
+                self.assertGreaterEqual(answer["generator_lag_ns"], 0)
+
+    def test_a_trace_tells_every_task(self):
+        for strategy in strategies():
+            with self.subTest(strategy=strategy), Trial(strategy) as trial:
+                answer = trial.ask(request("mixed", {"cpu_us": 3, "wait_us": 2000}, trace=True))
+                self.assertEqual(answer["checksum"], MIXED)
+                told = answer["trace"]
+                self.assertEqual([task[0] for task in told["tasks"]], [0, 1, 2])
+                for _, handed, start, end in told["tasks"]:
+                    self.assertTrue(handed <= start <= end, told)
+                self.assertTrue(all(worker < len(told["workers"]) and a <= b for _, worker, a, b in told["segments"]))
+                # A coroutine is on the loop before its wait and after it; a thread is there all the time.
+                self.assertEqual(len(told["segments"]), 6 if strategy == "asyncio" else 3)
+                self.assertFalse(told["truncated"])
+
+
+class Refusals(unittest.TestCase):
+    def test_what_cannot_be_is_an_answer(self):
+        for strategy in strategies():
+            with self.subTest(strategy=strategy), Trial(strategy) as trial:
+                for asked, words, unfit in [
+                    (request("gpu"), "the kind `gpu` is not built here", True),
+                    (request(params={"kernel": "md5", "input_bytes": 1}), "the kernel `md5` is not built here", True),
+                    (request(params={"kernel": "sha256", "input_bytes": 1, "salt": 3}), "no parameter salt", True),
+                    (request(params={"kernel": "sha256"}), "needs a number input_bytes", False),
+                    (request(params={"kernel": "sha256", "input_bytes": -1}), "of at least 0, found -1", False),
+                    (request("mixed", MIXED_PARAMS, spin_per_us=None), "needs spin_per_us", False),
+                    (request("http", {"delay_ms": 1}), "http needs a server", False),
+                    (request(schema=2), "schema 2 is not known", False),
+                    (request(tasks=0), "tasks is 0", False),
+                    (request(batch="many"), "batch is missing or is no int", False),
+                    (request(seed=2**64), "no unsigned 64-bit number", False),
+                ]:
+                    answer = trial.ask(asked)
+                    self.assertFalse(answer["ok"])
+                    self.assertIn(words, answer["error"])
+                    self.assertEqual(answer.get("unfit", False), unfit, answer)
+                # None of that has done any harm.
+                self.assertEqual(trial.checksum(request()), SHA256)
+
+    def test_a_parameter_that_changes_nothing_is_no_hindrance(self):
+        with Trial("threads") as trial:
+            params = {"kernel": "sha256", "input_bytes": 16, "tasks": 3, "lock_fraction": 0.0}
+            self.assertEqual(trial.checksum(request(params=params)), SHA256)
+
+    def test_a_failing_task_is_named(self):
+        for strategy in strategies():
+            with self.subTest(strategy=strategy), Trial(strategy) as trial:
+                # Port 9 of this machine is nobody's.
+                answer = trial.ask(request("http", {"delay_ms": 1}, server="127.0.0.1:9"))
+                self.assertFalse(answer["ok"])
+                self.assertRegex(answer["error"], r"^task \d: HttpError: .*refused|^task \d: .*Connect call failed")
+                self.assertEqual(trial.checksum(request()), SHA256)
+
+    def test_old_interpreters_share_a_lock(self):
+        if sys.version_info >= (3, 12):
+            self.skipTest("this Python's interpreters have a lock each")
+        with Trial("interpreters") as trial:
+            answer = trial.ask(request())
+            self.assertFalse(answer["ok"])
+            self.assertTrue(answer["unfit"])
+            self.assertIn("share one global lock", answer["error"])
+
+    def test_a_line_that_is_no_request_ends_it(self):
+        for line in ("hello", "[]", "{}", '{"schema":1}'):
+            with Trial("threads") as trial:
+                trial.send(line)
+                out, err, code = trial.end()
+                self.assertEqual((out, code), (b"", 2))
+                self.assertIn(b"this is no request", err)
+
+    def test_a_line_without_end_ends_it(self):
+        with Trial("threads") as trial:
+            try:
+                trial.send("x" * (1 << 21))
+            except BrokenPipeError:
+                pass
+            self.assertEqual(trial.process.wait(20), 2)
+
+    def test_wrong_arguments(self):
+        for arguments in (("fibers",), ("threads", "--workers", "0"), ("processes", "--chunk", "x")):
+            with Trial(*arguments) as trial:
+                self.assertEqual(trial.process.wait(20), 2)
+
+
+class Lives(unittest.TestCase):
+    def test_a_killed_worker_costs_one_request(self):
+        with Trial("processes") as trial:
+            self.assertEqual(trial.checksum(request()), SHA256)
+            workers = children(trial.process.pid)
+            self.assertEqual(len(workers), 2)
+            os.kill(workers[0], signal.SIGKILL)
+            answer = trial.ask(request())
+            while answer["ok"]:  # until the pool has noticed
+                answer = trial.ask(request())
+            self.assertIn("BrokenProcessPool", answer["error"])
+            self.assertTrue(gone(workers))
+            self.assertEqual(trial.checksum(request()), SHA256)
+
+    def test_workers_go_with_their_trial(self):
+        for how in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, None):
+            with self.subTest(how=how), Trial("processes", start_new_session=True) as trial:
+                self.assertEqual(trial.checksum(request()), SHA256)
+                workers = children(trial.process.pid)
+                self.assertEqual(len(workers), 2)
+                if how is None:
+                    self.assertEqual(trial.end()[2], 0)
+                else:
+                    trial.process.send_signal(how)
+                    self.assertEqual(trial.process.wait(20), -how)
+                self.assertTrue(gone(workers))
+
+    def test_it_leaves_within_its_time(self):
+        for strategy in strategies():
+            with self.subTest(strategy=strategy), Trial(strategy) as trial:
+                trial.checksum(request())
+                start = time.monotonic()
+                self.assertEqual(trial.end()[2], 0)
+                self.assertLess(time.monotonic() - start, 0.5)
+
+    def test_no_stdin_at_all(self):
+        for how in ("<&-", "</dev/null"):
+            command = f'exec "$0" -I -B "$1" threads {how}'
+            done = subprocess.run(["sh", "-c", command, sys.executable, PACKAGE], capture_output=True, timeout=20)
+            self.assertEqual((done.returncode, done.stdout, done.stderr), (0, b"", b""))
+
+    def test_nobody_listens(self):
+        with Trial("threads") as trial:
+            trial.process.stdout.close()
+            trial.send('{"id":1}')
+            self.assertEqual(trial.process.wait(20), 0)
+
+
+class Steps(unittest.TestCase):
+    def test_futures_are_collected_in_order_and_failures_name_their_task(self):
+        from crossover_trial.errors import TaskFailed
+        from crossover_trial.strategies.pool import collect
+
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            self.assertEqual(collect([pool.submit(int, n) for n in range(5)]), list(range(5)))
+            with self.assertRaises(TaskFailed) as caught:
+                collect([pool.submit(int, "4"), pool.submit(int, "x"), pool.submit(int, "5")])
+            self.assertEqual(caught.exception.task, 1)
+            self.assertIn("ValueError", str(caught.exception))
+
+
+if __name__ == "__main__":
+    unittest.main()
