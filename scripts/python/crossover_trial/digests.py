@@ -8,7 +8,10 @@ where the mask removes them as well.
 """
 import array
 import functools
+import itertools
+import operator
 import sys
+import zlib
 
 MASK = 2**64 - 1
 GOLDEN = 0x9E3779B97F4A7C15
@@ -105,3 +108,44 @@ def _fold_row(digests, first):
 def shown(checksum):
     """A checksum as an answer tells it."""
     return f"{checksum & MASK:016x}"
+
+
+def chained(values):
+    """The digest of several values in their order."""
+    digest = 0
+    for value in values:
+        digest = mix64(digest ^ value)
+    return digest
+
+
+def weighed(values):
+    """The sum of value i, from 0, × (2i + 1)."""
+    return sum(map(operator.mul, values, itertools.count(1, 2))) & MASK
+
+
+def seal(total, seed, task):
+    """A total as the digest of a task."""
+    return mix64((total & MASK) ^ word(seed, task))
+
+
+def seal_bytes(data, seed, task):
+    """Bytes as the digest of a task: their length and their CRC-32."""
+    return seal(len(data) << 32 | zlib.crc32(data), seed, task)
+
+
+class Stamped:
+    """Buffers of n bytes that differ in their first eight only, the stamp: `word(seed, number)`."""
+
+    def __init__(self, seed, n):
+        self._seed, self._rest = seed, random_bytes(seed, n)[8:]
+        self.input_bytes = n
+
+    def copy(self, number):
+        return word(self._seed, number).to_bytes(8, "little") + self._rest
+
+    def check(self, data, number):
+        """The stamp of what came back; refuses anything but the buffer `number`."""
+        stamp = int.from_bytes(data[:8], "little")
+        if stamp != word(self._seed, number) or data[8:] != self._rest:
+            raise ValueError(f"buffer {number} did not come back as it was sent ({len(data)} bytes)")
+        return stamp

@@ -7,7 +7,7 @@ import unittest
 from crossover_trial import digests, kinds
 from crossover_trial.digests import MASK, fold, random_bytes, shown, word, words
 from crossover_trial.errors import Unfit
-from crossover_trial.kinds import cpu
+from crossover_trial.kernels import images
 from crossover_trial.spec import Spec
 
 from .support import ROOT
@@ -49,7 +49,7 @@ class Weights(unittest.TestCase):
             for data in (random_bytes(n, 4 * n), b"\xff" * (4 * n)):
                 pixels = [int.from_bytes(data[4 * i : 4 * i + 4], "little") for i in range(n)]
                 defined = sum(pixel * (2 * i + 1) for i, pixel in enumerate(pixels))
-                self.assertEqual(cpu._weighted(data) & MASK, defined & MASK)
+                self.assertEqual(images.weighed_pixels(data) & MASK, defined & MASK)
 
 
 class Vectors(unittest.TestCase):
