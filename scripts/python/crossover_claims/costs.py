@@ -322,7 +322,7 @@ def walk(_context):
 
 @row("63", "ratio", "×", "a script with one request of 10 ms, its start-up included: asyncio / blocking", 1.5)
 def short_script(context):
-    host, _, port = context.delays.rpartition(":")
+    host, _, port = context.server.rpartition(":")
     path = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
     def best(script):

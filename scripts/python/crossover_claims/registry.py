@@ -55,19 +55,16 @@ class Context:
         return full if self.full and full is not None else usual
 
     @property
-    def delays(self):
-        """Address of a server that answers GET /delay?us=…&n=…&seed=…"""
-        return self._given or self.own
-
-    @property
-    def own(self):
-        """Address of our own server, which is started at the first call."""
+    def server(self):
+        """Address of the test server: the one that was named, or our own, which is started at the first call."""
+        if self._given is not None:
+            return self._given
         if self._own is None:
             self._own = self.child("serve", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-            self._address = self._own.stdout.readline().decode().strip()
-            if not self._address:
+            self._given = self._own.stdout.readline().decode().strip() or None
+            if self._given is None:
                 raise RuntimeError("the test server did not start")
-        return self._address
+        return self._given
 
     def child(self, *arguments, **options):
         """This script again, as a process that does one inner thing."""

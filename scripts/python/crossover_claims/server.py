@@ -1,24 +1,35 @@
-"""A server of our own for the claims, in a child process: delays, pages, lines, WebSocket echo. Ends with its stdin.
+"""A test server of our own, in a child process, for whoever runs without `crossover serve`. Ends with its stdin.
 
-    GET /delay?us=N&n=TASK&seed=S   after N µs: 16 hexadecimal digits
-    GET /page?us=N                  after N µs: a page of HTML with 50 links
-    GET /lines?us=N                 five lines, each N µs after the one before, in chunks
-    GET /ws                         WebSocket: every text comes back after as many milliseconds as it says
+It speaks what that server speaks, as far as rows and tests need it; see workloads/DIGESTS.md for what stands in the answers:
+
+    GET /delay?us=U&n=TASK&seed=S[&every=E&try=K]   after U µs: 16 hexadecimal digits, or 503
+    GET /page?us=U&n=TASK&seed=S&bytes=B            after U µs: a page
+    GET /lines?us=U&n=TASK&seed=S&count=C           C lines, each U µs after the one before, in chunks
+    GET /chat?us=U                                  WebSocket: every text comes back after U µs
+    a zero byte, a length, messages of that length  each comes back
 """
 import asyncio
-import base64
-import hashlib
 import sys
 from urllib.parse import parse_qs, urlsplit
 
+from crossover_trial import websocket
 from crossover_trial.digests import word
 
-_MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-PAGE = (
-    "<!doctype html><title>a page</title><ul>"
-    + "".join(f'<li><a href="/page?us=1000&amp;n={i}">page {i}</a> &mdash; some words about it' for i in range(50))
-    + "</ul>"
-).encode()
+_SYLLABLES = "ka re mi to su na lo vi pe du ha ri mo te sa ni".split()
+
+
+def page(seed, task, page_bytes):
+    """A page of links and words."""
+    key, i = word(seed, task), 0
+    text = f"<!doctype html>\n<html><head><title>page {task}</title></head><body>\n"
+    while len(text) < page_bytes:
+        words = []
+        for _ in range(24):
+            draw, i = word(key, i), i + 1
+            one = _SYLLABLES[draw & 15] + _SYLLABLES[draw >> 4 & 15]
+            words.append(f'<a href="/page/{draw >> 32:08x}">{one}</a>' if draw >> 8 & 15 == 0 else one)
+        text += "<p>" + " ".join(words) + "</p>\n"
+    return (text + "</body></html>\n").encode()
 
 
 def main(_arguments):
@@ -36,67 +47,74 @@ async def _serve():
 
 async def _connection(reader, writer):
     try:
+        first = await reader.readexactly(1)
+        if first == b"\0":
+            await _echo(reader, writer)
+            return
         while True:
-            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            head = (first + await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            first = b""
             target = urlsplit(head.split(" ", 2)[1])
             query = {name: values[0] for name, values in parse_qs(target.query).items()}
-            if target.path == "/ws":
-                await _web_socket(head, reader, writer)
+            numbers = {name: int(text) for name, text in query.items()}
+            if target.path == "/chat":
+                await _chat(head, reader, writer, numbers["us"] / 1e6)
                 return
             if target.path == "/lines":
-                await _lines(writer, int(query["us"]) / 1e6)
+                await _lines(writer, numbers)
                 continue
-            await asyncio.sleep(int(query["us"]) / 1e6)
-            body = PAGE
-            if target.path == "/delay":
-                body = b"%016x" % word(int(query["seed"]), int(query["n"]))
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            status, body = await _answer(target.path, numbers)
+            writer.write(b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n" % (status, len(body)) + body)
     except (OSError, EOFError):
         pass  # the client went away
     finally:
         writer.close()
 
 
-async def _lines(writer, gap_s):
+async def _answer(path, numbers):
+    if numbers["us"]:
+        await asyncio.sleep(numbers["us"] / 1e6)
+    if path == "/page":
+        return b"200 OK", page(numbers["seed"], numbers["n"], numbers["bytes"])
+    if path != "/delay":
+        return b"404 Not Found", b""
+    if numbers.get("every") and numbers["try"] == 0 and (numbers["n"] + 1) % numbers["every"] == 0:
+        return b"503 Service Unavailable", b""
+    return b"200 OK", b"%016x" % word(numbers["seed"], numbers["n"])
+
+
+async def _lines(writer, numbers):
     writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-    for number in range(1, 6):
-        await asyncio.sleep(gap_s)
-        line = b"line %d\n" % number
-        writer.write(b"%x\r\n%s\r\n" % (len(line), line))
+    key = word(numbers["seed"], numbers["n"])
+    for i in range(numbers["count"]):
+        if numbers["us"]:
+            await asyncio.sleep(numbers["us"] / 1e6)
+        writer.write(b"11\r\n%016x\n\r\n" % word(key, i))
     writer.write(b"0\r\n\r\n")
 
 
-def accept_key(key):
-    """What a server answers to a WebSocket client's key."""
-    return base64.b64encode(hashlib.sha1(key + _MAGIC).digest())
+async def _echo(reader, writer):
+    n = int.from_bytes(await reader.readexactly(4), "little")
+    while True:
+        writer.write(await reader.readexactly(n))
+        await writer.drain()
 
 
-async def _web_socket(head, reader, writer):
-    headers = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)
-    key = next(line.split(": ", 1)[1] for line in head.split("\r\n") if line.lower().startswith("sec-websocket-key"))
-    assert headers["upgrade"] == "websocket"
+async def _chat(head, reader, writer, delay_s):
+    key = next(line.split(":", 1)[1].strip() for line in head.split("\r\n") if line.lower().startswith("sec-websocket-key:"))
     writer.write(
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Accept: " + accept_key(key.encode()) + b"\r\n\r\n"
+        b"Sec-WebSocket-Accept: " + websocket.accept_key(key.encode()) + b"\r\n\r\n"
     )
     while True:
-        opcode, text = await read_frame(reader)
-        if opcode == 8:
+        first, second = await reader.readexactly(2)
+        n, more, has_mask = websocket.length_of(second)
+        if more:
+            n = int.from_bytes(await reader.readexactly(more), "big")
+        mask = await reader.readexactly(4) if has_mask else bytes(4)
+        data = websocket.masked(await reader.readexactly(n), mask)
+        if first & 0x0F == websocket.CLOSE:
             return
-        await asyncio.sleep(int(text) / 1000)
-        writer.write(frame(text))
-
-
-async def read_frame(reader):
-    """Opcode and payload of a short frame (at most 125 bytes), as all of these are."""
-    first, second = await reader.readexactly(2)
-    mask = await reader.readexactly(4) if second & 0x80 else bytes(4)
-    data = await reader.readexactly(second & 0x7F)
-    return first & 0x0F, bytes(byte ^ mask[i % 4] for i, byte in enumerate(data))
-
-
-def frame(text, mask=None):
-    """A text frame; a client must mask it."""
-    if mask is None:
-        return bytes((0x81, len(text))) + text
-    return bytes((0x81, 0x80 | len(text))) + mask + bytes(byte ^ mask[i % 4] for i, byte in enumerate(text))
+        if delay_s:
+            await asyncio.sleep(delay_s)
+        writer.write(websocket.frame(data))

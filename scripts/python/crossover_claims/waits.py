@@ -228,7 +228,7 @@ def error_taxonomy(context):
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=0.05)) as session:
             for _ in range(4):
                 try:
-                    async with session.get(f"http://{context.delays}/delay?us=300000&n=0&seed=0") as answer:
+                    async with session.get(f"http://{context.server}/delay?us=300000&n=0&seed=0") as answer:
                         await answer.read()
                 except aiohttp.ClientError:
                     caught += 1

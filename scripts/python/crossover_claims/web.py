@@ -4,15 +4,15 @@ The asynchronous client is ours over asyncio's streams (see crossover_trial.clie
 open before the clock starts only where a row says so.
 """
 import asyncio
-import base64
-import html.parser
+import json
 import math
-import os
 import sys
 
+from crossover_trial import kinds
 from crossover_trial.clients import Blocking, Streams, split_address
+from crossover_trial.kinds.scraper import digest
+from crossover_trial.spec import Spec
 
-from . import server
 from .registry import Clock, needs, row, run
 
 
@@ -36,7 +36,7 @@ async def _gathered(client, seconds, n, cap=None):
 
 def _gather(context, seconds, n, cap=None):
     async def main():
-        client = Streams(context.delays)
+        client = Streams(context.server)
         try:
             return await _gathered(client, seconds, n, cap)
         finally:
@@ -47,7 +47,7 @@ def _gather(context, seconds, n, cap=None):
 
 def _in_line(context, seconds, n):
     """The same, one after another in blocking code."""
-    client = Blocking(context.delays)
+    client = Blocking(context.server)
     with Clock() as clock:
         for number in range(n):
             assert client.get(_delay(seconds, number))[0] == 200
@@ -64,7 +64,7 @@ def _with_aiohttp(context, seconds, n, **limit):
         async with aiohttp.ClientSession(connector=connector) as session:
 
             async def one(number):
-                async with session.get(f"http://{context.delays}{_delay(seconds, number)}") as answer:
+                async with session.get(f"http://{context.server}{_delay(seconds, number)}") as answer:
                     await answer.read()
 
             with Clock() as clock:
@@ -106,7 +106,7 @@ def gateway(context):
     delays = (0.05, 0.1, 0.15, 0.2, 0.3)
 
     async def main():
-        client = Streams(context.delays)
+        client = Streams(context.server)
         with Clock() as clock:
             await asyncio.gather(*[client.get(_delay(s, n)) for n, s in enumerate(delays)])
         client.close()
@@ -125,7 +125,7 @@ def ten_calls(context):
 
 @row("22", "wall", "s", "3 × 200 ms of blocking requests inside tasks", 0.7)
 def blocking_in_tasks(context):
-    client = Blocking(context.delays)
+    client = Blocking(context.server)
 
     async def one(number):
         client.get(_delay(0.2, number))
@@ -146,40 +146,25 @@ def one_request(context):
     return {"ratio": asynchronous / blocking, "sync": blocking, "async": asynchronous}
 
 
-class _Links(html.parser.HTMLParser):
-    def __init__(self):
-        super().__init__()
-        self.found = []
-
-    def handle_starttag(self, tag, attributes):
-        if tag == "a":
-            self.found += [value for name, value in attributes if name == "href"]
-
-
-def _links(page):
-    parser = _Links()
-    parser.feed(page.decode())
-    assert len(parser.found) == 50, len(parser.found)
-
-
 @row("29", "speedup", "×", "scraper, 100 pages × 50 ms, fetched and parsed: one after another / all at once", 5.8)
 def scraper(context):
-    n, target = context.size(40, 100), "/page?us=50000"
-    client = Blocking(context.own)
+    n = context.size(40, 100)
+    targets = [f"/page?us=50000&n={number}&seed=1&bytes=5000" for number in range(n)]
+    client = Blocking(context.server)
     with Clock() as in_line:
-        for _ in range(n):
-            _links(client.get(target)[1])
+        alone = [digest(client.get(target)[1].decode()) for target in targets]
     client.close()
 
     async def main():
-        client = Streams(context.own)
+        client = Streams(context.server)
 
-        async def one():
-            _links((await client.get(target))[1])
+        async def one(target):
+            return digest((await client.get(target))[1].decode())
 
         with Clock() as clock:
-            await asyncio.gather(*[one() for _ in range(n)])
+            together = await asyncio.gather(*[one(target) for target in targets])
         client.close()
+        assert together == alone
         return clock.s
 
     at_once = run(main())
@@ -189,14 +174,14 @@ def scraper(context):
 @row("44", "line5", "s", "5 lines × 100 ms of one answer: when each one came", 0.6)
 def lines(context):
     async def main():
-        reader, writer = await asyncio.open_connection(*split_address(context.own))
+        reader, writer = await asyncio.open_connection(*split_address(context.server))
         with Clock() as clock:
-            writer.write(b"GET /lines?us=100000 HTTP/1.1\r\nHost: x\r\n\r\n")
+            writer.write(b"GET /lines?us=100000&n=0&seed=1&count=5 HTTP/1.1\r\nHost: x\r\n\r\n")
             await reader.readuntil(b"\r\n\r\n")
             came = {}
             while (size := int(await reader.readline(), 16)) != 0:
-                line = (await reader.readexactly(size + 2)).split()
-                came[f"line{line[1].decode()}"] = clock.so_far()
+                await reader.readexactly(size + 2)
+                came[f"line{len(came) + 1}"] = clock.so_far()
         writer.close()
         return came
 
@@ -212,7 +197,7 @@ def caps(context):
 @row("67", "gap", "s", "longest gap of a 10 ms ticker while 100 requests × 100 ms run", 0.6)
 def progress(context):
     async def main():
-        client = Streams(context.delays)
+        client = Streams(context.server)
         await _gathered(client, 0, 100)  # connections are open
         gaps, last = [], asyncio.get_running_loop().time()
 
@@ -239,12 +224,12 @@ def three_requests(context):
     return {"wall": _gather(context, 0.2, 3), "sequential": _in_line(context, 0.2, 3)}
 
 
-@row("77", "requests_per_s", "1/s", "keep-alive requests over 20 connections to an asyncio server in another process", 1.5)
+@row("77", "requests_per_s", "1/s", "keep-alive requests over 20 connections to a server in another process", 1.5)
 def served(context):
     n = context.size(2000, 5000)
 
     async def main():
-        client = Streams(context.own)
+        client = Streams(context.server)
         await _gathered(client, 0, 20)
         return {"requests_per_s": n / await _gathered(client, 0, n, 20)}
 
@@ -254,7 +239,7 @@ def served(context):
 @row("x3", "failed", "share", "two readers gathered on one connection: share that failed", 0.3)
 def one_connection(context):
     async def main():
-        reader, writer = await asyncio.open_connection(*split_address(context.delays))
+        reader, writer = await asyncio.open_connection(*split_address(context.server))
 
         async def query(number):
             writer.write(f"GET {_delay(0.05, number)} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -279,25 +264,12 @@ def hidden_limit(context):
 
 @row("14", "wall", "s", "200 WebSocket clients × 5 messages, each answered after 100 ms (100 s one after another)", 1.5)
 def chat(context):
-    async def one():
-        reader, writer = await asyncio.open_connection(*split_address(context.own))
-        key = base64.b64encode(os.urandom(16))
-        writer.write(
-            b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + key + b"\r\n\r\n"
-        )
-        head = await reader.readuntil(b"\r\n\r\n")
-        assert b" 101 " in head and server.accept_key(key) in head
-        for _ in range(5):
-            writer.write(server.frame(b"100", os.urandom(4)))
-            opcode, text = await server.read_frame(reader)
-            assert (opcode, text) == (1, b"100"), (opcode, text)
-        writer.write(bytes((0x88, 0x80)) + os.urandom(4))
-        writer.close()
+    params = {"delay_ms": 100, "messages": 5, "bytes": 32}
+    work = kinds.prepare(Spec("websocket", json.dumps(params), 200, 1, context.server, None))
 
     async def main():
         with Clock() as clock:
-            await asyncio.gather(*[one() for _ in range(200)])
+            await asyncio.gather(*[work.run_async(task) for task in range(200)])
         return {"wall": clock.s}
 
     return run(main())

@@ -1,4 +1,4 @@
-"""HTTP/1.1 clients of the standard library that keep their connections alive.
+"""Clients of the standard library that keep their connections: HTTP/1.1, and whatever else speaks over TCP.
 
 `Streams` speaks HTTP over asyncio's streams, because the standard library has no asynchronous client; `Blocking` is
 http.client, whose connections any thread may use, one request at a time. Both keep every idle connection and use the one that was
@@ -11,8 +11,10 @@ import socket
 
 # How long a client waits beyond the delay that it asked for.
 PATIENCE_S = 30.0
-# A longer head or body is no answer of the test server.
-_LIMIT = 8192
+# No answer of the test server has a longer body.
+_BODY_MAX = 1 << 26
+# What a stream reads ahead.
+_READ_AHEAD = 1 << 16
 
 
 class HttpError(Exception):
@@ -36,6 +38,13 @@ class Blocking:
 
     def get(self, target, limit_s=PATIENCE_S):
         """Status and body of a GET; gives up when `limit_s` passes without a byte."""
+        return self._exchange(target, limit_s, lambda response: response.read(_BODY_MAX))
+
+    def lines(self, target, limit_s=PATIENCE_S):
+        """Status and lines of a GET, each read when it is there."""
+        return self._exchange(target, limit_s, lambda response: [line.rstrip(b"\n") for line in response])
+
+    def _exchange(self, target, limit_s, read):
         while True:
             try:
                 connection, reused = self._idle.pop(), True
@@ -46,7 +55,7 @@ class Blocking:
                 connection.putrequest("GET", target, skip_accept_encoding=True)
                 connection.endheaders()
                 response = connection.getresponse()
-                body = response.read(_LIMIT + 1)
+                body = read(response)
             except (TimeoutError, socket.timeout):  # two classes before Python 3.10
                 connection.close()
                 raise HttpError(f"no answer within {limit_s:g} s") from None
@@ -76,6 +85,13 @@ class Streams:
 
     async def get(self, target, limit_s=PATIENCE_S):
         """Status and body of a GET; gives up after `limit_s`."""
+        return await self._exchange(target, limit_s, _body)
+
+    async def lines(self, target, limit_s=PATIENCE_S):
+        """Status and lines of a GET, each read when it is there."""
+        return await self._exchange(target, limit_s, _lines)
+
+    async def _exchange(self, target, limit_s, read):
         request = f"GET {target} HTTP/1.1\r\nHost: {self._host_header}\r\n\r\n".encode()
         while True:
             reused = bool(self._idle)
@@ -83,7 +99,7 @@ class Streams:
                 reader, writer = self._idle.pop()
             else:
                 try:
-                    reader, writer = await asyncio.open_connection(self._host, self._port, limit=_LIMIT)
+                    reader, writer = await asyncio.open_connection(self._host, self._port, limit=_READ_AHEAD)
                 except OSError as error:
                     raise HttpError(f"cannot connect: {error}") from None
             # A timer that ends the connection costs less than a task around the exchange (asyncio.wait_for).
@@ -91,8 +107,8 @@ class Streams:
             whole = False
             try:
                 writer.write(request)
-                status, length, keep = _head(await reader.readuntil(b"\r\n\r\n"))
-                body = await reader.readexactly(length)
+                status, headers, keep = _head(await reader.readuntil(b"\r\n\r\n"))
+                body = await read(reader, headers)
                 whole = True
             except (OSError, EOFError, asyncio.LimitOverrunError) as error:
                 if limit.when() <= asyncio.get_running_loop().time():
@@ -116,15 +132,86 @@ class Streams:
 
 
 def _head(head):
-    """Status, length of the body, and whether the connection is kept, of an answer's head."""
+    """Status, headers, and whether the connection is kept, of an answer's head."""
     first, *lines = head.decode("latin-1").split("\r\n")
     try:
         version, status = first.split(" ", 2)[:2]
-        headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        length = int(headers["content-length"])
-        if not version.startswith("HTTP/1.") or not 0 <= length <= _LIMIT:
+        if not version.startswith("HTTP/1."):
             raise ValueError
+        headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         keep = version != "HTTP/1.0" and headers.get("connection", "").lower() != "close"
-        return int(status), length, keep
-    except (KeyError, ValueError):
-        raise HttpError(f"this is no answer with a content-length: {first[:80]!r}") from None
+        return int(status), headers, keep
+    except ValueError:
+        raise HttpError(f"this is no answer: {first[:80]!r}") from None
+
+
+async def _body(reader, headers):
+    """A body whose length the head tells."""
+    length = headers.get("content-length", "")
+    if not length.isdigit() or int(length) > _BODY_MAX:
+        raise HttpError(f"the answer has no content-length that can be: {length!r}")
+    return await reader.readexactly(int(length))
+
+
+async def _lines(reader, headers):
+    """The lines of a body, chunk by chunk where it comes in chunks."""
+    if headers.get("transfer-encoding", "").lower() != "chunked":
+        return (await _body(reader, headers)).splitlines()
+    parts = []
+    while True:
+        try:
+            size = int(await reader.readline(), 16)
+        except ValueError:
+            raise HttpError("a chunk without a length") from None
+        part = await reader.readexactly(size + 2)
+        if size == 0:
+            return b"".join(parts).splitlines()
+        parts.append(part[:-2])
+
+
+class Sockets:
+    """Blocking connections that are kept, each opened by `greet(socket, file)`, which says hello."""
+
+    def __init__(self, address, greet):
+        self._address, self._greet = split_address(address), greet
+        self._idle = []
+
+    def use(self, talk):
+        """What `talk(socket, file)` returns, over a connection of its own for so long. After a failure it is closed."""
+        if self._idle:
+            connection, file = self._idle.pop()
+        else:
+            connection = socket.create_connection(self._address, timeout=PATIENCE_S)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            file = connection.makefile("rb")
+            self._greet(connection, file)
+        try:
+            result = talk(connection, file)
+        except BaseException:
+            connection.close()
+            file.close()
+            raise
+        self._idle.append((connection, file))
+        return result
+
+
+class StreamSockets:
+    """The same over asyncio's streams: `greet` and `talk` are coroutine functions of (reader, writer)."""
+
+    def __init__(self, address, greet):
+        self._address, self._greet = split_address(address), greet
+        self._idle = []
+
+    async def use(self, talk):
+        if self._idle:
+            reader, writer = self._idle.pop()
+        else:
+            reader, writer = await asyncio.open_connection(*self._address, limit=_READ_AHEAD)
+            await self._greet(reader, writer)
+        try:
+            result = await talk(reader, writer)
+        except BaseException:
+            writer.transport.abort()
+            raise
+        self._idle.append((reader, writer))
+        return result

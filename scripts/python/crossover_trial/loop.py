@@ -10,7 +10,7 @@ import os
 import sys
 import time
 
-from . import life, measure, strategies
+from . import kinds, life, measure, scratch, strategies
 from .errors import BadRequest, Unfit, reason_of
 from .spec import Spec, positive
 
@@ -102,5 +102,7 @@ class Trial:
         return measure.sample(self._strategy, spec, batch)
 
     def close(self):
-        """Ends what the strategy has started."""
+        """Ends what the strategy has started, and removes what stands in files."""
         self._strategy.close()
+        kinds.close()
+        scratch.sweep()  # those of workers, which have gone without a word

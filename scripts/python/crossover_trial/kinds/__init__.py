@@ -5,6 +5,9 @@ A module has a function `prepare(spec)` that builds all inputs, untimed, and ret
     run_blocking(task)      one task, waits block the calling thread; returns its digest
     run_async(task)         the same as a coroutine; computing happens inline
     input_bytes             what the prepared inputs take
+    close()                 only where there is something to put away
+
+and, where other processes must be sent what a task needs (see `payload`), `message`, `reply` and `digest`.
 
 A work may be used by many threads at once. `prepare` raises `Unfit` for what this Python cannot do.
 """
@@ -12,14 +15,20 @@ import importlib
 
 from ..errors import BadRequest, Unfit
 
-KINDS = ("empty", "cpu", "mixed", "http")
+KINDS = (
+    ("empty", "cpu", "mixed", "skewed", "blocker", "payload", "queue")
+    + ("http", "gateway", "lines", "scraper", "echo", "websocket", "file", "sqlite")
+)
 
 # Prepared works that are kept, in number and in bytes of their inputs; the one in use is never dropped.
 _KEPT_MAX = 64
 _KEPT_BYTES = 1 << 28
 
 # Kinds whose tasks wait for answers from elsewhere, beside which two readings of the clock are nothing.
-_WAITING = ("http",)
+_WAITING = ("http", "gateway", "lines", "scraper", "echo", "websocket", "file", "sqlite")
+
+# Kinds whose tasks have to be sent what they need, where they run in another process.
+SHIPPING = ("payload",)
 
 _kept = {}
 
@@ -38,9 +47,22 @@ def prepare(spec):
         work = importlib.import_module(f"{__name__}.{spec.kind}").prepare(spec)
         total = sum(other.input_bytes for other in _kept.values()) + work.input_bytes
         while _kept and (total > _KEPT_BYTES or len(_kept) >= _KEPT_MAX):
-            total -= _kept.pop(next(iter(_kept))).input_bytes
+            oldest = _kept.pop(next(iter(_kept)))
+            total -= oldest.input_bytes
+            _close(oldest)
     _kept[spec] = work  # the youngest stands last
     return work
+
+
+def close():
+    """Lets go of everything that is kept; what is in files is removed."""
+    while _kept:
+        _close(_kept.popitem()[1])
+
+
+def _close(work):
+    if hasattr(work, "close"):
+        work.close()
 
 
 class Params:
@@ -59,16 +81,22 @@ class Params:
             raise BadRequest(f"{self._kind} needs a number {name} of at least {least:g}, found {value!r}")
         return value
 
-    def whole(self, name, least=0):
-        value = self.number(name, least=least)
+    def whole(self, name, default=None, least=0):
+        value = self.number(name, default, least)
         if value != int(value):
             raise BadRequest(f"{self._kind} needs a whole number {name}, found {value!r}")
         return int(value)
 
-    def text(self, name):
-        value = self._left.pop(name, None)
+    def text(self, name, default=None):
+        value = self._left.pop(name, default)
         if not isinstance(value, str):
             raise BadRequest(f"{self._kind} needs a name as {name}, found {value!r}")
+        return value
+
+    def choice(self, name, known, default):
+        value = self.text(name, default)
+        if value not in known:
+            raise Unfit(f"{self._kind} has no {name} `{value}` here; there are {', '.join(known)}")
         return value
 
     def end(self):
@@ -81,3 +109,11 @@ class Params:
 def half_up(x):
     """x rounded to a whole number, halves up."""
     return int(x + 0.5)
+
+
+def spin_of(spec):
+    """Steps of the chain that take a microsecond elsewhere, as the request tells."""
+    spin = spec.spin_per_us
+    if spin is None or not 0 < spin <= 1e6:
+        raise BadRequest(f"{spec.kind} needs spin_per_us, the speed of a core; found {spin!r}")
+    return spin

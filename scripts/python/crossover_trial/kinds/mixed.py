@@ -10,8 +10,14 @@ import asyncio
 import time
 
 from ..digests import FACTOR_1, GOLDEN, MASK, word
-from ..errors import BadRequest
-from . import Params, half_up
+from . import Params, half_up, spin_of
+
+
+def chain(x, steps):
+    """`steps` steps from x."""
+    for _ in range(steps):
+        x = ((x ^ (x >> 29)) * FACTOR_1 + GOLDEN) & MASK
+    return x
 
 
 class Mixed:
@@ -25,25 +31,17 @@ class Mixed:
     def run_blocking(self, task):
         if self._wait_s > 0:
             time.sleep(self._wait_s)
-        return self._compute(task)
+        return chain(word(self._seed, task), self._steps)
 
     async def run_async(self, task):
         if self._wait_s > 0:
             await asyncio.sleep(self._wait_s)
-        return self._compute(task)
-
-    def _compute(self, task):
-        x = word(self._seed, task)
-        for _ in range(self._steps):
-            x = ((x ^ (x >> 29)) * FACTOR_1 + GOLDEN) & MASK
-        return x
+        return chain(word(self._seed, task), self._steps)
 
 
 def prepare(spec):
     params = Params(spec)
     cpu_us, wait_us = params.number("cpu_us"), params.number("wait_us")
+    params.number("lock_fraction", 0)
     params.end()
-    spin = spec.spin_per_us
-    if spin is None or not 0 < spin <= 1e6:
-        raise BadRequest(f"mixed needs spin_per_us, the speed of a core; found {spin!r}")
-    return Mixed(spec.seed, half_up(cpu_us * spin), wait_us / 1e6)
+    return Mixed(spec.seed, half_up(cpu_us * spin_of(spec)), wait_us / 1e6)

@@ -132,6 +132,8 @@ class Strategy:
     def prepare(self, spec):
         if spec == self._prepared:
             return
+        if spec.kind in kinds.SHIPPING:
+            raise Unfit(f"{spec.kind} sends objects, and the pipes of the interpreters hold numbers")
         self._prepared = None
         text = json.dumps(spec).encode()
         if len(text) > 4096:

@@ -44,7 +44,7 @@ def collect(futures):
 
 
 class Pool:
-    """A strategy that has `digests(spec)`, one run, and `submit_marked(spec, task)`, a future of (digest, start, end, worker)."""
+    """A strategy that has `digests(spec)`, one run, and `submit_marked(spec, task)`, a future of (result, start, end, worker)."""
 
     def run(self, spec, batch):
         return [fold(self.digests(spec)) for _ in range(batch)]
@@ -55,8 +55,8 @@ class Pool:
             handed.append(now())
             futures.append(self.submit_marked(spec, task))
         return [
-            Mark(digest, at, start, end, worker)
-            for at, (digest, start, end, worker) in zip(handed, self.collect(futures))
+            Mark(self.digest(spec, task, result), at, start, end, worker)
+            for task, (at, (result, start, end, worker)) in enumerate(zip(handed, self.collect(futures)))
         ]
 
     def serve(self, spec, rate):
@@ -73,14 +73,18 @@ class Pool:
         results = self.collect(futures)
         # A result may be here an instant before its callback has run.
         marks = [
-            Mark(digest, at, start, max(ends[task], end), worker)
-            for task, (at, (digest, start, end, worker)) in enumerate(zip(handed, results))
+            Mark(self.digest(spec, task, result), at, start, max(ends[task], end), worker)
+            for task, (at, (result, start, end, worker)) in enumerate(zip(handed, results))
         ]
         return Served(first, marks, lags)
 
     def collect(self, futures):
         """The results in order; see the function."""
         return collect(futures)
+
+    def digest(self, spec, task, result):
+        """The digest that a marked task's result stands for."""
+        return result
 
     def helpers(self):
         return []

@@ -1,7 +1,7 @@
 """`processes`: concurrent.futures.ProcessPoolExecutor, started as this Python starts processes by default.
 
-A task crosses as its number and comes back as its digest: inputs are built in every worker beforehand. `--chunk N` sends N tasks
-at a time, as `Executor.map(chunksize=N)` does.
+A task crosses as its number and comes back as its digest: inputs are built in every worker beforehand. Only kind `payload` sends
+what a task needs. `--chunk N` sends N tasks at a time, as `Executor.map(chunksize=N)` does (not with `payload`).
 
 A worker that dies takes the whole pool with it (BrokenProcessPool): that request fails, the next one starts a new pool.
 """
@@ -53,6 +53,19 @@ def _call(task):
         raise TaskFailed(task, reason_of(error)) from None
 
 
+def _call_shipped(task, message):
+    try:
+        return _work.reply(message)
+    except Exception as error:
+        raise TaskFailed(task, reason_of(error)) from None
+
+
+def _call_shipped_marked(task, message):
+    start = now()
+    replied = _call_shipped(task, message)
+    return replied, start, now(), f"process {os.getpid()}"
+
+
 def _call_many(first, end):
     return [_call(task) for task in range(first, end)]
 
@@ -69,8 +82,8 @@ class Strategy(Pool):
     def __init__(self, options):
         self._chunk = options.chunk
         self._executor, self._workers, self._pids = None, 0, []
-        # What the workers have at hand.
-        self._prepared = None
+        # What the workers have at hand, and the same here where a task is sent what it needs.
+        self._prepared, self._ships = None, None
 
     def start(self, workers):
         if workers == self._workers:
@@ -90,17 +103,26 @@ class Strategy(Pool):
         for refusal in self._everywhere(_prepare, spec):
             if refusal is not None:
                 raise Unfit(refusal)
-        self._prepared = spec
+        work = kinds.prepare(spec) if spec.kind in kinds.SHIPPING else None
+        self._prepared, self._ships = spec, work
 
     def digests(self, spec):
-        tasks, chunk, submit = spec.tasks, self._chunk, self._submit
+        tasks, chunk, submit, ships = spec.tasks, self._chunk, self._submit, self._ships
+        if ships is not None:
+            replies = self.collect([submit(_call_shipped, task, ships.message(task)) for task in range(tasks)])
+            return [ships.digest(task, replied) for task, replied in enumerate(replies)]
         if chunk == 1:
             return self.collect([submit(_call, task) for task in range(tasks)])
         parts = [submit(_call_many, at, min(at + chunk, tasks)) for at in range(0, tasks, chunk)]
         return [digest for part in self.collect(parts) for digest in part]
 
     def submit_marked(self, spec, task):
-        return self._submit(_call_marked, task)
+        if self._ships is None:
+            return self._submit(_call_marked, task)
+        return self._submit(_call_shipped_marked, task, self._ships.message(task))
+
+    def digest(self, spec, task, result):
+        return result if self._ships is None else self._ships.digest(task, result)
 
     def _submit(self, *call):
         try:

@@ -75,6 +75,20 @@ def strategies():
     return ["asyncio", "threads", "processes"] + (["interpreters"] if sys.version_info >= (3, 12) else [])
 
 
+class TestServer:
+    """The small server of the claims, as a process; `address` is where it listens."""
+
+    def __enter__(self):
+        command = [sys.executable, "-I", "-B", os.path.join(os.path.dirname(PACKAGE), "claims.py"), "--inner", "serve"]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.address = self._process.stdout.readline().decode().strip()
+        return self
+
+    def __exit__(self, *_):
+        self._process.kill()
+        self._process.communicate()
+
+
 def children(pid):
     """The processes that `pid` has started."""
     found = []

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
@@ -85,6 +86,35 @@ class Answers(unittest.TestCase):
                 # A coroutine is on the loop before its wait and after it; a thread is there all the time.
                 self.assertEqual(len(told["segments"]), 6 if strategy == "asyncio" else 3)
                 self.assertFalse(told["truncated"])
+
+
+class Kinds(unittest.TestCase):
+    """Kinds that strategies treat in ways of their own, and those that keep something."""
+
+    def test_payloads_are_sent_to_processes(self):
+        asked = request("payload", {"bytes_in": 1000, "bytes_out": 70000}, seed=42, batch=2)
+        for strategy in ("asyncio", "threads", "processes"):
+            with self.subTest(strategy=strategy), Trial(strategy) as trial:
+                for changes in ({"warmup": True}, {}, {"trace": True}, {"rate": 500.0, "batch": 1}):
+                    self.assertEqual(trial.checksum({**asked, **changes}), "21c7eca8ba058acf")
+
+    def test_files_are_gone_afterwards(self):
+        for strategy in strategies():
+            with self.subTest(strategy=strategy), tempfile.TemporaryDirectory() as folder:
+                with Trial(strategy, env={**os.environ, "TMPDIR": folder}) as trial:
+                    sums = {
+                        trial.checksum(request("file", {"op": "write", "bytes": 100, "sync": "none"}, tasks=9)),
+                        trial.checksum(request("file", {"op": "read", "bytes": 5000}, tasks=9)),
+                    }
+                    self.assertEqual(len(sums), 1)
+                    written = request("sqlite", {"op": "write", "rows": 10, "statements": 3}, tasks=9)
+                    self.assertEqual(trial.checksum(written), trial.checksum({**written, "batch": 3}))
+                    self.assertNotEqual(os.listdir(folder), [])
+                    self.assertEqual(trial.end()[2], 0)
+                if strategy == "interpreters":  # the process itself still held them: the next one sweeps
+                    with Trial("threads", env={**os.environ, "TMPDIR": folder}) as trial:
+                        trial.end()
+                self.assertEqual(os.listdir(folder), [])
 
 
 class Refusals(unittest.TestCase):
