@@ -6,6 +6,7 @@ Between requests the process waits in a read and uses no CPU.
 """
 import argparse
 import json
+import multiprocessing
 import os
 import sys
 import time
@@ -45,6 +46,9 @@ def _options(arguments):
     parser = argparse.ArgumentParser(prog="crossover_trial", description=__doc__.splitlines()[0], add_help=True)
     parser.add_argument("strategy", choices=sorted(strategies.MODULES))
     parser.add_argument("--workers", type=int, help="threads, processes or interpreters, whatever a request says")
+    parser.add_argument(
+        "--start", choices=multiprocessing.get_all_start_methods(), help="processes: how they are started (this Python's way)"
+    )
     parser.add_argument("--chunk", type=int, default=1, help="processes: tasks that are sent at a time (1)")
     options = parser.parse_args(arguments)
     if options.chunk < 1 or options.workers is not None and options.workers < 1:
@@ -77,7 +81,7 @@ class Trial:
         except Exception as error:
             answer = {"id": identity, "ok": False, "error": reason_of(error)}
             if isinstance(error, Unfit):
-                answer["unfit"] = True
+                answer.update(unfit=True, error=f"does not fit: {answer['error']}")
         return json.dumps(answer, separators=(",", ":")).encode() + b"\n"
 
     def _answer(self, request):

@@ -17,7 +17,7 @@ from ..errors import BadRequest, Unfit
 
 KINDS = (
     ("empty", "cpu", "mixed", "skewed", "blocker", "payload", "queue")
-    + ("http", "gateway", "lines", "scraper", "echo", "websocket", "file", "sqlite")
+    + ("http", "gateway", "lines", "scraper", "echo", "websocket", "file", "sqlite", "postgres")
 )
 
 # Prepared works that are kept, in number and in bytes of their inputs; the one in use is never dropped.
@@ -25,7 +25,7 @@ _KEPT_MAX = 64
 _KEPT_BYTES = 1 << 28
 
 # Kinds whose tasks wait for answers from elsewhere, beside which two readings of the clock are nothing.
-_WAITING = ("http", "gateway", "lines", "scraper", "echo", "websocket", "file", "sqlite")
+_WAITING = ("http", "gateway", "lines", "scraper", "echo", "websocket", "file", "sqlite", "postgres")
 
 # Kinds whose tasks have to be sent what they need, where they run in another process.
 SHIPPING = ("payload",)

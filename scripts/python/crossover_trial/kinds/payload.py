@@ -12,19 +12,19 @@ from . import Params
 class Payload:
     """See the module."""
 
-    def __init__(self, seed, bytes_in, bytes_out):
-        self._seed, self._bytes_in, self._bytes_out = seed, bytes_in, bytes_out
-        self._messages, self._answers = random_bytes(seed, bytes_in + 64), random_bytes(seed ^ MASK, bytes_out + 64)
+    def __init__(self, seed, in_bytes, out_bytes):
+        self._seed, self._in_bytes, self._out_bytes = seed, in_bytes, out_bytes
+        self._messages, self._answers = random_bytes(seed, in_bytes + 64), random_bytes(seed ^ MASK, out_bytes + 64)
         self.input_bytes = len(self._messages) + len(self._answers)
 
     def message(self, task):
         """What the task is sent: a copy of its own."""
-        return self._messages[task % 64 : task % 64 + self._bytes_in]
+        return self._messages[task % 64 : task % 64 + self._in_bytes]
 
     def reply(self, message):
         """What it answers."""
         received = zlib.crc32(message)
-        return received, self._answers[received % 64 : received % 64 + self._bytes_out]
+        return received, self._answers[received % 64 : received % 64 + self._out_bytes]
 
     def digest(self, task, replied):
         """What whoever asked makes of the answer."""
@@ -40,6 +40,6 @@ class Payload:
 
 def prepare(spec):
     params = Params(spec)
-    bytes_in, bytes_out = params.whole("bytes_in"), params.whole("bytes_out")
+    in_bytes, out_bytes = params.whole("in_bytes"), params.whole("out_bytes")
     params.end()
-    return Payload(spec.seed, bytes_in, bytes_out)
+    return Payload(spec.seed, in_bytes, out_bytes)

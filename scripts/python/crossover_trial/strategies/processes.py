@@ -1,4 +1,4 @@
-"""`processes`: concurrent.futures.ProcessPoolExecutor, started as this Python starts processes by default.
+"""`processes`: concurrent.futures.ProcessPoolExecutor, started as this Python starts processes by default, or as `--start` says.
 
 A task crosses as its number and comes back as its digest: inputs are built in every worker beforehand. Only kind `payload` sends
 what a task needs. `--chunk N` sends N tasks at a time, as `Executor.map(chunksize=N)` does (not with `payload`).
@@ -80,7 +80,7 @@ class Strategy(Pool):
     """See the module."""
 
     def __init__(self, options):
-        self._chunk = options.chunk
+        self._chunk, self._start_method = options.chunk, options.start
         self._executor, self._workers, self._pids = None, 0, []
         # What the workers have at hand, and the same here where a task is sent what it needs.
         self._prepared, self._ships = None, None
@@ -89,7 +89,7 @@ class Strategy(Pool):
         if workers == self._workers:
             return
         self.close()
-        context = multiprocessing.get_context()
+        context = multiprocessing.get_context(self._start_method)
         parent = os.getpid() if context.get_start_method() in ("fork", "spawn") else None
         initial = (context.Barrier(workers), parent)
         self._executor = concurrent.futures.ProcessPoolExecutor(workers, context, _begin, initial)

@@ -1,5 +1,6 @@
 """Every strategy through the protocol, as a process."""
 import concurrent.futures
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -62,6 +63,15 @@ class Answers(unittest.TestCase):
                 asked = request("empty", tasks=tasks)
                 self.assertEqual(trial.checksum(asked), other.checksum(asked))
 
+    def test_every_way_to_start_processes(self):
+        for how in multiprocessing.get_all_start_methods():
+            with self.subTest(how=how), Trial("processes", "--start", how, start_new_session=True) as trial:
+                self.assertEqual(trial.checksum(request(workers=1)), SHA256)
+                self.assertEqual(trial.checksum(request(workers=2)), SHA256)
+                workers = children(trial.process.pid)
+                trial.process.kill()
+                self.assertTrue(gone(workers))
+
     def test_an_open_load_keeps_to_its_rate(self):
         for strategy in strategies():
             with self.subTest(strategy=strategy), Trial(strategy) as trial:
@@ -92,7 +102,7 @@ class Kinds(unittest.TestCase):
     """Kinds that strategies treat in ways of their own, and those that keep something."""
 
     def test_payloads_are_sent_to_processes(self):
-        asked = request("payload", {"bytes_in": 1000, "bytes_out": 70000}, seed=42, batch=2)
+        asked = request("payload", {"in_bytes": 1000, "out_bytes": 70000}, seed=42, batch=2)
         for strategy in ("asyncio", "threads", "processes"):
             with self.subTest(strategy=strategy), Trial(strategy) as trial:
                 for changes in ({"warmup": True}, {}, {"trace": True}, {"rate": 500.0, "batch": 1}):
@@ -138,6 +148,7 @@ class Refusals(unittest.TestCase):
                     self.assertFalse(answer["ok"])
                     self.assertIn(words, answer["error"])
                     self.assertEqual(answer.get("unfit", False), unfit, answer)
+                    self.assertEqual(answer["error"].startswith("does not fit: "), unfit)
                 # None of that has done any harm.
                 self.assertEqual(trial.checksum(request()), SHA256)
 
