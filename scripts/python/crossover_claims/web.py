@@ -264,7 +264,7 @@ def hidden_limit(context):
 
 @row("14", "wall", "s", "200 WebSocket clients × 5 messages, each answered after 100 ms (100 s one after another)", 1.5)
 def chat(context):
-    params = {"delay_ms": 100, "messages": 5, "bytes": 32}
+    params = {"delay_ms": 100, "messages": 5, "message_bytes": 32}
     work = kinds.prepare(Spec("websocket", json.dumps(params), 200, 1, context.server, None))
 
     async def main():

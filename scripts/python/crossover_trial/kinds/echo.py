@@ -57,6 +57,6 @@ class Echo:
 
 def prepare(spec):
     params = Params(spec)
-    n, round_trips = params.whole("bytes", least=8), params.whole("round_trips", least=1)
+    n, round_trips = params.whole("message_bytes", least=8), params.whole("round_trips", least=1)
     params.end()
     return Echo(spec, n, round_trips)

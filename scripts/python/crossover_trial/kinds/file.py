@@ -51,6 +51,6 @@ def prepare(spec):
     params = Params(spec)
     writes = params.choice("op", ("read", "write"), "read") == "write"
     sync = params.choice("sync", ("none", "fsync"), "none") == "fsync"
-    n = params.whole("bytes", least=8)
+    n = params.whole("file_bytes", least=8)
     params.end()
     return Files(spec, n, writes, sync)

@@ -108,6 +108,6 @@ async def _read_stream(reader):
 def prepare(spec):
     params = Params(spec)
     delay_us = half_up(params.number("delay_ms") * 1000)
-    messages, n = params.whole("messages", least=1), params.whole("bytes", least=16)
+    messages, n = params.whole("messages", least=1), params.whole("message_bytes", least=16)
     params.end()
     return WebSocket(spec, delay_us, messages, n)

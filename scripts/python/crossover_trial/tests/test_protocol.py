@@ -113,8 +113,8 @@ class Kinds(unittest.TestCase):
             with self.subTest(strategy=strategy), tempfile.TemporaryDirectory() as folder:
                 with Trial(strategy, env={**os.environ, "TMPDIR": folder}) as trial:
                     sums = {
-                        trial.checksum(request("file", {"op": "write", "bytes": 100, "sync": "none"}, tasks=9)),
-                        trial.checksum(request("file", {"op": "read", "bytes": 5000}, tasks=9)),
+                        trial.checksum(request("file", {"op": "write", "file_bytes": 100, "sync": "none"}, tasks=9)),
+                        trial.checksum(request("file", {"op": "read", "file_bytes": 5000}, tasks=9)),
                     }
                     self.assertEqual(len(sums), 1)
                     written = request("sqlite", {"op": "write", "rows": 10, "statements": 3}, tasks=9)
