@@ -86,9 +86,9 @@ def trace(strategy, spec, rate):
     """One run, and what each task did when."""
     if rate is None:
         start = time.monotonic_ns()
-        marks = strategy.marked(spec)
+        marks = strategy.marked(spec, watch=True)
     else:
-        served = strategy.serve(spec, rate)
+        served = strategy.serve(spec, rate, watch=True)
         start, marks = served.first, served.marks
     end = max(mark.end for mark in marks)
     workers = {}

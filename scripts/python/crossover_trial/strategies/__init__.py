@@ -3,8 +3,9 @@
     start(workers)           threads, processes or loops; untimed. Called again with the same number, it does nothing
     prepare(spec)            inputs wherever tasks run; untimed
     run(spec, batch)         `batch` runs one after another; the checksum of each, as numbers
-    marked(spec)             one run with the times of every task: a list of `Mark` by task
-    serve(spec, rate)        one run whose tasks arrive at a rate: `Served`
+    marked(spec, watch)      one run with the times of every task: a list of `Mark` by task. With `watch` they have segments, where
+                             that costs more
+    serve(spec, rate, watch) one run whose tasks arrive at a rate: `Served`
     helpers()                process ids beside this one
     close()                  lets go of everything, at once
 

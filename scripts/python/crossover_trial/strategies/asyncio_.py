@@ -37,25 +37,24 @@ class Strategy:
             checksums.append(fold(await _gather([run_async(task) for task in range(spec.tasks)])))
         return checksums
 
-    def marked(self, spec):
-        return self._loop.run_until_complete(self._marked(spec))
+    def marked(self, spec, watch=False):
+        return self._loop.run_until_complete(self._marked(spec, _watch if watch else _mark))
 
-    async def _marked(self, spec):
+    async def _marked(self, spec, mark):
         work = kinds.prepare(spec)
-        # A coroutine that is made has not begun: it is handed over when the loop knows of it.
-        return await _gather([_mark(work, task, now()) for task in range(spec.tasks)])
+        return await _gather([mark(work, task, now()) for task in range(spec.tasks)])
 
-    def serve(self, spec, rate):
-        return self._loop.run_until_complete(self._serve(spec, rate))
+    def serve(self, spec, rate, watch=False):
+        return self._loop.run_until_complete(self._serve(spec, rate, _watch if watch else _mark))
 
-    async def _serve(self, spec, rate):
+    async def _serve(self, spec, rate, mark):
         """Arrivals come from a thread that sleeps, and wake the loop as a socket would."""
         loop, work = asyncio.get_running_loop(), kinds.prepare(spec)
         tasks, lags, everything_came = [], [], loop.create_future()
         first = now() + LEAD_NS
 
         def arrived(task):
-            tasks.append(loop.create_task(_mark(work, task, now())))
+            tasks.append(loop.create_task(mark(work, task, now())))
             if len(tasks) == spec.tasks:
                 everything_came.set_result(None)
 
@@ -93,6 +92,12 @@ async def _gather(coroutines):
 
 
 async def _mark(work, task, handed):
+    start = now()
+    return Mark(await work.run_async(task), handed, start, now(), _WORKER)
+
+
+async def _watch(work, task, handed):
+    """The same with every stretch that the task was on the loop."""
     watched = _Watched(work.run_async(task))
     digest = await watched
     segments = watched.segments

@@ -150,7 +150,7 @@ class Strategy:
     def run(self, spec, batch):
         return [fold([mark.digest for mark in self.marked(spec)]) for _ in range(batch)]
 
-    def marked(self, spec):
+    def marked(self, spec, watch=False):
         handed, marks = [0] * spec.tasks, [None] * spec.tasks
         sent = done = 0
         failure = None
@@ -167,7 +167,7 @@ class Strategy:
             raise failure
         return marks
 
-    def serve(self, spec, rate):
+    def serve(self, spec, rate, watch=False):
         """This thread hands every task over when it is due; another one takes the answers."""
         handed, marks, lags, failures = [0] * spec.tasks, [None] * spec.tasks, [], []
         room = threading.Semaphore(_UNDER_WAY)

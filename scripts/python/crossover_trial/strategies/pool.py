@@ -49,7 +49,7 @@ class Pool:
     def run(self, spec, batch):
         return [fold(self.digests(spec)) for _ in range(batch)]
 
-    def marked(self, spec):
+    def marked(self, spec, watch=False):
         handed, futures = [], []
         for task in range(spec.tasks):
             handed.append(now())
@@ -59,7 +59,7 @@ class Pool:
             for task, (at, (result, start, end, worker)) in enumerate(zip(handed, self.collect(futures)))
         ]
 
-    def serve(self, spec, rate):
+    def serve(self, spec, rate, watch=False):
         """This thread hands every task over when it is due; it sleeps meanwhile and takes no part in the work."""
         first = now() + LEAD_NS
         ends = [0] * spec.tasks
