@@ -2,8 +2,7 @@
 import os
 import resource
 import signal
-
-_PR_SET_PDEATHSIG = 1
+import threading
 
 
 def allow_many_files():
@@ -29,20 +28,22 @@ def end_quietly_on_signals():
         signal.signal(number, signal.SIG_DFL)
 
 
-def worker(parent):
+def worker(alive, others_end):
     """Called first thing in a worker process: Ctrl-C is for the parent, and the parent's end is its own.
 
-    Workers of a process pool read one pipe that each of them can also write to, so that they would wait for ever when nobody
-    else is left.
+    Workers of a process pool read one pipe that each of them can also write to, and a fork server lives as long as its children: all
+    of them would wait for ever when nobody else is left. So the trial holds one end of a pipe, `others_end`, and every worker waits
+    for the end of `alive`, the other one. A worker that was forked has a copy of the first end, and lets go of it.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    try:
-        import ctypes
+    if others_end is not None:
+        others_end.close()
+    threading.Thread(target=_end_with, args=(alive,), name="until the trial ends", daemon=True).start()
 
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    except (ImportError, OSError, AttributeError):
-        return  # whoever started the trial must clean up: under `crossover run` that is the guard
-    # Started by a fork server, its parent is that server, which goes when the trial does.
-    if parent is not None and os.getppid() != parent:
+
+def _end_with(alive):
+    try:
+        alive.recv_bytes()  # nothing is ever sent
+    except (EOFError, OSError):
         os._exit(0)

@@ -22,11 +22,11 @@ _together = None
 _work = None
 
 
-def _begin(together, parent):
+def _begin(together, alive, others_end):
     """Runs first in every worker."""
     global _together
     _together = together
-    life.worker(parent)
+    life.worker(alive, others_end)
 
 
 def _meet():
@@ -82,6 +82,8 @@ class Strategy(Pool):
     def __init__(self, options):
         self._chunk, self._start_method = options.chunk, options.start
         self._executor, self._workers, self._pids = None, 0, []
+        # While it is open the workers live.
+        self._end = None
         # What the workers have at hand, and the same here where a task is sent what it needs.
         self._prepared, self._ships = None, None
 
@@ -90,8 +92,9 @@ class Strategy(Pool):
             return
         self.close()
         context = multiprocessing.get_context(self._start_method)
-        parent = os.getpid() if context.get_start_method() in ("fork", "spawn") else None
-        initial = (context.Barrier(workers), parent)
+        alive, self._end = context.Pipe(duplex=False)
+        inherited = self._end if context.get_start_method() == "fork" else None
+        initial = (context.Barrier(workers), alive, inherited)
         self._executor = concurrent.futures.ProcessPoolExecutor(workers, context, _begin, initial)
         self._workers = workers
         self._pids = self._everywhere(_meet)
@@ -151,6 +154,7 @@ class Strategy(Pool):
         for process in list((getattr(executor, "_processes", None) or {}).values()):
             process.kill()
         executor.shutdown(wait=True, cancel_futures=True)
+        self._end.close()
 
     def _everywhere(self, function, *arguments):
         """Calls `function` once in every worker."""
