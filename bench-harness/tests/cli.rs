@@ -120,7 +120,7 @@ fn plan_takes_the_same_changes_as_run() {
             "measure.rounds=2",
         ])
         .code(0)
-        .stdout(contains("3 cells × 7 strategies").and(contains("3 process rounds × 2 rounds")))
+        .stdout(contains("3 cells × 5 strategies").and(contains("3 process rounds × 2 rounds")))
         .stdout(contains("budget of 1m30s"));
     place.crossover(&["plan", "mixed", "./mixed.toml"]).code(2);
     place.crossover(&["plan", "mixed", "mixed"]).code(2).stderr(contains("would share a folder"));

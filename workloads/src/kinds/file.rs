@@ -1,7 +1,9 @@
 //! Kind `file`: a task reads or writes a file of its own, whole.
 //!
 //! Files that were just made are in the system's memory: a read takes microseconds and never waits for a disk, which is
-//! what most reads of a program are. With `sync` a write ends when the disk says so. The async form uses the functions for files of its
+//! what most reads of a program are. A write truncates the file and fills it again, as `std::fs::write` does; ext4 begins to
+//! write such a file to the disk when it is closed, so even a write without `sync` may wait there. With `sync` it ends when the
+//! disk says so. The async form uses the functions for files of its
 //! runtime. The folder is below `TMPDIR`; where that is in memory, so are the files, and a sync is nothing.
 
 use std::io;
