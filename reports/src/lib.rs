@@ -11,6 +11,7 @@
 //!
 //! A report is a pure function of the folder and the [`Options`]: the same folder and seed give the same bytes.
 pub mod analysis;
+pub mod claims;
 pub mod compare;
 pub mod html;
 pub mod load;

@@ -143,7 +143,7 @@ fn table(out: &mut String, header: &[String], rows: impl Iterator<Item = Vec<Str
 }
 
 /// `text` as Markdown that shows it as it is, on one line.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

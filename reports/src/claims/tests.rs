@@ -1,0 +1,94 @@
+//! The three files as a whole: complete, escaped, and the same again.
+use serde_json::json;
+
+use super::*;
+
+fn record() -> Record {
+    let samples = |values: &[f64]| [("wall".to_owned(), values.to_vec())].into();
+    let row = |id: &str, expected, ours: &[f64], cpython: &[f64]| Row {
+        id: id.into(),
+        says: "gather(1, 2, 3 s) takes <2> | seconds".into(),
+        source: "S2".into(),
+        kind: Kind::Figure,
+        cited: "\"2 seconds total\"".into(),
+        expected,
+        figures: vec![Figure { name: "wall".into(), unit: Unit::Seconds }],
+        tests: vec![Test {
+            figure: "wall".into(),
+            must: Must::about(2.0, 0.05),
+            of: Whose::All,
+            claim: true,
+        }],
+        ours: Column { samples: samples(ours), ..Column::default() },
+        cpython: Column { samples: samples(cpython), ..Column::default() },
+        ..Row::default()
+    };
+    let mut surprise = row("73", Verdict::Refuted, &[2.0, 2.001], &[3.0, 3.001]);
+    surprise.checks =
+        vec![Check { name: "claim_073_in_order".into(), holds: Some(true), detail: "a, b, c".into() }];
+    Record {
+        schema: SCHEMA,
+        version: "0.1.0".into(),
+        seed: 7,
+        full: false,
+        seconds: 12.5,
+        env: json!({"machine": {"cpu": "<b>none</b>", "cores_usable": 2}}),
+        rows: vec![
+            row("72", Verdict::Refuted, &[3.001, 3.002, 3.0], &[3.004, 3.0041]),
+            surprise,
+            Row { id: "30".into(), says: "async adds complexity".into(), ..Row::default() },
+        ],
+    }
+}
+
+#[test]
+fn the_files_are_a_function_of_the_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = ["claims.json", "claims.md", "claims.html"];
+    write(dir.path(), &record()).unwrap();
+    let first = files.map(|name| fs::read(dir.path().join(name)).unwrap());
+    let again = read(dir.path()).unwrap();
+    assert_eq!(again, record());
+    write(dir.path(), &again).unwrap();
+    assert_eq!(first, files.map(|name| fs::read(dir.path().join(name)).unwrap()));
+}
+
+#[test]
+fn the_files_say_what_was_found() {
+    let record = record();
+    let html = html::render(&record).unwrap();
+    for part in [
+        "3 claims: 1 reproduced, 1 refuted, 1 not decided; 1 came out otherwise than expected",
+        "id=\"claim-72\"",
+        "ours: reproduced; CPython: refuted",
+        "&lt;2&gt;",
+        "claim_073_in_order",
+        "not decided: a judgement",
+    ] {
+        assert!(html.contains(part), "{part} is missing in {html}");
+    }
+    assert!(!html.contains("<b>none") && !html.contains("<script") && !html.contains("http"), "{html}");
+    let markdown = markdown::render(&record);
+    assert!(markdown.contains("| 72 |") && markdown.contains(r"\| seconds"), "{markdown}");
+    assert!(terminal(&record, 100).contains("Otherwise than expected"));
+    let json: serde_json::Value = serde_json::from_str(&json(&record)).unwrap();
+    assert_eq!(json["rows"][0]["judgement"]["verdict"], "refuted");
+    assert_eq!(json["tally"]["refuted"], 1);
+}
+
+#[test]
+fn a_broken_file_says_where() {
+    let dir = tempfile::tempdir().unwrap();
+    for (text, part) in [
+        ("{\n\"schema\": 1,\nnonsense", ":3: "),
+        ("{\"schema\": 9}", "schema 9 is newer"),
+        ("{}", "`schema` is missing"),
+        ("{\"schema\": 1}", "missing field"),
+    ] {
+        fs::write(dir.path().join(FILE), text).unwrap();
+        let said = read(dir.path()).unwrap_err().to_string();
+        assert!(said.contains(part), "{said}");
+    }
+    fs::remove_file(dir.path().join(FILE)).unwrap();
+    assert!(read(dir.path()).unwrap_err().to_string().starts_with("cannot read"));
+}
