@@ -14,7 +14,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crossover_workloads::server::Stall;
 
 use crate::config::{Experiment, duration};
-use crate::{advise, calibrate, compare, doctor, explain, export, init, list, plan, run, server, text};
+use crate::{
+    advise, calibrate, claims, compare, doctor, explain, export, init, list, plan, run, server, text,
+};
 
 /// Measures when async, threads and processes win, on this machine.
 #[derive(Debug, Parser)]
@@ -119,6 +121,29 @@ enum Command {
         /// Keep the runs in this folder, which must be absent or empty
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
+    },
+    /// Put to the test what others say about async, threads and processes, on our runtime and on CPython
+    ///
+    /// The quick pass takes less than four minutes. A claim that is refuted is a result, not an error. Exit code 4: other
+    /// programs kept the machine too busy to judge.
+    Claims(claims::Arguments),
+    /// One repeat of a claim's experiment, or one fact
+    #[command(hide = true)]
+    ClaimTrial(claims::TrialArguments),
+    /// The script whose start-up a claim is about
+    #[command(hide = true)]
+    ClaimScript {
+        /// plain or async
+        style: String,
+        /// Whom it asks
+        server: SocketAddr,
+    },
+    /// The stand-in for databases, chats and streams
+    #[command(hide = true)]
+    ClaimServer {
+        /// End when this process does
+        #[arg(long, value_name = "PID")]
+        parent: u32,
     },
     /// Keep a core busy, as the calibration's CPU hog
     #[command(hide = true)]
@@ -248,6 +273,10 @@ fn dispatch(command: Command) -> Result<u8> {
         Command::Calibrate { quick, experiments, out } => {
             calibrate::execute(&calibrate::Options { quick, experiments, out })
         }
+        Command::Claims(arguments) => claims::execute(&arguments),
+        Command::ClaimTrial(arguments) => claims::trial(&arguments),
+        Command::ClaimScript { style, server } => claims::script(&style, server),
+        Command::ClaimServer { parent } => claims::serve(parent),
         Command::Hog => calibrate::hog(),
         Command::Serve { address, parent, stall } => server::serve(address, parent, stall.checked()?),
         Command::Plan(selection) => {

@@ -81,6 +81,15 @@ impl Machine {
 /// What `env.json` holds about this machine and the strategies of `exp`. The run adds its own id, seed and so on.
 #[must_use]
 pub fn describe(exp: &Experiment) -> Value {
+    let mut env = machine();
+    env["workers"] = json!(exp.strategies.workers);
+    env["strategies"] = json!(strategies(exp));
+    env
+}
+
+/// The same without an experiment: machine, system, toolchain, and when.
+#[must_use]
+pub fn machine() -> Value {
     let machine = serde_json::to_value(Machine::read()).unwrap_or_default();
     let crates: BTreeMap<&str, &str> =
         env!("CROSSOVER_CRATES").split(',').filter_map(|item| item.split_once(' ')).collect();
@@ -101,8 +110,6 @@ pub fn describe(exp: &Experiment) -> Value {
             "allocator": allocator(),
         },
         "crates": crates,
-        "workers": exp.strategies.workers,
-        "strategies": strategies(exp),
     })
 }
 

@@ -6,6 +6,7 @@
 pub mod advise;
 pub mod calibrate;
 pub mod calibration_file;
+pub mod claims;
 pub mod cli;
 pub mod compare;
 pub mod config;

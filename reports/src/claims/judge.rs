@@ -159,7 +159,7 @@ pub fn word(verdict: Verdict) -> &'static str {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use rand::{RngExt as _, SeedableRng as _};
+    use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
     use super::super::record::{Check, Figure, Kind, Must, Unit};

@@ -93,7 +93,10 @@ pub fn read(dir: &Path) -> Result<Record, ReportError> {
         }
         Some(_) => {}
         None => {
-            return Err(config(None, "`schema` is missing: this is no file of `crossover claims`".to_owned()));
+            return Err(config(
+                None,
+                "`schema` is missing: this is no file of `crossover claims`".to_owned(),
+            ));
         }
     }
     // Again from the text: an error then has its line.

@@ -13,7 +13,7 @@ const NARROWEST: u16 = 60;
 pub fn render(record: &Record, width: u16) -> String {
     let mut table = Table::new();
     table
-        .load_preset(presets::UTF8_HORIZONTAL_ONLY)
+        .load_style(presets::UTF8_HORIZONTAL_ONLY)
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_width(width.max(NARROWEST))
         .set_header(["id", "the claim", "CPython here", "ours here", "verdict"]);

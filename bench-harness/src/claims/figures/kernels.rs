@@ -1,0 +1,212 @@
+//! Claims about CPU work under each strategy: the suite's own strategies run the suite's own kernels, several times in turn
+//! within a repeat.
+use crossover_workloads::{Spec, Value, Workload};
+
+use super::cpu::Locked;
+use super::{Found, Outcome, Setup, Trouble, found, median, ms, seconds, spec};
+use crate::strategy::{self, Job, Strategy};
+
+/// How often the plain loop and a strategy run in turn within a repeat.
+const TURNS: usize = 3;
+
+/// Jobs of a kernel in one run.
+const JOBS: u32 = 8;
+
+/// A kernel: what it is called among the workloads, and its figures.
+struct Kernel {
+    name: &'static str,
+    /// Bytes of input per job, so that a job takes some ten milliseconds.
+    bytes: i64,
+    threads: &'static str,
+    processes: &'static str,
+    event_loop: &'static str,
+}
+
+/// The kernels that are compared. Those that a build has not got are left out, and named.
+const KERNELS: [Kernel; 6] = [
+    // Arithmetic in registers: what Python's loop over primes is.
+    Kernel {
+        name: STEPS,
+        bytes: 0,
+        threads: "steps_threads",
+        processes: "steps_processes",
+        event_loop: "steps_async",
+    },
+    Kernel {
+        name: "sha256",
+        bytes: 32 << 20,
+        threads: "sha256_threads",
+        processes: "sha256_processes",
+        event_loop: "sha256_async",
+    },
+    Kernel {
+        name: "resize",
+        bytes: 16 << 20,
+        threads: "resize_threads",
+        processes: "resize_processes",
+        event_loop: "resize_async",
+    },
+    Kernel {
+        name: "image",
+        bytes: 1 << 20,
+        threads: "image_threads",
+        processes: "image_processes",
+        event_loop: "image_async",
+    },
+    Kernel {
+        name: "json",
+        bytes: 1 << 20,
+        threads: "json_threads",
+        processes: "json_processes",
+        event_loop: "json_async",
+    },
+    Kernel {
+        name: "mlp",
+        bytes: 1 << 18,
+        threads: "mlp_threads",
+        processes: "mlp_processes",
+        event_loop: "mlp_async",
+    },
+];
+
+/// The kernel that is a kind of its own.
+const STEPS: &str = "steps";
+
+impl Kernel {
+    /// Its work, if this build has it.
+    fn spec(&self, setup: &Setup) -> Option<Spec> {
+        let spec = if self.name == STEPS {
+            spec("mixed", &[("cpu_us", Value::Int(20_000)), ("wait_us", Value::Int(0))], JOBS, setup)
+        } else {
+            let kernel = Value::Text(self.name.to_owned());
+            spec("cpu", &[("kernel", kernel), ("input_bytes", Value::Int(self.bytes))], JOBS, setup)
+        };
+        spec.ok().filter(|spec| Workload::prepare(spec).is_ok())
+    }
+}
+
+fn kernel(name: &str, setup: &Setup) -> Result<Spec, Trouble> {
+    let kernel = KERNELS.iter().find(|kernel| kernel.name == name);
+    kernel
+        .and_then(|kernel| kernel.spec(setup))
+        .ok_or_else(|| Trouble::Skipped(format!("this build has no kernel `{name}`")))
+}
+
+/// The plain loop, and one strategy beside it.
+struct Pair {
+    plain: Box<dyn Strategy>,
+    other: Box<dyn Strategy>,
+    job: Job,
+}
+
+impl Pair {
+    fn start(name: &str, spec: Spec, setup: &Setup) -> Result<Self, Trouble> {
+        let workers = u32::try_from(setup.cores).unwrap_or(1);
+        let (plain, other) = (strategy::start(strategy::SEQUENTIAL, 1)?, strategy::start(name, workers)?);
+        let mut pair = Self { plain, other, job: Job::prepare(spec)? };
+        // Once for nothing: worker processes prepare their inputs at their first job.
+        pair.turn()?;
+        Ok(pair)
+    }
+
+    /// The plain loop's time over the strategy's. Both must return the same checksum.
+    fn turn(&mut self) -> Result<f64, Trouble> {
+        let (plain, expected) = seconds(|| self.plain.run(&self.job));
+        let (other, checksum) = seconds(|| self.other.run(&self.job));
+        if expected? != checksum? {
+            return Err(Trouble::Failed("the checksums differ".to_owned()));
+        }
+        Ok(plain / other)
+    }
+}
+
+/// The middle of several turns.
+fn speedup(name: &str, spec: &Spec, setup: &Setup) -> Result<f64, Trouble> {
+    let mut pair = Pair::start(name, spec.clone(), setup)?;
+    let mut turns = (0..TURNS).map(|_| pair.turn()).collect::<Result<Vec<_>, _>>()?;
+    Ok(median(&mut turns))
+}
+
+/// 16, 59: the kernels as tasks of one event loop: the speed-up that is farthest from 1.
+pub(crate) fn in_async(setup: &Setup) -> Outcome {
+    let mut out = Found::default();
+    let mut farthest = 1.0_f64;
+    for kernel in &KERNELS {
+        let Some(spec) = kernel.spec(setup) else { continue };
+        let times = speedup("event-loop", &spec, setup)?;
+        if (times.ln()).abs() > farthest.ln().abs() {
+            farthest = times;
+        }
+        out = out.and(kernel.event_loop, times);
+    }
+    Ok(out.and("async_speedup", farthest))
+}
+
+/// 17: arithmetic on a thread per core, behind a lock that is held all the time, and without one.
+pub(crate) fn threads_under_lock(setup: &Setup) -> Outcome {
+    let time = ms(15);
+    let locked = Locked::new(time, 1.0).speedup(8, setup.cores)?;
+    let free = Locked::new(time, 0.0).speedup(8, setup.cores)?;
+    Ok(found("threads_speedup", locked).and("unlocked_speedup", free))
+}
+
+/// 18: arithmetic in the process pool.
+pub(crate) fn processes(setup: &Setup) -> Outcome {
+    Ok(found("processes_speedup", speedup("processes", &kernel(STEPS, setup)?, setup)?))
+}
+
+/// 36: arithmetic on threads behind the global lock, without it, and in processes.
+pub(crate) fn threads_or_processes(setup: &Setup) -> Outcome {
+    let out = threads_under_lock(setup)?;
+    Ok(out.and("processes_speedup", speedup("processes", &kernel(STEPS, setup)?, setup)?))
+}
+
+/// 60: a kernel that holds no lock, as a native extension that lets go of it.
+pub(crate) fn extension(setup: &Setup) -> Outcome {
+    Ok(found("threads_speedup", speedup("threads", &kernel("sha256", setup)?, setup)?))
+}
+
+fn both(name: &str, setup: &Setup) -> Outcome {
+    let spec = kernel(name, setup)?;
+    let threads = speedup("threads", &spec, setup)?;
+    Ok(found("threads_speedup", threads).and("processes_speedup", speedup("processes", &spec, setup)?))
+}
+
+/// 64: images on threads and in processes.
+pub(crate) fn images(setup: &Setup) -> Outcome {
+    both("image", setup).or_else(|_| {
+        both("resize", setup).map(|out| out.note("resize alone: this build has no kernel `image`"))
+    })
+}
+
+/// 78: a small neural network on threads and in processes.
+pub(crate) fn inference(setup: &Setup) -> Outcome {
+    both("mlp", setup)
+}
+
+/// kernels: every kernel on threads and in processes; and how a lock held for part of the time shows.
+pub(crate) fn all(setup: &Setup) -> Outcome {
+    let mut out = Found::default();
+    let mut missing = Vec::new();
+    for kernel in &KERNELS {
+        let Some(spec) = kernel.spec(setup) else {
+            missing.push(kernel.name);
+            continue;
+        };
+        out = out
+            .and(kernel.threads, speedup("threads", &spec, setup)?)
+            .and(kernel.processes, speedup("processes", &spec, setup)?);
+    }
+    for (name, share) in [("lock_0", 0.0), ("lock_50", 0.5), ("lock_75", 0.75), ("lock_100", 1.0)] {
+        out = out.and(name, Locked::new(ms(10), share).speedup(8, setup.cores)?);
+    }
+    Ok(if missing.is_empty() { out } else { out.note(format!("this build has no {}", missing.join(", "))) })
+}
+
+/// gil-free: arithmetic on ten threads (a thread per core where there are fewer), without a lock and behind one.
+pub(crate) fn gil_free(setup: &Setup) -> Outcome {
+    let threads = setup.cores.min(10);
+    let free = Locked::new(ms(20), 0.0).speedup(20, threads)?;
+    let locked = Locked::new(ms(20), 1.0).speedup(20, threads)?;
+    Ok(found("threads_speedup", free).and("per_thread", free / threads as f64).and("locked_speedup", locked))
+}

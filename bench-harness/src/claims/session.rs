@@ -1,0 +1,344 @@
+//! Measuring: every repeat of every claim in a fresh process, in rounds, each round in a random order.
+//!
+//! A round takes one repeat of each claim that still wants one: ours and CPython's, one right after the other, in random order. Beside
+//! them the machine is watched; where other programs were busy the repeat does not count and is taken once more at the
+//! end. Facts are checked first, each once. Children are started one at a time, from the main thread.
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use crossover_reports::claims::{Check, Column, Figure, Group, Kind, Row, Test};
+use rand::seq::SliceRandom as _;
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
+use super::child::{self, End};
+use super::facts::{self, Fact};
+use super::python::Python;
+use super::stand_in::StandIn;
+use super::table::Claim;
+use super::trial::Answer;
+use crate::interrupt::Interrupt;
+use crate::probe::LoadWindow;
+use crate::progress::Progress;
+use crate::server::Server;
+
+/// Foreign load above which a repeat does not count.
+const FOREIGN_MAX: f64 = 0.15;
+
+/// How long a repeat may take: in the quick pass, and in full.
+const LIMIT: Duration = Duration::from_secs(40);
+const LIMIT_FULL: Duration = Duration::from_secs(240);
+
+/// Repeats beyond those of the quick pass that a full one takes.
+const MORE: u32 = 2;
+
+/// What is measured with.
+pub(super) struct Session<'a> {
+    pub(super) full: bool,
+    pub(super) seed: u64,
+    /// Or why CPython takes no part.
+    pub(super) python: Result<Python, String>,
+    pub(super) interrupt: &'a Interrupt,
+}
+
+/// Somebody wants it to end, or it cannot go on.
+#[derive(Debug)]
+pub(super) enum Stop {
+    Interrupted,
+    Failed(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Stop {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// A claim and what has been measured of it.
+struct Work {
+    claim: &'static Claim,
+    row: Row,
+    /// Repeats that were disturbed and are to be taken again.
+    again: u32,
+}
+
+/// The two sides of a repeat.
+#[derive(Clone, Copy)]
+enum Side {
+    Ours,
+    Cpython,
+}
+
+/// The servers of a session.
+struct Servers {
+    http: Server,
+    stand_in: StandIn,
+}
+
+impl Session<'_> {
+    /// Puts the claims to the test.
+    pub(super) fn measure(
+        &self,
+        claims: &[&'static Claim],
+        progress: &mut Progress,
+    ) -> Result<Vec<Row>, Stop> {
+        let mut works: Vec<Work> =
+            claims.iter().map(|claim| Work { claim, row: self.row(claim), again: 0 }).collect();
+        progress.stage("checking facts");
+        for work in &mut works {
+            self.check(work)?;
+        }
+        let servers = Servers {
+            http: Server::start(self.interrupt).map_err(|error| self.stopped(error))?,
+            stand_in: StandIn::start()?,
+        };
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        let rounds = works.iter().map(|work| self.repeats(work.claim)).max().unwrap_or(0);
+        for round in 0..rounds {
+            let mut due: Vec<usize> =
+                (0..works.len()).filter(|&at| round < self.repeats(works[at].claim)).collect();
+            due.shuffle(&mut rng);
+            progress.stage(&format!("round {} of {rounds}, {} claims", round + 1, due.len()));
+            for at in due {
+                self.repeat(&mut works[at], &servers, &mut rng)?;
+            }
+        }
+        let mut due: Vec<usize> =
+            (0..works.len()).flat_map(|at| (0..works[at].again).map(move |_| at)).collect();
+        due.shuffle(&mut rng);
+        if !due.is_empty() {
+            progress.stage(&format!("again, because other programs were busy: {} repeats", due.len()));
+        }
+        for at in due {
+            self.repeat(&mut works[at], &servers, &mut rng)?;
+        }
+        Ok(works.into_iter().map(|work| work.row).collect())
+    }
+
+    fn stopped(&self, error: anyhow::Error) -> Stop {
+        if self.interrupt.is_raised() { Stop::Interrupted } else { Stop::Failed(error) }
+    }
+
+    /// How many repeats of a claim are taken.
+    fn repeats(&self, claim: &Claim) -> u32 {
+        match claim.run {
+            None => 0,
+            Some(_) if claim.full_only && !self.full => 0,
+            Some(_) if self.full => claim.repeats + MORE,
+            Some(_) => claim.repeats,
+        }
+    }
+
+    /// The claim as a row of the record, with nothing measured yet.
+    fn row(&self, claim: &Claim) -> Row {
+        let mut row = Row {
+            id: claim.id().to_owned(),
+            also: claim.ids.iter().skip(1).map(|id| (*id).to_owned()).collect(),
+            group: claim.group,
+            says: claim.says.to_owned(),
+            kind: claim.kind,
+            source: claim.source.to_owned(),
+            caveat: claim.caveat.to_owned(),
+            cited: claim.cited.to_owned(),
+            recorded: claim.recorded.to_owned(),
+            wanted: claim.wanted.to_owned(),
+            expected: claim.expected,
+            how: claim.how.to_owned(),
+            figures: claim
+                .figures
+                .iter()
+                .map(|&(name, unit)| Figure { name: name.to_owned(), unit })
+                .collect(),
+            tests: claim
+                .bounds
+                .iter()
+                .map(|b| Test { figure: b.figure.to_owned(), must: b.must, of: b.of, claim: b.claim })
+                .collect(),
+            ..Row::default()
+        };
+        if claim.run.is_some() && self.repeats(claim) == 0 {
+            row.ours.missing = "measured with --full only".to_owned();
+        }
+        row.cpython.missing = match (&self.python, claim.python) {
+            (_, None) if claim.kind == Kind::Figure && claim.group != Group::Public => {
+                "no experiment in Python".to_owned()
+            }
+            (_, None) => String::new(),
+            (Err(reason), Some(_)) => reason.clone(),
+            (Ok(_), Some(_)) => String::new(),
+        };
+        row
+    }
+
+    /// Checks the facts of a row.
+    fn check(&self, work: &mut Work) -> Result<(), Stop> {
+        for fact in facts::ALL.iter().filter(|fact| fact.row == work.claim.id()) {
+            let answer = self.ask(&["claim-trial", "fact", fact.name])?;
+            let Fact { name, compiled, .. } = fact;
+            let detail = match (&answer.failed, answer.detail) {
+                (Some(reason), _) => reason.clone(),
+                (None, detail) => detail,
+            };
+            work.row.checks.push(Check { name: (*name).to_owned(), holds: answer.holds, detail });
+            work.row
+                .ours
+                .notes
+                .extend(compiled.map(|compiled| format!("checked by the compiler: {compiled}")));
+        }
+        Ok(())
+    }
+
+    /// Runs the program itself, and reads its answer.
+    fn ask(&self, arguments: &[&str]) -> Result<Answer, Stop> {
+        let parent = std::process::id().to_string();
+        let mut command = child::ourselves(arguments);
+        command.args(["--parent", &parent]);
+        let limit = if self.full { LIMIT_FULL } else { LIMIT };
+        let failed = |reason: String| Answer { failed: Some(reason), ..Answer::default() };
+        match child::run(&mut command, limit, self.interrupt)? {
+            End::Interrupted => Err(Stop::Interrupted),
+            End::Failed(reason) => Ok(failed(reason)),
+            End::Done(text) => Ok(serde_json::from_str(text.trim())
+                .unwrap_or_else(|error| failed(format!("not an answer: {error}")))),
+        }
+    }
+
+    /// One repeat of a claim, on both sides.
+    fn repeat(&self, work: &mut Work, servers: &Servers, rng: &mut ChaCha8Rng) -> Result<(), Stop> {
+        if self.interrupt.is_raised() {
+            return Err(Stop::Interrupted);
+        }
+        let window = LoadWindow::open();
+        let mut sides = [Side::Ours, Side::Cpython];
+        sides.shuffle(rng);
+        // Drawn whether it is used or not: the order of what follows depends on nothing else.
+        let seed = rng.random::<u32>();
+        let mut answers = Vec::new();
+        for side in sides {
+            let answer = match side {
+                Side::Ours => Some(self.ours(work.claim, servers, seed)?),
+                Side::Cpython => self.cpython(work, servers)?,
+            };
+            answers.extend(answer.map(|answer| (side, answer)));
+        }
+        let disturbed = window.close().contamination(FOREIGN_MAX).is_some();
+        let first_time = work.row.ours.disturbed == 0;
+        for (side, answer) in answers {
+            let column = match side {
+                Side::Ours => &mut work.row.ours,
+                Side::Cpython => &mut work.row.cpython,
+            };
+            take(column, answer, disturbed);
+        }
+        if disturbed && first_time {
+            work.again += 1;
+        }
+        Ok(())
+    }
+
+    fn ours(&self, claim: &Claim, servers: &Servers, seed: u32) -> Result<Answer, Stop> {
+        let (http, stand_in) = (servers.http.address().to_string(), servers.stand_in.address.to_string());
+        let seed = seed.to_string();
+        let mut arguments = vec!["claim-trial", "figure", claim.id(), "--seed", &seed];
+        arguments.extend(["--server", &http, "--stand-in", &stand_in]);
+        if self.full {
+            arguments.push("--full");
+        }
+        self.ask(&arguments)
+    }
+
+    /// CPython's repeat; `None` where it takes no part.
+    fn cpython(&self, work: &Work, servers: &Servers) -> Result<Option<Answer>, Stop> {
+        // What was skipped once is skipped again.
+        let (Ok(python), Some(_), "") = (&self.python, work.claim.python, work.row.cpython.missing.as_str())
+        else {
+            return Ok(None);
+        };
+        let limit = if self.full { LIMIT_FULL } else { LIMIT };
+        match python.ask(work.claim, self.full, Some(servers.http.address()), limit, self.interrupt)? {
+            Some(answer) => Ok(Some(answer)),
+            None => Err(Stop::Interrupted),
+        }
+    }
+}
+
+/// Adds a repeat to a column.
+fn take(column: &mut Column, answer: Answer, disturbed: bool) {
+    if let Some(reason) = answer.skipped {
+        column.missing = reason;
+        return;
+    }
+    if let Some(reason) = answer.failed {
+        column.missing = format!("a repeat failed: {reason}");
+        return;
+    }
+    if disturbed {
+        column.disturbed += 1;
+        return;
+    }
+    for (name, value) in answer.figures.into_iter().filter(|(_, value)| value.is_finite()) {
+        column.samples.entry(name).or_default().push(value);
+    }
+    for note in answer.notes {
+        if !column.notes.contains(&note) && column.notes.len() < NOTES_MAX {
+            column.notes.push(note);
+        }
+    }
+}
+
+/// Notes that are kept of a column.
+const NOTES_MAX: usize = 3;
+
+/// Whether so much was disturbed that the whole says little: of the rows with figures, more than half lack two undisturbed repeats.
+pub(super) fn too_busy(rows: &[Row]) -> bool {
+    let measured: Vec<&Row> =
+        rows.iter().filter(|row| row.ours.disturbed > 0 || !row.ours.samples.is_empty()).collect();
+    let lacks = |row: &&&Row| row.ours.disturbed > 0 && row.ours.samples.values().all(|all| all.len() < 2);
+    measured.iter().filter(lacks).count() * 2 > measured.len()
+}
+
+/// How long something took, to the tenth of a second: more would be noise in a file that is compared.
+pub(super) fn tenths(begun: Instant) -> f64 {
+    (begun.elapsed().as_secs_f64() * 10.0).round() / 10.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(value: f64) -> Answer {
+        Answer {
+            figures: [("wall".to_owned(), value)].into(),
+            notes: vec!["a note".into()],
+            ..Answer::default()
+        }
+    }
+
+    #[test]
+    fn disturbed_repeats_do_not_count_and_are_told() {
+        let mut column = Column::default();
+        take(&mut column, answer(1.0), false);
+        take(&mut column, answer(9.0), true);
+        take(&mut column, answer(1.1), false);
+        take(&mut column, answer(f64::NAN), false);
+        assert_eq!((column.samples["wall"].as_slice(), column.disturbed), (&[1.0, 1.1][..], 1));
+        assert_eq!(column.notes, ["a note"]);
+        take(&mut column, Answer { failed: Some("it broke".into()), ..Answer::default() }, false);
+        assert_eq!(column.missing, "a repeat failed: it broke");
+    }
+
+    #[test]
+    fn a_machine_is_too_busy_when_most_rows_have_no_figures() {
+        let row = |n: usize, disturbed| Row {
+            ours: Column {
+                samples: [("wall".to_owned(), vec![1.0; n])].into(),
+                disturbed,
+                ..Column::default()
+            },
+            ..Row::default()
+        };
+        assert!(!too_busy(&[row(3, 0), row(3, 1), row(0, 4)]));
+        assert!(too_busy(&[row(3, 0), row(1, 4), row(0, 4)]));
+        assert!(!too_busy(&[Row::default()]));
+    }
+}
