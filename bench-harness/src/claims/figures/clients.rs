@@ -7,7 +7,7 @@ use std::time::Duration;
 use crossover_runtime::spawn;
 use crossover_runtime::sync::Semaphore;
 use crossover_runtime::time::timeout;
-use crossover_workloads::{Workload, WorkloadError};
+use crossover_workloads::{Value, Workload, WorkloadError};
 use futures_util::future::{join_all, try_join_all};
 use futures_util::stream::{self, StreamExt as _};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -128,17 +128,21 @@ pub(crate) fn gateway(setup: &Setup) -> Outcome {
     Ok(found("over_slowest", wall / 0.3).and("wall", wall))
 }
 
-/// 29: a scraper that fetches 100 pages of 50 ms and digests each.
+/// 29: a scraper that fetches pages of 50 ms and parses each.
 pub(crate) fn scraper(setup: &Setup) -> Outcome {
     let tasks = if setup.full { 100 } else { 40 };
-    let work = match super::spec("scraper", &[], tasks, setup).map(|spec| Workload::prepare(&spec)) {
-        Ok(Ok(work)) => work,
-        // Without the kind, or with parameters that it wants: the plain request does.
-        _ => requests(ms(50), tasks, setup)?,
-    };
+    let work = Workload::prepare(&spec("scraper", &[("delay_ms", Value::Int(50))], tasks, setup)?)?;
     let sequential = plain(&work)?;
     let wall = one_loop()?.block_on(gather(&work))?;
     Ok(found("speedup", sequential / wall).and("wall", wall).and("sequential", sequential))
+}
+
+/// 14: 200 clients of a chat that say five messages each, 100 ms apiece, over WebSocket.
+pub(crate) fn chat(setup: &Setup) -> Outcome {
+    let params = [("delay_ms", Value::Int(100)), ("messages", Value::Int(5))];
+    let work = Workload::prepare(&spec("websocket", &params, 200, setup)?)?;
+    let wall = one_loop()?.block_on(gather(&work))?;
+    Ok(found("wall", wall).and("speedup", 200.0 * 0.5 / wall))
 }
 
 /// 100 requests of 50 ms under limits of the client: the wall time over ceil(n / limit) · d, at worst.

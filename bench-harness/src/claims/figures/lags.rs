@@ -55,7 +55,7 @@ pub(crate) fn blocked_loop(_: &Setup) -> Outcome {
         Ok(gap)
     };
     let blocked = gap(Box::pin(async move { std::thread::sleep(second) }))?;
-    let awaited = gap(Box::pin(sleep(second)))?;
+    let awaited = gap(Box::pin(async move { sleep(second).await }))?;
     let executor = gap(Box::pin(async move {
         // A job that panics would end as no gap at all, which the bounds tell.
         let _ = spawn_blocking(move || std::thread::sleep(second)).await;
@@ -93,7 +93,7 @@ pub(crate) fn default_executor(setup: &Setup) -> Outcome {
 
 /// 50: how late the ticks of 5 ms are on an idle loop.
 pub(crate) fn tick_lag(_: &Setup) -> Outcome {
-    let (mut late, ()) = one_loop()?.block_on(lateness(ms(5), sleep(ms(1000))));
+    let (mut late, ()) = one_loop()?.block_on(lateness(ms(5), async { sleep(ms(1000)).await }));
     late.pop();
     let worst = largest(&late);
     Ok(found("tick_lag_p50", median(&mut late)).and("tick_lag_max", worst))
@@ -107,7 +107,7 @@ fn worst_lag<F: Future>(work: F) -> Result<f64, Trouble> {
 /// loop-lag: the same, by where a job of 200 ms computes.
 pub(crate) fn by_place(_: &Setup) -> Outcome {
     let job = ms(200);
-    let idle = worst_lag(sleep(job))?;
+    let idle = worst_lag(async { sleep(job).await })?;
     // Awaited, so that the ticker has begun.
     let in_loop = worst_lag(async {
         sleep(ms(20)).await;
@@ -132,7 +132,7 @@ async fn spawned(threads: usize, job: Duration) {
 
 /// 42: the loop's lag beside four jobs of 100 ms in the process pool, and idle.
 pub(crate) fn offloaded(setup: &Setup) -> Outcome {
-    let idle = worst_lag(sleep(ms(200)))?;
+    let idle = worst_lag(async { sleep(ms(200)).await })?;
     let pool = pool(setup.cores.saturating_sub(1).max(1))?;
     let jobs = (0..4).map(|_| pool.call(chew_in_worker, (100_000,)));
     let lag = worst_lag(join_all(jobs))?;

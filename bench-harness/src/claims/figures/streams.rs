@@ -4,17 +4,23 @@
 use crossover_runtime::spawn;
 use crossover_runtime::sync::channel;
 use crossover_runtime::time::sleep;
-use futures_util::future::{join_all, try_join_all};
+use crossover_workloads::{Value, Workload};
+use futures_util::future::try_join_all;
 use futures_util::try_join;
 
 use super::super::stand_in::Connection;
 use super::waiting::named_arrivals;
-use super::{Found, Outcome, Setup, Trouble, found, ms, one_loop, requests, seconds_of, stand_in, workers};
+use super::{
+    Found, Outcome, Setup, Trouble, found, ms, one_loop, requests, seconds_of, spec, stand_in, workers,
+};
 
-/// 12: ten queries of 100 ms, on one connection and on a pool of ten.
+/// 12: ten queries of 100 ms, on one connection and on a pool of ten: of PostgreSQL where `CROSSOVER_POSTGRES` says where one is.
 pub(crate) fn queries(setup: &Setup) -> Outcome {
+    if std::env::var_os("CROSSOVER_POSTGRES").is_some() {
+        return postgres(setup);
+    }
     let address = stand_in(setup)?;
-    workers(setup)?.block_on(async {
+    one_loop()?.block_on(async {
         let mut one = Connection::open(address).await?;
         let (sequential, done) = seconds_of(async {
             for _ in 0..10 {
@@ -29,9 +35,30 @@ pub(crate) fn queries(setup: &Setup) -> Outcome {
             seconds_of(try_join_all(pool.iter_mut().map(|connection| connection.ask("query 100")))).await;
         done?;
         Ok(found("pool", pooled).and("sequential", sequential).note(
-            "a stand-in for PostgreSQL: one query of a connection after the other, each 100 ms of a timer",
+            "a stand-in for a database: one query of a connection after the other, each 100 ms of a timer; \
+             CROSSOVER_POSTGRES names a real one",
         ))
     })
+}
+
+fn postgres(setup: &Setup) -> Outcome {
+    let work = |connections| {
+        let params = [("delay_ms", Value::Int(100)), ("connections", Value::Int(connections))];
+        Ok::<_, Trouble>(Workload::prepare(&spec("postgres", &params, 10, setup)?)?)
+    };
+    let runtime = one_loop()?;
+    let wall = |connections| -> Result<f64, Trouble> {
+        let work = work(connections)?;
+        let queries = || try_join_all((0..10).map(|task| work.run_async(task)));
+        // Once for nothing: the connections are open then.
+        runtime.block_on(queries())?;
+        let (wall, done) = runtime.block_on(seconds_of(queries()));
+        done?;
+        Ok(wall)
+    };
+    Ok(found("pool", wall(10)?)
+        .and("sequential", wall(1)?)
+        .note("PostgreSQL, pg_sleep(.1), by tokio-postgres"))
 }
 
 /// x3: two queries of 100 ms gathered on one connection: they wait for each other.
@@ -50,27 +77,6 @@ pub(crate) fn one_connection(setup: &Setup) -> Outcome {
         done?;
         Ok(found("over_one", both / 0.1).note("both queries are sent at once; the server answers in turn"))
     })
-}
-
-/// 14: 200 clients that exchange five messages each, 100 ms apiece.
-pub(crate) fn chat(setup: &Setup) -> Outcome {
-    let address = stand_in(setup)?;
-    let (wall, clients) = one_loop()?.block_on(seconds_of(async {
-        let client = || {
-            spawn(async move {
-                let mut connection = Connection::open(address).await?;
-                for _ in 0..5 {
-                    connection.ask("query 100").await?;
-                }
-                std::io::Result::Ok(())
-            })
-        };
-        join_all((0..200).map(|_| client()).collect::<Vec<_>>()).await
-    }));
-    for client in clients {
-        client??;
-    }
-    Ok(found("wall", wall).and("speedup", 200.0 * 0.5 / wall))
 }
 
 /// 44: five lines of an answer, 100 ms apart: when each arrives.

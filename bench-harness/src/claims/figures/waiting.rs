@@ -15,7 +15,8 @@ use super::{Found, Outcome, Setup, Trouble, found, ms, one_loop, seconds, second
 /// Sleeps of `lengths` at once: how long all of them take.
 fn together(lengths: &[u64]) -> Outcome {
     let runtime = one_loop()?;
-    let (wall, _) = seconds(|| runtime.block_on(join_all(lengths.iter().map(|&n| sleep(ms(n))))));
+    let (wall, _) =
+        seconds(|| runtime.block_on(async { join_all(lengths.iter().map(|&n| sleep(ms(n)))).await }));
     Ok(found("wall", wall))
 }
 
@@ -63,7 +64,8 @@ pub(crate) fn as_completed(setup: &Setup) -> Outcome {
 
 /// 9: a limit of 100 ms on a wait of a second.
 pub(crate) fn deadline(setup: &Setup) -> Outcome {
-    let (returned, result) = workers(setup)?.block_on(seconds_of(timeout(ms(100), sleep(ms(1000)))));
+    let (returned, result) =
+        workers(setup)?.block_on(seconds_of(async { timeout(ms(100), sleep(ms(1000))).await }));
     match result {
         Err(_elapsed) => Ok(found("returned", returned)),
         Ok(()) => Err(Trouble::Failed("the wait was not cut short".to_owned())),

@@ -79,8 +79,8 @@ pub(super) const CLAIMS: &[Claim] = &[
     claim(&["14"], "WebSockets and chats: many clients wait at once")
         .cites("", "200 clients: 1.61 s, 100 s one by one")
         .measures(
-            "200 clients with a connection each that exchange 5 messages of 100 ms",
-            streams::chat,
+            "200 clients of a chat over WebSocket that say 5 messages each and wait 100 ms for each to come back",
+            clients::chat,
             &[("wall", Seconds), ("speedup", Times)],
             &[at_most("wall", 10.0), at_most("wall", 1.0).ours().expected()],
         )
@@ -104,10 +104,10 @@ pub(super) const CLAIMS: &[Claim] = &[
                 ("async_speedup", Times),
                 ("steps_async", Times),
                 ("sha256_async", Times),
-                ("resize_async", Times),
                 ("image_async", Times),
                 ("json_async", Times),
                 ("mlp_async", Times),
+                ("sort_async", Times),
             ],
             &[between("async_speedup", 0.85, 1.1)],
         )
@@ -196,7 +196,7 @@ pub(super) const CLAIMS: &[Claim] = &[
     claim(&["29"], "a scraper that fetches 100 addresses benefits")
         .wants("a speed-up up to the limit of the client")
         .measures(
-            "pages that take 50 ms each, fetched and digested: in plain code, and at once (40 of them; 100 in full)",
+            "pages that take 50 ms each, fetched and parsed: in plain code, and at once (40 of them; 100 in full)",
             clients::scraper,
             &[("speedup", Times), ("wall", Seconds), ("sequential", Seconds)],
             &[at_least("speedup", 5.0)],
