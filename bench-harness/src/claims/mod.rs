@@ -27,7 +27,7 @@ use crossover_reports::claims::{self, Kind, Record, SCHEMA};
 use serde_json::{Value, json};
 
 use self::python::Python;
-use self::session::{Session, Stop};
+use self::session::Session;
 use self::table::Claim;
 pub use self::trial::{Arguments as TrialArguments, execute as trial};
 use crate::interrupt::{self, Interrupt};
@@ -82,19 +82,15 @@ pub fn execute(arguments: &Arguments) -> Result<u8> {
     let chosen = chosen(&arguments.rows)?;
     let interrupt = Interrupt::install()?;
     let dir = folder(arguments.out.as_deref())?;
-    match measure(arguments, &chosen, &interrupt) {
-        Ok(record) => {
-            claims::write(&dir, &record)?;
-            finish(&record, &dir)
-        }
-        Err(Stop::Interrupted) => {
-            eprintln!("\ninterrupted; nothing was written");
-            // Empty, as it was made; whatever else is in it by now is not ours to remove.
-            let _ = fs::remove_dir(&dir);
-            Ok(interrupt::EXIT_CODE)
-        }
-        Err(Stop::Failed(error)) => Err(error.context("cannot put the claims to the test")),
+    let (record, done) =
+        measure(arguments, &chosen, &interrupt).context("cannot put the claims to the test")?;
+    claims::write(&dir, &record)?;
+    let code = finish(&record, &dir)?;
+    if done {
+        return Ok(code);
     }
+    eprintln!("interrupted: the report holds what was measured until then");
+    Ok(interrupt::EXIT_CODE)
 }
 
 /// The script whose start-up is measured. The value is the process's exit code.
@@ -113,14 +109,19 @@ pub fn serve(parent: u32) -> Result<u8> {
     stand_in::serve(parent)
 }
 
-fn measure(arguments: &Arguments, chosen: &[&'static Claim], interrupt: &Interrupt) -> Result<Record, Stop> {
+/// The record, and whether all of it was measured.
+fn measure(
+    arguments: &Arguments,
+    chosen: &[&'static Claim],
+    interrupt: &Interrupt,
+) -> Result<(Record, bool)> {
     let python = if arguments.no_python {
         Err("left out (--no-python)".to_owned())
     } else {
         Python::find(arguments.python.as_deref())
     };
     if let (Some(named), Err(reason)) = (&arguments.python, &python) {
-        return Err(Stop::Failed(anyhow!("--python {}: {reason}", named.display())));
+        bail!("--python {}: {reason}", named.display());
     }
     let seed = arguments.seed.unwrap_or_else(|| rand::random::<u32>().into());
     let mut progress = Progress::new("claims");
@@ -131,9 +132,9 @@ fn measure(arguments: &Arguments, chosen: &[&'static Claim], interrupt: &Interru
     env["python"] = python.as_ref().map_or(Value::Null, |python| json!(python.version));
     let session = Session { full: arguments.full, seed, python, interrupt };
     let begun = Instant::now();
-    let rows = session.measure(chosen, &mut progress)?;
+    let (rows, done) = session.measure(chosen, &mut progress)?;
     let (version, seconds) = (env!("CARGO_PKG_VERSION").to_owned(), session::tenths(begun));
-    Ok(Record { schema: SCHEMA, version, seed, full: arguments.full, seconds, env, rows })
+    Ok((Record { schema: SCHEMA, version, seed, full: arguments.full, seconds, env, rows }, done))
 }
 
 /// The claims of these numbers and names, each once; all where none is named.

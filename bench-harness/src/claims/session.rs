@@ -21,6 +21,7 @@ use crate::interrupt::Interrupt;
 use crate::probe::LoadWindow;
 use crate::progress::Progress;
 use crate::server::Server;
+use crate::text;
 
 /// Foreign load above which a repeat does not count.
 const FOREIGN_MAX: f64 = 0.15;
@@ -28,6 +29,9 @@ const FOREIGN_MAX: f64 = 0.15;
 /// How long a repeat may take: in the quick pass, and in full.
 const LIMIT: Duration = Duration::from_secs(40);
 const LIMIT_FULL: Duration = Duration::from_secs(240);
+
+/// What a repeat takes on average, with CPython's beside it.
+const ABOUT: Duration = Duration::from_millis(1500);
 
 /// Repeats beyond those of the quick pass that a full one takes.
 const MORE: u32 = 2;
@@ -43,7 +47,7 @@ pub(super) struct Session<'a> {
 
 /// Somebody wants it to end, or it cannot go on.
 #[derive(Debug)]
-pub(super) enum Stop {
+enum Stop {
     Interrupted,
     Failed(anyhow::Error),
 }
@@ -76,16 +80,28 @@ struct Servers {
 }
 
 impl Session<'_> {
-    /// Puts the claims to the test.
+    /// Puts the claims to the test: their rows, and whether all of it was done before somebody wanted it to end.
+    ///
+    /// # Errors
+    /// A child or a server cannot be started.
     pub(super) fn measure(
         &self,
         claims: &[&'static Claim],
         progress: &mut Progress,
-    ) -> Result<Vec<Row>, Stop> {
+    ) -> Result<(Vec<Row>, bool)> {
         let mut works: Vec<Work> =
             claims.iter().map(|claim| Work { claim, row: self.row(claim), again: 0 }).collect();
+        let done = match self.work_off(&mut works, progress) {
+            Ok(()) => true,
+            Err(Stop::Interrupted) => false,
+            Err(Stop::Failed(error)) => return Err(error),
+        };
+        Ok((works.into_iter().map(|work| work.row).collect(), done))
+    }
+
+    fn work_off(&self, works: &mut [Work], progress: &mut Progress) -> Result<(), Stop> {
         progress.stage("checking facts");
-        for work in &mut works {
+        for work in works.iter_mut() {
             self.check(work)?;
         }
         let servers = Servers {
@@ -94,25 +110,34 @@ impl Session<'_> {
         };
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         let rounds = works.iter().map(|work| self.repeats(work.claim)).max().unwrap_or(0);
+        let repeats: u32 = works.iter().map(|work| self.repeats(work.claim)).sum();
+        progress.set_total(ABOUT * repeats);
         for round in 0..rounds {
             let mut due: Vec<usize> =
                 (0..works.len()).filter(|&at| round < self.repeats(works[at].claim)).collect();
             due.shuffle(&mut rng);
-            progress.stage(&format!("round {} of {rounds}, {} claims", round + 1, due.len()));
+            progress.stage(&format!("round {} of {rounds}", round + 1));
             for at in due {
-                self.repeat(&mut works[at], &servers, &mut rng)?;
+                let disturbed = self.repeat(&mut works[at], &servers, &mut rng)?;
+                works[at].again += u32::from(disturbed);
+                progress.advance(ABOUT);
             }
         }
         let mut due: Vec<usize> =
             (0..works.len()).flat_map(|at| (0..works[at].again).map(move |_| at)).collect();
         due.shuffle(&mut rng);
         if !due.is_empty() {
-            progress.stage(&format!("again, because other programs were busy: {} repeats", due.len()));
+            progress.set_total(ABOUT * u32::try_from(due.len()).unwrap_or(u32::MAX));
+            progress.stage(&format!(
+                "{} again, because other programs were busy",
+                text::count(due.len() as u64, "repeat")
+            ));
         }
         for at in due {
             self.repeat(&mut works[at], &servers, &mut rng)?;
+            progress.advance(ABOUT);
         }
-        Ok(works.into_iter().map(|work| work.row).collect())
+        Ok(())
     }
 
     fn stopped(&self, error: anyhow::Error) -> Stop {
@@ -123,7 +148,6 @@ impl Session<'_> {
     fn repeats(&self, claim: &Claim) -> u32 {
         match claim.run {
             None => 0,
-            Some(_) if claim.full_only && !self.full => 0,
             Some(_) if self.full => claim.repeats + MORE,
             Some(_) => claim.repeats,
         }
@@ -156,9 +180,6 @@ impl Session<'_> {
                 .collect(),
             ..Row::default()
         };
-        if claim.run.is_some() && self.repeats(claim) == 0 {
-            row.ours.missing = "measured with --full only".to_owned();
-        }
         row.cpython.missing = match (&self.python, claim.python) {
             (_, None) if claim.kind == Kind::Figure && claim.group != Group::Public => {
                 "no experiment in Python".to_owned()
@@ -203,8 +224,8 @@ impl Session<'_> {
         }
     }
 
-    /// One repeat of a claim, on both sides.
-    fn repeat(&self, work: &mut Work, servers: &Servers, rng: &mut ChaCha8Rng) -> Result<(), Stop> {
+    /// One repeat of a claim, on both sides: whether it was disturbed.
+    fn repeat(&self, work: &mut Work, servers: &Servers, rng: &mut ChaCha8Rng) -> Result<bool, Stop> {
         if self.interrupt.is_raised() {
             return Err(Stop::Interrupted);
         }
@@ -222,7 +243,6 @@ impl Session<'_> {
             answers.extend(answer.map(|answer| (side, answer)));
         }
         let disturbed = window.close().contamination(FOREIGN_MAX).is_some();
-        let first_time = work.row.ours.disturbed == 0;
         for (side, answer) in answers {
             let column = match side {
                 Side::Ours => &mut work.row.ours,
@@ -230,10 +250,7 @@ impl Session<'_> {
             };
             take(column, answer, disturbed);
         }
-        if disturbed && first_time {
-            work.again += 1;
-        }
-        Ok(())
+        Ok(disturbed)
     }
 
     fn ours(&self, claim: &Claim, servers: &Servers, seed: u32) -> Result<Answer, Stop> {

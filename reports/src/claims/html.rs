@@ -70,7 +70,6 @@ struct View {
     cited: String,
     chip: &'static str,
     verdict: String,
-    expected: &'static str,
     surprises: Vec<String>,
     cpython: Vec<String>,
     ours: Vec<String>,
@@ -117,6 +116,7 @@ impl View {
         add("experiment", &row.how);
         add("recorded with CPython 3.11", &row.recorded);
         add("expected of ours", &row.wanted);
+        add("expected verdict, ours", row.expected.map(word).unwrap_or_default());
         add("source", &row.source);
         add("known criticism", &row.caveat);
         add("notes, ours", &row.ours.notes.join("; "));
@@ -136,7 +136,6 @@ impl View {
             cited: row.cited.clone(),
             chip: chip(judgement.verdict),
             verdict: terminal::verdict(&judgement, row),
-            expected: word(row.expected),
             cpython: words::lines(row, &row.cpython),
             ours: words::lines(row, &row.ours),
             facts: facts.collect(),

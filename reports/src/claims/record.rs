@@ -58,8 +58,9 @@ pub struct Row {
     /// What was expected of our runtime.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub wanted: String,
-    /// The verdict that was expected of our runtime's figures.
-    pub expected: Verdict,
+    /// The verdict that was expected of our runtime's figures, where one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<Verdict>,
     /// The experiment, in a sentence.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub how: String,

@@ -11,7 +11,7 @@ fn record() -> Record {
         source: "S2".into(),
         kind: Kind::Figure,
         cited: "\"2 seconds total\"".into(),
-        expected,
+        expected: Some(expected),
         figures: vec![Figure { name: "wall".into(), unit: Unit::Seconds }],
         tests: vec![Test {
             figure: "wall".into(),

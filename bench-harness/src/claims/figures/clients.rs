@@ -13,7 +13,7 @@ use futures_util::stream::{self, StreamExt as _};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::{
-    Found, Outcome, Setup, Trouble, found, ms, one_loop, requests, seconds, seconds_of, share, workers,
+    Found, Outcome, Setup, Trouble, found, ms, one_loop, requests, seconds, seconds_of, share, spec, workers,
 };
 
 /// All tasks of `work` at once: how long they take.

@@ -1,12 +1,11 @@
-//! Claims about CPU work under each strategy: the suite's own strategies run the suite's own kernels, several times in turn
-//! within a repeat.
+//! Claims about CPU work under each strategy: the suite's own strategies run the suite's own kernels, in turn with
+//! the plain loop.
 use crossover_workloads::{Spec, Value, Workload};
 
-use super::cpu::Locked;
-use super::{Found, Outcome, Setup, Trouble, found, median, ms, seconds, spec};
+use super::{Found, Outcome, Setup, Trouble, found, median, seconds, spec};
 use crate::strategy::{self, Job, Strategy};
 
-/// How often the plain loop and a strategy run in turn within a repeat.
+/// How often the plain loop and a strategy run in turn within a repeat of the full size; once in the quick pass.
 const TURNS: usize = 3;
 
 /// Jobs of a kernel in one run.
@@ -94,10 +93,11 @@ impl Pair {
     }
 }
 
-/// The middle of several turns.
+/// The middle of the turns.
 fn speedup(name: &str, spec: &Spec, setup: &Setup) -> Result<f64, Trouble> {
     let mut pair = Pair::start(name, spec.clone(), setup)?;
-    let mut turns = (0..TURNS).map(|_| pair.turn()).collect::<Result<Vec<_>, _>>()?;
+    let count = if setup.full { TURNS } else { 1 };
+    let mut turns = (0..count).map(|_| pair.turn()).collect::<Result<Vec<_>, _>>()?;
     Ok(median(&mut turns))
 }
 
@@ -116,12 +116,18 @@ pub(crate) fn in_async(setup: &Setup) -> Outcome {
     Ok(out.and("async_speedup", farthest))
 }
 
+/// The speed-up of arithmetic (a fractal, in plain code) on a thread per core, where a lock of the whole process is held for `share` of
+/// it: at 1 it is Python's global lock, at 0 there is none.
+fn locked(share: f64, setup: &Setup) -> Result<f64, Trouble> {
+    let kernel = Value::Text("mandelbrot".to_owned());
+    let params =
+        [("kernel", kernel), ("input_bytes", Value::Int(1 << 17)), ("lock_fraction", Value::Float(share))];
+    speedup("threads", &spec("cpu", &params, JOBS, setup)?, setup)
+}
+
 /// 17: arithmetic on a thread per core, behind a lock that is held all the time, and without one.
 pub(crate) fn threads_under_lock(setup: &Setup) -> Outcome {
-    let time = ms(15);
-    let locked = Locked::new(time, 1.0).speedup(8, setup.cores)?;
-    let free = Locked::new(time, 0.0).speedup(8, setup.cores)?;
-    Ok(found("threads_speedup", locked).and("unlocked_speedup", free))
+    Ok(found("threads_speedup", locked(1.0, setup)?).and("unlocked_speedup", locked(0.0, setup)?))
 }
 
 /// 18: arithmetic in the process pool.
@@ -170,15 +176,15 @@ pub(crate) fn all(setup: &Setup) -> Outcome {
             .and(kernel.processes, speedup("processes", &spec, setup)?);
     }
     for (name, share) in [("lock_0", 0.0), ("lock_50", 0.5), ("lock_75", 0.75), ("lock_100", 1.0)] {
-        out = out.and(name, Locked::new(ms(10), share).speedup(8, setup.cores)?);
+        out = out.and(name, locked(share, setup)?);
     }
     Ok(if missing.is_empty() { out } else { out.note(format!("this build has no {}", missing.join(", "))) })
 }
 
-/// gil-free: arithmetic on ten threads (a thread per core where there are fewer), without a lock and behind one.
+/// gil-free: arithmetic on a thread per core, without a lock and behind one.
 pub(crate) fn gil_free(setup: &Setup) -> Outcome {
-    let threads = setup.cores.min(10);
-    let free = Locked::new(ms(20), 0.0).speedup(20, threads)?;
-    let locked = Locked::new(ms(20), 1.0).speedup(20, threads)?;
-    Ok(found("threads_speedup", free).and("per_thread", free / threads as f64).and("locked_speedup", locked))
+    let (free, behind) = (locked(0.0, setup)?, locked(1.0, setup)?);
+    Ok(found("threads_speedup", free)
+        .and("per_thread", free / setup.cores as f64)
+        .and("locked_speedup", behind))
 }

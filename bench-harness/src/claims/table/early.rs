@@ -15,7 +15,8 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[("wall", Seconds)],
             &[about("wall", 1.0, 0.05), between("wall", 1.0, 1.02).ours().expected()],
         )
-        .also_in_python(),
+        .also_in_python()
+        .repeated(2),
     claim(&["3"], "gather returns results in the order of the calls, whoever ends first").fact(),
     claim(&["4"], "there are several ways to run concurrently: gather, tasks, as completed").fact(),
     claim(&["5"], "create_task runs in the background")
@@ -63,7 +64,8 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[("pool", Seconds), ("sequential", Seconds)],
             &[at_most("pool", 0.15), at_least("sequential", 1.0), at_most("pool", 0.12).ours().expected()],
         )
-        .also_in_python(),
+        .also_in_python()
+        .repeated(2),
     claim(&["13"], "async helps reading and writing files")
         .cites("file operations are on the list of what async is for", "aiofiles under gather is 31.8× slower than plain code (5 → 157 ms)")
         .wants("no faster than plain code either: a job on the pool per file")
@@ -140,7 +142,8 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[("wall", Seconds), ("sequential", Seconds)],
             &[about("wall", 1.0, 0.1), about("wall", 1.001, 0.01).ours().expected()],
         )
-        .also_in_python(),
+        .also_in_python()
+        .repeated(2),
     claim(&["20", "69"], "await works inside async code only; asyncio.run is the edge").fact(),
     claim(&["21"], "time.sleep blocks the loop")
         .cites("", "gap of a 10 ms ticker: 1.011 s blocked, .023 s awaited, .014 s in an executor")
@@ -150,7 +153,8 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[("blocked_gap", Seconds), ("async_gap", Seconds), ("executor_gap", Seconds)],
             &[at_least("blocked_gap", 0.99), at_most("async_gap", 0.1), at_most("executor_gap", 0.1)],
         )
-        .also_in_python(),
+        .also_in_python()
+        .repeated(2),
     claim(&["22"], "requests.get inside async code blocks")
         .cites("", "3 × 200 ms: .61 s, one after the other")
         .wants("ceil(3 / workers) turns of 200 ms")
@@ -169,18 +173,20 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[("executor", Seconds), ("inline", Seconds)],
             &[about("executor", 0.3, 0.1), about("inline", 0.9, 0.05)],
         )
-        .also_in_python(),
-    claim(&["24"], "the default executor has a limited size")
+        .also_in_python()
+        .repeated(2),
+    claim(&["24"], "the default executor has a limited size: 60 calls of 100 ms take several turns")
         .cites("", "60 × 100 ms on 6 threads: 1.02 s")
         .wants(".10 s: the blocking pool grows to 512 threads, and can be limited")
         .measures(
-            "60 blocking calls of 100 ms on the blocking pool as it is (the claim: it takes more than one turn), and limited to 6 threads",
+            "60 blocking calls of 100 ms on the blocking pool as it is (several turns are .2 s and more), and limited to 6 threads",
             lags::default_executor,
             &[("wall", Seconds), ("six_threads", Seconds)],
             &[at_least("wall", 0.19), about("six_threads", 1.0, 0.1).ours().expected()],
         )
         .refuted()
-        .also_in_python(),
+        .also_in_python()
+        .repeated(2),
     claim(&["25"], "asyncio.run creates a loop, runs, and cleans up").fact(),
     claim(&["26"], "older code makes and closes loops by hand").fact(),
     claim(&["27", "34"], "a coroutine that nobody awaits never runs").fact(),

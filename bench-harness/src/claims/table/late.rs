@@ -13,7 +13,7 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[("k1", Seconds), ("k10", Seconds), ("k50", Seconds)],
             &[about("k1", 4.0, 0.1), about("k10", 0.4, 0.1), about("k50", 0.08, 0.2)],
         )
-        .also_in_python()
+        .in_python_as("k10")
         .repeated(2),
     claim(&["63"], "async is less ideal for short scripts")
         .wants("plain code wins or ties")
@@ -95,7 +95,7 @@ pub(super) const CLAIMS: &[Claim] = &[
                 about("item5", 0.5, 0.1),
             ],
         )
-        .also_in_python(),
+        .in_python_as("item5"),
     claim(&["74"], "except ClientError catches the total timeout")
         .cites("the handler in the example", "it is a TimeoutError, and escapes")
         .wants("the limit's error is not the client's")
@@ -120,7 +120,8 @@ pub(super) const CLAIMS: &[Claim] = &[
         )
         .but("The article is wrong: a plain gather cancels nobody")
         .refuted()
-        .also_in_python(),
+        .also_in_python()
+        .repeated(2),
     claim(&["77"], "async is for web servers with a high throughput")
         .measures(
             "GETs of 1 ms on connections that are kept alive: requests a second with 100 connections, over those with one",

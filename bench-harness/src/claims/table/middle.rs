@@ -73,7 +73,7 @@ pub(super) const CLAIMS: &[Claim] = &[
                 about("line5", 0.5, 0.1),
             ],
         )
-        .also_in_python(),
+        .in_python_as("line5"),
     claim(&["45"], "an async function returns typed values from JSON")
         .wants("the cost of parsing is shown: it is computing, and holds up the loop")
         .measures(
@@ -134,7 +134,8 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[("tick_lag_p50", Seconds), ("tick_lag_max", Seconds)],
             &[at_most("tick_lag_p50", 0.001)],
         )
-        .also_in_python(),
+        .also_in_python()
+        .repeated(2),
     claim(&["51"], "100 calls of 300 ms go from 30 s to the slowest group")
         .cites("30 s → the slowest group", "30.41 s → .428 s")
         .wants("≈ .307 s")

@@ -37,8 +37,8 @@ pub struct Claim {
     pub recorded: &'static str,
     /// What was expected of our runtime.
     pub wanted: &'static str,
-    /// The verdict that was expected of our figures.
-    pub expected: Verdict,
+    /// The verdict that was expected of our figures, where one was.
+    pub expected: Option<Verdict>,
     /// The experiment, in a sentence.
     pub how: &'static str,
     /// What is measured, the main figure first.
@@ -51,8 +51,6 @@ pub struct Claim {
     pub python: Option<&'static str>,
     /// Repeats in the quick pass; in full there are two more.
     pub repeats: u32,
-    /// Measured in full only.
-    pub full_only: bool,
 }
 
 /// A bound on a figure.
@@ -121,14 +119,13 @@ const fn claim(ids: &'static [&'static str], says: &'static str) -> Claim {
         cited: "",
         recorded: "",
         wanted: "",
-        expected: Verdict::Reproduced,
+        expected: Some(Verdict::Reproduced),
         how: "",
         figures: &[],
         bounds: &[],
         run: None,
         python: None,
         repeats: 3,
-        full_only: false,
     }
 }
 
@@ -175,12 +172,12 @@ impl Claim {
 
     /// It was expected to come out as refuted.
     const fn refuted(self) -> Self {
-        Self { expected: Verdict::Refuted, ..self }
+        Self { expected: Some(Verdict::Refuted), ..self }
     }
 
-    /// Nothing was expected to decide it.
+    /// Nothing was expected of it.
     const fn open(self) -> Self {
-        Self { expected: Verdict::NotDecided, ..self }
+        Self { expected: None, ..self }
     }
 
     /// What is known to be doubtful.
