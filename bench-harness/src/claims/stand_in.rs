@@ -1,22 +1,19 @@
-//! A server that stands in for what is not on every machine: a database, a chat, a service that streams lines.
+//! A server that stands in for what is not on every machine: a database, and a service that streams lines.
 //!
 //! It speaks lines over TCP on loopback, in a process of its own, and its delays are timers:
 //! - `query MS`: answers `ok` after MS milliseconds, one query of a connection after the other, as a database does;
-//! - `narrow MS N`: the same, but the server works on N of these at once;
 //! - `lines N MS`: answers with N lines, MS milliseconds apart.
 //!
 //! Anything else is answered with `what?`. The client's half is [`Connection`].
-use std::collections::HashMap;
 use std::io::{self, BufRead as _, BufReader as StdReader, Write as _};
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, bail};
 use crossover_runtime::net::{TcpListener, TcpStream};
 use crossover_runtime::runtime::Builder;
 use crossover_runtime::spawn;
-use crossover_runtime::sync::Semaphore;
 use crossover_runtime::time::sleep;
 use futures_util::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
@@ -39,7 +36,6 @@ pub(super) fn serve(parent: u32) -> Result<u8> {
     trial::die_with(parent).map_err(anyhow::Error::msg)?;
     trial::allow_many_files();
     let runtime = Builder::new_current_thread().build().context("cannot start the runtime")?;
-    let narrow = Arc::new(Narrow::default());
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen on loopback")?;
         let mut out = io::stdout().lock();
@@ -47,28 +43,13 @@ pub(super) fn serve(parent: u32) -> Result<u8> {
         drop(out);
         loop {
             let (stream, _) = listener.accept().await.context("cannot accept")?;
-            let narrow = Arc::clone(&narrow);
             // Detached, and its errors with it: a client that goes away ends its connection.
-            drop(spawn(async move { converse(stream, &narrow).await }));
+            drop(spawn(converse(stream)));
         }
     })
 }
 
-/// The gates of `narrow`, by width.
-#[derive(Debug, Default)]
-struct Narrow {
-    gates: Mutex<HashMap<u64, Arc<Semaphore>>>,
-}
-
-impl Narrow {
-    fn gate(&self, width: u64) -> Arc<Semaphore> {
-        let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
-        let width = width.clamp(1, 1000);
-        Arc::clone(gates.entry(width).or_insert_with(|| Arc::new(Semaphore::new(width as usize))))
-    }
-}
-
-async fn converse(stream: TcpStream, narrow: &Narrow) -> io::Result<()> {
+async fn converse(stream: TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut requests = BufReader::new(&stream).lines();
     let mut answers = &stream;
@@ -79,13 +60,6 @@ async fn converse(stream: TcpStream, narrow: &Narrow) -> io::Result<()> {
         match words.first() {
             Some(&"query") => {
                 sleep(ms(number(1).min(DELAY_MAX_MS))).await;
-                answers.write_all(b"ok\n").await?;
-            }
-            Some(&"narrow") => {
-                let gate = narrow.gate(number(2));
-                let permit = gate.acquire().await;
-                sleep(ms(number(1).min(DELAY_MAX_MS))).await;
-                drop(permit);
                 answers.write_all(b"ok\n").await?;
             }
             Some(&"lines") => {
@@ -151,6 +125,8 @@ impl StandIn {
         let mut child = child::ourselves(&["claim-server", "--parent", &parent])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            // A terminal's Ctrl-C is for the coordinator alone.
+            .process_group(0)
             .spawn()
             .context("cannot start the stand-in")?;
         let mut line = String::new();

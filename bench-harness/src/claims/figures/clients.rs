@@ -164,8 +164,24 @@ fn client_limits(setup: &Setup) -> Outcome {
 /// 52: limits of the client, then of the server.
 pub(crate) fn bounds(setup: &Setup) -> Outcome {
     let mut out = client_limits(setup)?;
-    out.figures.extend(super::streams::server_limits(setup)?.figures);
+    out.figures.insert("over_server_bound", server_limits(setup)?);
     Ok(out)
+}
+
+/// 60 requests of 50 ms to a server that works on some at once, under limits of the client: the wall time over
+/// ceil(n / the smaller limit) · d, at worst.
+fn server_limits(setup: &Setup) -> Result<f64, Trouble> {
+    let runtime = one_loop()?;
+    let mut worst: f64 = 0.0;
+    for capacity in [5_u32, 20] {
+        for limit in [10_u32, 30] {
+            let params = [("delay_ms", Value::Int(50)), ("capacity", Value::Int(capacity.into()))];
+            let work = Workload::prepare(&spec("http", &params, 60, setup)?)?;
+            let wall = runtime.block_on(limited(&work, limit as usize))?;
+            worst = worst.max(wall / (f64::from(60_u32.div_ceil(limit.min(capacity))) * 0.05));
+        }
+    }
+    Ok(worst)
 }
 
 /// x4: 1000 requests of 300 ms, with a hidden limit of 100 connections and without.

@@ -132,30 +132,3 @@ pub(crate) fn four_waits(setup: &Setup) -> Outcome {
         Ok(found("speedup", sequential / together).and("together", together).and("sequential", sequential))
     })
 }
-
-/// 52, the server's half: 60 requests of 50 ms to a server that works on some at once, under limits of the client: the wall time
-/// over ceil(n / the smaller limit) · d, at worst.
-pub(crate) fn server_limits(setup: &Setup) -> Result<Found, Trouble> {
-    let address = stand_in(setup)?;
-    let mut worst: f64 = 0.0;
-    for capacity in [5_usize, 20] {
-        for limit in [10_usize, 30] {
-            let wall = one_loop()?.block_on(async {
-                let mut connections = try_join_all((0..limit).map(|_| Connection::open(address))).await?;
-                let request = format!("narrow 50 {capacity}");
-                let turns = 60 / limit;
-                let client = async |connection: &mut Connection| {
-                    for _ in 0..turns {
-                        connection.ask(&request).await?;
-                    }
-                    std::io::Result::Ok(())
-                };
-                let (wall, done) = seconds_of(try_join_all(connections.iter_mut().map(client))).await;
-                done?;
-                std::io::Result::Ok(wall)
-            })?;
-            worst = worst.max(wall / (60_usize.div_ceil(limit.min(capacity)) as f64 * 0.05));
-        }
-    }
-    Ok(found("over_server_bound", worst))
-}
