@@ -10,9 +10,7 @@ use futures_util::try_join;
 
 use super::super::stand_in::Connection;
 use super::waiting::named_arrivals;
-use super::{
-    Found, Outcome, Setup, Trouble, found, ms, one_loop, requests, seconds_of, spec, stand_in, workers,
-};
+use super::{Outcome, Setup, Trouble, found, ms, one_loop, requests, seconds_of, spec, stand_in, workers};
 
 /// 12: ten queries of 100 ms, on one connection and on a pool of ten: of PostgreSQL where `CROSSOVER_POSTGRES` says where one is.
 pub(crate) fn queries(setup: &Setup) -> Outcome {
