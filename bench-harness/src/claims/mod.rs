@@ -130,7 +130,8 @@ fn measure(
     }
     let mut env = environment::machine();
     env["python"] = python.as_ref().map_or(Value::Null, |python| json!(python.version));
-    let session = Session { full: arguments.full, seed, python, interrupt };
+    let session =
+        Session { full: arguments.full, named: !arguments.rows.is_empty(), seed, python, interrupt };
     let begun = Instant::now();
     let (rows, done) = session.measure(chosen, &mut progress)?;
     let (version, seconds) = (env!("CARGO_PKG_VERSION").to_owned(), session::tenths(begun));

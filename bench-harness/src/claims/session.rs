@@ -33,12 +33,17 @@ const LIMIT_FULL: Duration = Duration::from_secs(240);
 /// What a repeat takes on average, with CPython's beside it.
 const ABOUT: Duration = Duration::from_millis(1500);
 
+/// The fewest repeats that decide something.
+const REPEATS: u32 = 2;
+
 /// Repeats beyond those of the quick pass that a full one takes.
-const MORE: u32 = 2;
+const MORE: u32 = 3;
 
 /// What is measured with.
 pub(super) struct Session<'a> {
     pub(super) full: bool,
+    /// The claims were named one by one: those that the quick pass leaves out are measured, too.
+    pub(super) named: bool,
     pub(super) seed: u64,
     /// Or why CPython takes no part.
     pub(super) python: Result<Python, String>,
@@ -148,7 +153,8 @@ impl Session<'_> {
     fn repeats(&self, claim: &Claim) -> u32 {
         match claim.run {
             None => 0,
-            Some(_) if self.full => claim.repeats + MORE,
+            Some(_) if self.full => claim.repeats.max(REPEATS) + MORE,
+            Some(_) if self.named => claim.repeats.max(REPEATS),
             Some(_) => claim.repeats,
         }
     }
@@ -180,6 +186,9 @@ impl Session<'_> {
                 .collect(),
             ..Row::default()
         };
+        if claim.run.is_some() && self.repeats(claim) == 0 {
+            row.ours.missing = "measured with --full only, or by name".to_owned();
+        }
         row.cpython.missing = match (&self.python, claim.python) {
             (_, None) if claim.kind == Kind::Figure && claim.group != Group::Public => {
                 "no experiment in Python".to_owned()

@@ -124,7 +124,7 @@ async fn walk_async(folder: &Path) -> std::io::Result<u64> {
 
 /// 79: the longest gap of a 10 ms ticker beside SQLite in the loop, and on the blocking pool.
 pub(crate) fn sqlite(setup: &Setup) -> Outcome {
-    let params: [(&str, Value); 0] = [];
+    let params = [("statements", Value::Int(2000))];
     let work = Workload::prepare(&spec("sqlite", &params, 64, setup)?)?;
     let runtime = one_loop()?;
     let inline = || async {

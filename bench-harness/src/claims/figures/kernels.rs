@@ -101,19 +101,17 @@ fn speedup(name: &str, spec: &Spec, setup: &Setup) -> Result<f64, Trouble> {
     Ok(median(&mut turns))
 }
 
-/// 16, 59: the kernels as tasks of one event loop: the speed-up that is farthest from 1.
+/// 16, 59: the kernels as tasks of one event loop: each speed-up, and the middle of them.
 pub(crate) fn in_async(setup: &Setup) -> Outcome {
     let mut out = Found::default();
-    let mut farthest = 1.0_f64;
+    let mut all = Vec::new();
     for kernel in &KERNELS {
         let Some(spec) = kernel.spec(setup) else { continue };
         let times = speedup("event-loop", &spec, setup)?;
-        if (times.ln()).abs() > farthest.ln().abs() {
-            farthest = times;
-        }
+        all.push(times);
         out = out.and(kernel.event_loop, times);
     }
-    Ok(out.and("async_speedup", farthest))
+    Ok(out.and("async_speedup", median(&mut all)))
 }
 
 /// The speed-up of arithmetic (a fractal, in plain code) on a thread per core, where a lock of the whole process is held for `share` of

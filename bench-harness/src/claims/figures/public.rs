@@ -49,31 +49,35 @@ pub(crate) fn spawn_cost(setup: &Setup) -> Outcome {
     Ok(found("thread_over_task", thread / task).and("task_us", task).and("thread_us", thread))
 }
 
-/// rayon-idle: CPU time of a runtime with eight workers, beyond the one task that computes half of the time, as a share of all of it.
+/// rayon-idle: CPU time that a task which computes half of the time takes on a runtime with eight workers, beyond what it takes on one with a
+/// single worker: a share of all of it.
 pub(crate) fn idle_workers(_: &Setup) -> Outcome {
-    let share_of = |workers: usize| -> Result<(f64, f64), Trouble> {
+    // CPU time of the process over that of the computing itself.
+    let cost = |workers: usize| -> Result<f64, Trouble> {
         let runtime = Builder::new_multi_thread().worker_threads(workers).build()?;
         let before = Usage::own();
         let useful = runtime.block_on(async {
-            spawn(async {
+            let task = spawn(async {
                 let mut useful = 0.0;
                 for _ in 0..200 {
                     let begun = thread_time();
                     chew(Duration::from_micros(500));
                     useful += thread_time() - begun;
-                    // Wakes the other workers, as spawning does.
+                    // Wakes another worker, where there is one.
                     let _ = spawn(yield_now()).await;
                     sleep(Duration::from_micros(500)).await;
                 }
                 useful
-            })
-            .await
+            });
+            task.await
         })?;
         let used = Usage::own().since(before);
-        Ok(((used.user_ns + used.sys_ns) as f64 / 1e9, useful))
+        Ok((used.user_ns + used.sys_ns) as f64 / 1e9 / useful)
     };
-    let (all, useful) = share_of(8)?;
-    Ok(found("wasted", ((all - useful) / all).max(0.0)))
+    let (one, eight) = (cost(1)?, cost(8)?);
+    Ok(found("wasted", (1.0 - one / eight).max(0.0))
+        .and("cpu_one_worker", one)
+        .and("cpu_eight_workers", eight))
 }
 
 /// CPU time of this thread, in seconds.

@@ -13,8 +13,7 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[("k1", Seconds), ("k10", Seconds), ("k50", Seconds)],
             &[about("k1", 4.0, 0.1), about("k10", 0.4, 0.1), about("k50", 0.08, 0.2)],
         )
-        .in_python_as("k10")
-        .repeated(2),
+        .in_python_as("k10"),
     claim(&["63"], "async is less ideal for short scripts")
         .wants("plain code wins or ties")
         .measures(
@@ -23,7 +22,8 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[("ratio", Times), ("sync", Seconds), ("async", Seconds)],
             &[at_least("ratio", 0.97)],
         )
-        .also_in_python(),
+        .also_in_python()
+        .repeated(3),
     claim(&["64"], "images, video and data crunching are work for processes")
         .cites("", "Pillow resize and JPEG: threads 1.79×, processes 1.92×")
         .wants("threads are as good as processes here")
@@ -33,7 +33,8 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[("threads_speedup", Times), ("processes_speedup", Times)],
             &[at_least("processes_speedup", 1.3), at_least("threads_speedup", 1.3).ours().expected()],
         )
-        .also_in_python(),
+        .also_in_python()
+        .repeated(3),
     claim(&["66"], "generators become async generators").fact(),
     claim(&["67"], "the application keeps making progress while requests wait")
         .wants("gaps of a few ms")
@@ -66,8 +67,7 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[("wall", Seconds)],
             &[about("wall", 2.0, 0.05)],
         )
-        .also_in_python()
-        .repeated(2),
+        .also_in_python(),
     claim(&["72"], "gather of 1, 2 and 3 s takes 2 seconds in total")
         .cites("“2 seconds total”", "3.002 s")
         .wants("3 s: the longest of them")
@@ -79,8 +79,7 @@ pub(super) const CLAIMS: &[Claim] = &[
         )
         .but("The article is wrong: the longest one counts")
         .refuted()
-        .also_in_python()
-        .repeated(2),
+        .also_in_python(),
     claim(&["73"], "an async generator yields five items, .1 s apart")
         .cites("", ".1 .2 .3 .4 .5 s")
         .measures(
@@ -120,8 +119,7 @@ pub(super) const CLAIMS: &[Claim] = &[
         )
         .but("The article is wrong: a plain gather cancels nobody")
         .refuted()
-        .also_in_python()
-        .repeated(2),
+        .also_in_python(),
     claim(&["77"], "async is for web servers with a high throughput")
         .measures(
             "GETs of 1 ms on connections that are kept alive: requests a second with 100 connections, over those with one",
@@ -138,10 +136,11 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[("threads_speedup", Times), ("processes_speedup", Times)],
             &[at_least("processes_speedup", 1.3), at_least("threads_speedup", 1.3).ours().expected()],
         )
-        .also_in_python(),
+        .also_in_python()
+        .repeated(3),
     claim(&["79"], "a synchronous library that cannot be replaced goes into an executor")
         .measures(
-            "SQLite, 64 tasks: the longest gap of a 10 ms ticker beside them on the blocking pool, and inline",
+            "SQLite, 64 tasks of 2000 look-ups each: the longest gap of a 10 ms ticker beside them on the blocking pool, and inline",
             files::sqlite,
             &[("ticker_gap", Seconds), ("blocked_gap", Seconds), ("wall", Seconds)],
             &[at_most("ticker_gap", 0.1)],

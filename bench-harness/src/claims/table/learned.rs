@@ -49,7 +49,7 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[at_least("limited", 3.0), at_most("unlimited", 2.0), at_most("unlimited", 0.81).ours().expected()],
         )
         .also_in_python()
-        .repeated(2),
+        .in_full_only(),
     claim(&["x5"], "a worker process that dies breaks the whole pool: the other jobs and every later one")
         .wants("only the victim fails")
         .measures(
@@ -63,6 +63,7 @@ pub(super) const CLAIMS: &[Claim] = &[
     claim(&["break-even"], "small jobs must be sent in chunks before processes pay")
         .cites("", "150 µs to 1.6 ms per job one by one, 12 to 150 µs in chunks of 16")
         .wants("less than that, for both")
+        .open()
         .measures(
             "64 jobs in two worker processes: the length of a job, in µs, from which this is as fast as a loop; one by one, and in chunks of 16",
             pools::break_even,
@@ -95,7 +96,8 @@ pub(super) const CLAIMS: &[Claim] = &[
                 at_most("two_threads", 0.077).ours().expected(),
             ],
         )
-        .in_python_as("loop"),
+        .in_python_as("loop")
+        .repeated(3),
     claim(&["kernels"], "the global lock is a fraction of time, not a yes or no")
         .cites("", "threads / processes on two cores: primes .86 / 1.47, sha256 1.95 / 1.85, small sha256 .97 / 1.93, image 1.79 / 1.92, json .94 / 1.71, MLP 1.55 / 1.97")
         .wants("without a lock threads are as good as processes; a lock held for 3/4 of the time leaves 4/3")
@@ -134,5 +136,6 @@ pub(super) const CLAIMS: &[Claim] = &[
                 at_least("sha256_32m_threads", 1.4).cpython(),
             ],
         )
-        .in_python_as("primes_threads"),
+        .in_python_as("primes_threads")
+        .in_full_only(),
 ];

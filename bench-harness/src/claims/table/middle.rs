@@ -31,7 +31,8 @@ pub(super) const CLAIMS: &[Claim] = &[
         )
         .but("The article is wrong as far as threads hold the lock")
         .refuted()
-        .also_in_python(),
+        .also_in_python()
+        .repeated(3),
     claim(&["37"], "there is no parallelism in one loop")
         .wants("CPU time over wall time ≤ 1")
         .measures(
@@ -58,7 +59,8 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[("offloaded_lag", Seconds), ("idle_lag", Seconds)],
             &[at_most("offloaded_lag", 0.025)],
         )
-        .also_in_python(),
+        .also_in_python()
+        .repeated(3),
     claim(&["44"], "an answer can be streamed line by line")
         .cites("", "5 lines × 100 ms: .11 .21 .31 .41 .51 s")
         .measures(
@@ -134,8 +136,7 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[("tick_lag_p50", Seconds), ("tick_lag_max", Seconds)],
             &[at_most("tick_lag_p50", 0.001)],
         )
-        .also_in_python()
-        .repeated(2),
+        .also_in_python(),
     claim(&["51"], "100 calls of 300 ms go from 30 s to the slowest group")
         .cites("30 s → the slowest group", "30.41 s → .428 s")
         .wants("≈ .307 s")
@@ -145,8 +146,7 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[("wall", Seconds), ("sequential", Seconds)],
             &[at_most("wall", 0.6), between("wall", 0.3, 0.34).ours().expected()],
         )
-        .also_in_python()
-        .repeated(2),
+        .also_in_python(),
     claim(&["52"], "the server and your own limit bound what concurrency gains")
         .wants("ceil(n / limit) · d")
         .measures(
@@ -155,8 +155,7 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[("over_bound", Times), ("over_server_bound", Times)],
             &[between("over_bound", 1.0, 1.5), between("over_server_bound", 1.0, 1.5).ours()],
         )
-        .also_in_python()
-        .repeated(2),
+        .also_in_python(),
     claim(&["53"], "timeout=10 and raise_for_status tell what went wrong").fact(),
     claim(&["54"], "concurrency without a limit exhausts the sockets")
         .wants("a typed error each, no hang")
@@ -193,5 +192,6 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[("threads_speedup", Times)],
             &[at_least("threads_speedup", 1.4)],
         )
-        .also_in_python(),
+        .also_in_python()
+        .repeated(3),
 ];
