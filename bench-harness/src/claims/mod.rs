@@ -135,7 +135,8 @@ fn measure(
     let begun = Instant::now();
     let (rows, done) = session.measure(chosen, &mut progress)?;
     let (version, seconds) = (env!("CARGO_PKG_VERSION").to_owned(), session::tenths(begun));
-    Ok((Record { schema: SCHEMA, version, seed, full: arguments.full, seconds, env, rows }, done))
+    let record = Record { schema: SCHEMA, version, seed, full: arguments.full, seconds, env, rows };
+    Ok((record.rounded(), done))
 }
 
 /// The claims of these numbers and names, each once; all where none is named.

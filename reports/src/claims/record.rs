@@ -30,6 +30,51 @@ pub struct Record {
     pub rows: Vec<Row>,
 }
 
+impl Record {
+    /// The same with every number rounded to nine digits, which is more than any clock here tells.
+    ///
+    /// Numbers of so few digits are read from JSON exactly as they were written, so that what is read makes the same file again.
+    #[must_use]
+    pub fn rounded(mut self) -> Self {
+        round_all(&mut self.env);
+        self.seconds = rounded(self.seconds);
+        for row in &mut self.rows {
+            for test in &mut row.tests {
+                test.must = match test.must {
+                    Must::AtMost(high) => Must::AtMost(rounded(high)),
+                    Must::AtLeast(low) => Must::AtLeast(rounded(low)),
+                    Must::Between(low, high) => Must::Between(rounded(low), rounded(high)),
+                };
+            }
+            let columns = [&mut row.ours, &mut row.cpython];
+            for sample in columns.into_iter().flat_map(|column| column.samples.values_mut()).flatten() {
+                *sample = rounded(*sample);
+            }
+        }
+        self
+    }
+}
+
+/// `x` with nine digits.
+fn rounded(x: f64) -> f64 {
+    // What is printed as a number is read as one; infinities and NaN stay what they are.
+    format!("{x:.8e}").parse().unwrap_or(x)
+}
+
+fn round_all(value: &mut Value) {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let exact = number.as_f64().map(rounded).and_then(serde_json::Number::from_f64);
+            if let Some(exact) = exact {
+                *number = exact;
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(round_all),
+        Value::Object(values) => values.values_mut().for_each(round_all),
+        _ => {}
+    }
+}
+
 /// A claim and what became of it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Row {
