@@ -123,7 +123,12 @@ pub mod tokio_io;
 pub use handle::{spawn, spawn_blocking};
 pub use join::join;
 
-/// The README's program, as a test.
+/// The programs of this crate's README, as tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 mod readme {}
+
+/// Those of the workspace's README: the calls of Python and ours.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+mod workspace_readme {}
