@@ -24,6 +24,9 @@ pub const ALL: &[(&str, &str)] = &[
     ("file-io", include_str!("../experiments/file-io.toml")),
     ("sqlite", include_str!("../experiments/sqlite.toml")),
     ("postgres", include_str!("../experiments/postgres.toml")),
+    ("pool-size", include_str!("../experiments/pool-size.toml")),
+    ("cores", include_str!("../experiments/cores.toml")),
+    ("concurrency", include_str!("../experiments/concurrency.toml")),
 ];
 
 /// The names of those that `crossover run` without an argument measures, in this order.
