@@ -20,6 +20,8 @@ use crate::analysis::model::{Analysis, Axis, CellAnalysis, Metric, MetricStats, 
 use crate::plot::units::{Unit, amount, describe, label, times};
 use crate::record::{Crossover, ParamValue, Params, Verdict, VerdictKind, Versus};
 
+/// A winner that takes so many times less CPU time than the baseline is marked.
+const SAVING: f64 = 1.25;
 /// A win that burns at least this many times the CPU of the runner-up is marked.
 pub(crate) const BURN: f64 = 2.0;
 
@@ -302,6 +304,15 @@ pub(crate) fn burn<'a>(analysis: &Analysis, cell: &'a CellAnalysis) -> Option<Bu
     (ratio >= BURN).then_some(Burn { winner, runner_up, ratio })
 }
 
+/// How many times less CPU time per task the fastest takes than the baseline, where that is too much to be chance. Then its
+/// speed-up is not overlap alone: its memory, its caches or its client are cheaper, and it may exceed the number of cores.
+pub(crate) fn saving(analysis: &Analysis, cell: &CellAnalysis) -> Option<f64> {
+    let fastest = cell.verdict.as_ref()?.winner.as_deref()?;
+    let cost = |name: &str| stats(analysis, cell, name).map(|s| s.cpu_per_task_ns).filter(|c| *c > 0.0);
+    let ratio = cost(&analysis.baseline)? / cost(fastest)?;
+    (ratio >= SAVING).then_some(ratio)
+}
+
 /// The cell as words, or `all` where nothing is swept.
 pub(crate) fn cell_words(cell: &CellAnalysis) -> String {
     if cell.params.is_empty() { "all".to_owned() } else { describe(&cell.params) }
@@ -321,6 +332,26 @@ mod tests {
         let versus = &mut run.cells[at].verdict.as_mut().unwrap().versus;
         versus.get_mut(&baseline).unwrap().ci[0] = 1.02;
         assert_eq!(speed_up_words(&run, &run.cells[at]), None);
+    }
+
+    #[test]
+    fn a_speed_up_that_is_not_overlap_alone_is_told() {
+        let mut run = synthetic::mixed();
+        let wins = |c: &CellAnalysis| matches!(call(c), Call::Wins(name) if name != "sequential");
+        let at = run.cells.iter().position(wins).unwrap();
+        let fastest = run.cells[at].verdict.as_ref().unwrap().winner.clone().unwrap();
+        let of = |run: &Analysis, name: &str| run.strategies.iter().position(|s| s == name).unwrap();
+        let (fast, slow) = (of(&run, &fastest), of(&run, &run.baseline));
+        let mut with = |fast_ns: f64, slow_ns: f64| {
+            run.cells[at].stats[fast].as_mut().unwrap().cpu_per_task_ns = fast_ns;
+            run.cells[at].stats[slow].as_mut().unwrap().cpu_per_task_ns = slow_ns;
+            saving(&run, &run.cells[at])
+        };
+        assert_ne!(fast, slow);
+        assert_eq!(
+            [with(100.0, 150.0), with(100.0, 110.0), with(100.0, 90.0), with(0.0, 1.0)],
+            [Some(1.5), None, None, None]
+        );
     }
 
     #[test]

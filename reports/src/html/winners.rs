@@ -61,5 +61,7 @@ pub(super) fn winner(a: &Analysis, cell: &CellAnalysis) -> Winner {
 /// Why there is no verdict, or none that decides; and who fell behind the load, where that counts.
 fn remark(a: &Analysis, cell: &CellAnalysis) -> String {
     let behind = facts::behind_words(a, cell).filter(|_| a.judged_by == Metric::Latency);
-    [cell.no_verdict.clone(), behind].into_iter().flatten().collect::<Vec<_>>().join("; ")
+    let saving = facts::saving(a, cell)
+        .map(|ratio| format!("takes {} less CPU than {}: not overlap alone", times(ratio), a.baseline));
+    [cell.no_verdict.clone(), behind, saving].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
