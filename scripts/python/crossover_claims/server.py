@@ -9,6 +9,7 @@ It speaks what that server speaks, as far as rows and tests need it; see workloa
     a zero byte, a length, messages of that length  each comes back
 """
 import asyncio
+import os
 import sys
 from urllib.parse import parse_qs, urlsplit
 
@@ -43,6 +44,7 @@ async def _serve():
     stdin = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdin), sys.stdin)
     await stdin.read()
+    os._exit(0)  # whoever still waits for an answer has gone
 
 
 async def _connection(reader, writer):

@@ -13,9 +13,14 @@ _SIZES = ((64, 128), (128, 128), (128, 16))
 _THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "BLIS_NUM_THREADS")
 
 
-def prepare(kernel, seed, input_bytes):
+def one_thread():
+    """Keeps BLAS to one thread, in this process and those that it starts; to be called before NumPy is imported."""
     for name in _THREADS:
         os.environ[name] = "1"
+
+
+def prepare(kernel, seed, input_bytes):
+    one_thread()
     numpy = needs("numpy", "NumPy", kernel)
     rows = max(input_bytes // 256, 1)
     count = sum((i + 1) * o for i, o in _SIZES)
