@@ -1,7 +1,7 @@
 //! The report of `crossover claims`: what others say, put to the test.
 //!
 //! `record` (what `claims.json` holds) → [`judge`](judge()) (intervals and verdicts) → `words` → [`terminal`], `markdown`, `html`. Every
-//! output is a pure function of the record: no clock, no path, no random ids. [`write`] makes `claims.json`, `claims.md` and
+//! output is a pure function of the record: no clock, no path, no random ids. [`write()`] makes `claims.json`, `claims.md` and
 //! `claims.html`; [`read`] gives the record back, so that the same file makes the same three, byte for byte.
 mod html;
 mod judge;
