@@ -161,7 +161,14 @@ fn what_cannot_be_run_leaves_no_folder_behind() {
         .crossover(&["run", "mixed", "mixed", "--out", "out"])
         .code(2)
         .stderr(contains("would share a folder"));
-    place.crossover(&["resume", "out"]).code(2).stderr(contains("out"));
-    place.crossover(&["report", "out"]).code(2).stderr(contains("out"));
+    for command in ["report", "resume"] {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+        place
+            .crossover(&[command, &path.to_string_lossy()])
+            .code(2)
+            .stderr(contains("Cargo.toml is no folder: it holds no run"));
+        place.crossover(&[command, "out"]).code(2).stderr(contains("out is no folder: it holds no run"));
+        place.crossover(&[command, "."]).code(2).stderr(contains(". holds no run: it has no config.toml"));
+    }
     assert_eq!(std::fs::read_dir(place.dir.path()).expect("the folder").count(), 0, "nothing was made");
 }

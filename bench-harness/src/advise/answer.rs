@@ -3,8 +3,9 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crossover_reports::analysis::model::{Analysis, StrategyStats};
-use crossover_reports::record::{Verdict, VerdictKind};
+use crossover_reports::record::Verdict;
 
+use super::outlook::{self, Outlook};
 use super::question::{Contender, Question, Scaled, count};
 use super::shipping::{self, Shipping};
 use crate::text;
@@ -35,7 +36,7 @@ struct Choice<'a> {
     fastest: Option<&'a str>,
     /// The fastest of those that are slower: its ratio and interval against the fastest.
     runner_up: Option<(&'a str, f64, [f64; 2])>,
-    /// Neither proven slower nor proven as fast, with their intervals.
+    /// Neither slower by more than the margin nor as fast within it by their intervals, with these.
     open: Vec<(&'a str, [f64; 2])>,
 }
 
@@ -50,19 +51,28 @@ impl Answer<'_> {
             return out;
         };
         let names: Vec<&str> = self.measured.iter().map(|c| c.name.as_str()).collect();
-        let Some(choice) = choose(&names, verdict, self.analysis.margin) else {
+        let unproven = cell.and_then(|cell| cell.no_verdict.as_deref());
+        let outlook = self.outlook(verdict, unproven.is_none());
+        let choice = outlook.as_ref().and_then(|outlook| choose(&names, outlook, self.analysis.margin));
+        let (Some(outlook), Some(choice)) = (&outlook, choice) else {
             out += "No advice: nobody did the work.\n";
             return out;
         };
-        for sentence in self.sentences(&choice, verdict.verdict) {
+        for sentence in self.sentences(&choice, unproven) {
             let _ = writeln!(out, "{}", text::wrap(&sentence, WIDTH, 0));
         }
         out.push('\n');
-        out += &self.table(verdict, choice.pick);
+        out += &self.table(outlook, choice.pick);
         for sentence in self.reservations() {
             let _ = writeln!(out, "\n{}", text::wrap(&sentence, WIDTH, 0));
         }
         out
+    }
+
+    /// What `verdict` means for the whole work.
+    fn outlook(&self, verdict: &Verdict, is_proven: bool) -> Option<Outlook> {
+        let took = |c: &Contender| Some(self.stats(&c.name)?.wall_ns / 1e9);
+        Outlook::of(verdict, is_proven, self.measured, self.scaled, &self.question.work(), took)
     }
 
     fn asked(&self) -> String {
@@ -79,10 +89,10 @@ impl Answer<'_> {
         format!("{}, {does}{carries}; {}", count(*items, "item"), count(self.cores, "core"))
     }
 
-    fn sentences(&self, choice: &Choice<'_>, kind: VerdictKind) -> Vec<String> {
+    fn sentences(&self, choice: &Choice<'_>, unproven: Option<&str>) -> Vec<String> {
         let mut said = Vec::new();
-        let takes = match self.stats(choice.pick) {
-            Some(stats) => format!(": {} for all items", self.whole(stats)),
+        let takes = match self.whole(choice.pick) {
+            Some(seconds) => format!(": {} for all items", self.told_time(seconds)),
             None => String::new(),
         };
         let ahead = match choice.runner_up {
@@ -100,6 +110,11 @@ impl Answer<'_> {
                 self.analysis.margin * 100.0
             ),
         });
+        if let Some(reason) = unproven {
+            said.push(format!(
+                "Nothing of this is proven: {reason}. Fewer sizes (--workers) leave time for more rounds."
+            ));
+        }
         if !choice.open.is_empty() {
             let others: Vec<String> = choice
                 .open
@@ -109,10 +124,6 @@ impl Answer<'_> {
                 })
                 .collect();
             said.push(format!("Undecided in the time there was: {} may be as fast.", others.join(", ")));
-        } else if kind == VerdictKind::Undecided {
-            said.push(
-                "Undecided: the differences are smaller than what could be proven in the time.".to_owned(),
-            );
         }
         if let Some(stats) = self.stats(choice.pick) {
             let mut costs = format!(
@@ -131,14 +142,17 @@ impl Answer<'_> {
     }
 
     /// A row for everybody who was measured, the fastest first.
-    fn table(&self, verdict: &Verdict, pick: &str) -> String {
-        let mut measured: Vec<(&Contender, &StrategyStats)> =
-            self.measured.iter().filter_map(|c| Some((c, self.stats(&c.name)?))).collect();
-        measured.sort_by(|a, b| a.1.wall_ns.total_cmp(&b.1.wall_ns));
+    fn table(&self, outlook: &Outlook, pick: &str) -> String {
+        let row = |c| -> Option<(&Contender, &StrategyStats, f64)> {
+            let c: &Contender = c;
+            Some((c, self.stats(&c.name)?, self.whole(&c.name)?))
+        };
+        let mut measured: Vec<_> = self.measured.iter().filter_map(row).collect();
+        measured.sort_by(|a, b| a.2.total_cmp(&b.2));
         let heads = ["", "strategy", "workers", "all items", "times the fastest", "CPU per item", "memory"];
         let mut rows = vec![heads.map(str::to_owned).to_vec()];
-        for (contender, stats) in measured {
-            let versus = match verdict.versus.get(&contender.name) {
+        for (contender, stats, seconds) in measured {
+            let versus = match outlook.versus.get(&contender.name) {
                 Some(versus) => format!("{:.2} ({:.2} to {:.2})", versus.ratio, versus.ci[0], versus.ci[1]),
                 None => "1".to_owned(),
             };
@@ -146,7 +160,7 @@ impl Answer<'_> {
                 if contender.name == pick { "→" } else { "" }.to_owned(),
                 contender.base.to_owned(),
                 contender.workers.map_or_else(String::new, |workers| workers.to_string()),
-                self.whole(stats),
+                self.told_time(seconds),
                 versus,
                 text::time(self.cpu_per_item(stats)),
                 mebibytes(stats),
@@ -169,14 +183,19 @@ impl Answer<'_> {
                 (false, _) => format!("{} of computing", length(work.compute)),
             };
             said.push(format!(
-                "Extrapolated: {measured} per item were measured and the times multiplied by {times:.3}; handing items \
-                 over does not grow with them, so differences are smaller in truth than here."
+                "Extrapolated: {measured} per item were measured, {} times shorter than asked for. The times are the least \
+                 possible of the whole work, with what was measured beyond the least of the shorter one: that does not grow \
+                 with the lengths.",
+                factor(times)
             ));
         }
         if items > 1.0 {
             said.push(format!(
-                "Extrapolated: {} of the {} items were measured and the times multiplied by {items:.3}.",
-                work.items, self.question.items
+                "Extrapolated: {} of the {} items were measured, and what they took beyond the least possible time was \
+                 multiplied by {}.",
+                work.items,
+                self.question.items,
+                factor(items)
             ));
         }
         if self.question.payload > 0 {
@@ -233,10 +252,15 @@ impl Answer<'_> {
         self.analysis.cells.first()?.stats.get(at)?.as_ref()
     }
 
-    /// The time of the whole work, as asked.
-    fn whole(&self, stats: &StrategyStats) -> String {
-        let seconds = stats.wall_ns / 1e9 * self.scaled.times * self.scaled.items;
-        let about = if self.scaled.times > 1.0 || self.scaled.items > 1.0 { "about " } else { "" };
+    /// Seconds of the whole work, as asked.
+    fn whole(&self, name: &str) -> Option<f64> {
+        let contender = self.measured.iter().find(|c| c.name == name)?;
+        let measured = self.stats(name)?.wall_ns / 1e9;
+        Some(outlook::seconds(contender, self.scaled, &self.question.work(), measured))
+    }
+
+    fn told_time(&self, seconds: f64) -> String {
+        let about = if self.scaled.is_scaled() { "about " } else { "" };
         format!("{about}{}", text::time(Duration::from_secs_f64(seconds.clamp(0.0, 1e12))))
     }
 
@@ -251,15 +275,36 @@ fn mebibytes(stats: &StrategyStats) -> String {
     format!("{:.1} MiB", stats.rss_peak_kib / 1024.0)
 }
 
+/// A factor with three digits at most: `1.5`, `33`, `850`, `30 000`, `36 million`.
+fn factor(value: f64) -> String {
+    let short = |value: f64| {
+        let text = format!("{value:.1}");
+        text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
+    };
+    match value {
+        v if v < 9.95 => short(v),
+        v if v < 999.5 => format!("{v:.0}"),
+        v if v < 999_500.0 => {
+            let size = 10_f64.powf(v.log10().floor() - 2.0);
+            let rounded = ((v / size).round() * size).round() as u64;
+            match (rounded / 1000, rounded % 1000) {
+                (thousands @ 10.., rest) => format!("{thousands} {rest:03}"),
+                _ => rounded.to_string(),
+            }
+        }
+        v if v < 9.95e6 => format!("{} million", short(v / 1e6)),
+        v => format!("{:.0} million", v / 1e6),
+    }
+}
+
 /// Chooses among `names`, the simplest first: the simplest of those that are proven as fast as the fastest.
-fn choose<'a>(names: &[&'a str], verdict: &Verdict, margin: f64) -> Option<Choice<'a>> {
-    let named = |name: &str| names.iter().copied().find(|other| *other == name);
-    let is_reference =
-        |name: &&&str| !verdict.versus.contains_key(**name) && verdict.best.iter().any(|b| b == **name);
-    let fastest =
-        verdict.winner.as_deref().and_then(named).or_else(|| names.iter().find(is_reference).copied())?;
-    let against = |name: &str| verdict.versus.get(name);
-    let is_equal = |name: &str| name == fastest || against(name).is_some_and(|v| v.ci[1] < 1.0 + margin);
+/// Where nothing is proven, the fastest by the medians.
+fn choose<'a>(names: &[&'a str], outlook: &Outlook, margin: f64) -> Option<Choice<'a>> {
+    let fastest = names.iter().copied().find(|name| *name == outlook.fastest)?;
+    let against = |name: &str| outlook.versus.get(name);
+    let is_equal = |name: &str| {
+        name == fastest || outlook.is_proven && against(name).is_some_and(|v| v.ci[1] < 1.0 + margin)
+    };
     let pick = names.iter().copied().find(|name| is_equal(name))?;
     let mut rest: Vec<(&str, f64, [f64; 2])> = names
         .iter()
@@ -267,9 +312,9 @@ fn choose<'a>(names: &[&'a str], verdict: &Verdict, margin: f64) -> Option<Choic
         .filter_map(|name| against(name).map(|v| (*name, v.ratio, v.ci)))
         .collect();
     rest.sort_by(|a, b| a.1.total_cmp(&b.1));
-    let is_open = |name: &str| verdict.best.iter().any(|best| best == name);
-    let open = rest.iter().filter(|(name, ..)| is_open(name)).map(|(name, _, ci)| (*name, *ci)).collect();
-    let runner_up = rest.iter().copied().find(|(name, ..)| !is_open(name));
+    let is_open = |ci: &[f64; 2]| ci[0] <= 1.0 + margin;
+    let open = rest.iter().filter(|(.., ci)| is_open(ci)).map(|(name, _, ci)| (*name, *ci)).collect();
+    let runner_up = rest.iter().copied().find(|(.., ci)| !is_open(ci));
     Some(Choice { pick, fastest: (pick != fastest).then_some(fastest), runner_up, open })
 }
 
@@ -277,29 +322,16 @@ fn choose<'a>(names: &[&'a str], verdict: &Verdict, margin: f64) -> Option<Choic
 mod tests {
     use std::collections::BTreeMap;
 
-    use crossover_reports::record::{Params, Versus};
+    use crossover_reports::record::Versus;
 
     use super::*;
 
     const NAMES: [&str; 4] = ["sequential", "event-loop", "threads-8", "work-stealing"];
 
-    fn verdict(
-        kind: VerdictKind,
-        winner: Option<&str>,
-        best: &[&str],
-        versus: &[(&str, f64, [f64; 2])],
-    ) -> Verdict {
+    fn outlook(fastest: &str, versus: &[(&str, f64, [f64; 2])]) -> Outlook {
         let versus: BTreeMap<String, Versus> =
             versus.iter().map(|&(name, ratio, ci)| (name.to_owned(), Versus { ratio, ci })).collect();
-        Verdict {
-            cell: "tasks=1".to_owned(),
-            params: Params::new(),
-            metric: "wall".to_owned(),
-            verdict: kind,
-            winner: winner.map(str::to_owned),
-            best: best.iter().map(|name| (*name).to_owned()).collect(),
-            versus,
-        }
+        Outlook { fastest: fastest.to_owned(), versus, is_proven: true }
     }
 
     #[test]
@@ -309,7 +341,7 @@ mod tests {
             ("event-loop", 1.9, [1.8, 2.0]),
             ("work-stealing", 1.2, [1.1, 1.3]),
         ];
-        let found = verdict(VerdictKind::Wins, Some("threads-8"), &["threads-8"], &versus);
+        let found = outlook("threads-8", &versus);
         let choice = choose(&NAMES, &found, 0.03).unwrap();
         assert_eq!((choice.pick, choice.fastest), ("threads-8", None));
         assert_eq!(choice.runner_up, Some(("work-stealing", 1.2, [1.1, 1.3])));
@@ -323,27 +355,49 @@ mod tests {
             ("event-loop", 1.01, [1.0, 1.02]),
             ("threads-8", 1.0, [0.99, 1.02]),
         ];
-        let best = ["work-stealing", "event-loop", "threads-8"];
-        for winner in [None, Some("work-stealing")] {
-            let found = verdict(VerdictKind::Tie, winner, &best, &versus);
+        let mut found = outlook("work-stealing", &versus);
+        let choice = choose(&NAMES, &found, 0.03).unwrap();
+        assert_eq!((choice.pick, choice.fastest), ("event-loop", Some("work-stealing")));
+        assert_eq!(choice.runner_up.map(|(name, ..)| name), Some("sequential"));
+        found.is_proven = false;
+        let choice = choose(&NAMES, &found, 0.03).unwrap();
+        assert_eq!((choice.pick, choice.fastest), ("work-stealing", None), "nobody is proven to be as fast");
+        let open: Vec<&str> = choice.open.iter().map(|(name, _)| *name).collect();
+        assert_eq!(open, ["threads-8", "event-loop"]);
+    }
+
+    #[test]
+    fn only_those_may_be_as_fast_whose_intervals_reach_that_far() {
+        let versus = [
+            ("sequential", 4.0, [3.9, 4.1]),
+            ("event-loop", 2.0, [1.91, 2.11]),
+            ("work-stealing", 1.01, [0.95, 1.08]),
+        ];
+        for is_proven in [true, false] {
+            let found = Outlook { is_proven, ..outlook("threads-8", &versus) };
             let choice = choose(&NAMES, &found, 0.03).unwrap();
-            assert_eq!((choice.pick, choice.fastest), ("event-loop", Some("work-stealing")));
-            assert_eq!(choice.runner_up.map(|(name, ..)| name), Some("sequential"));
+            assert_eq!(choice.pick, "threads-8");
+            assert_eq!(choice.open, [("work-stealing", [0.95, 1.08])]);
+            assert_eq!(choice.runner_up.map(|(name, ..)| name), Some("event-loop"));
         }
     }
 
     #[test]
-    fn what_is_not_proven_is_called_undecided() {
-        let versus = [
-            ("sequential", 4.0, [3.9, 4.1]),
-            ("event-loop", 1.2, [1.1, 1.3]),
-            ("work-stealing", 1.01, [0.95, 1.08]),
-        ];
-        let found =
-            verdict(VerdictKind::Undecided, Some("threads-8"), &["threads-8", "work-stealing"], &versus);
-        let choice = choose(&NAMES, &found, 0.03).unwrap();
-        assert_eq!(choice.pick, "threads-8");
-        assert_eq!(choice.open, [("work-stealing", [0.95, 1.08])]);
-        assert_eq!(choice.runner_up.map(|(name, ..)| name), Some("event-loop"));
+    fn factors_have_three_digits_at_most() {
+        for (value, expected) in [
+            (1.04, "1"),
+            (1.5, "1.5"),
+            (9.96, "10"),
+            (33.356, "33"),
+            (999.7, "1000"),
+            (1234.0, "1230"),
+            (30_000.0, "30 000"),
+            (123_456.0, "123 000"),
+            (999_700.0, "1 million"),
+            (2_340_000.0, "2.3 million"),
+            (36_000_000.0, "36 million"),
+        ] {
+            assert_eq!(factor(value), expected, "{value}");
+        }
     }
 }

@@ -3,9 +3,10 @@
 //! The description becomes an experiment of one cell (kind `mixed`), measured by a `crossover run` of its own as users
 //! run it: fresh processes, several rounds in random order, verified checksums, pools of several sizes as variants.
 //! Who cannot come near the least possible time is not measured (`question`); work that is too long for the time
-//! is made shorter, and what is said about the whole is then said to be extrapolated (`answer`). Bytes that items carry are
+//! is made shorter, and what is said about the whole is then extrapolated (`outlook`), and said to be (`answer`). Bytes that items carry are
 //! shipped on pools of their own, and what that takes is added to the times of processes (`shipping`).
 mod answer;
+mod outlook;
 mod question;
 mod shipping;
 
@@ -59,7 +60,7 @@ pub fn execute(question: &Question) -> Result<u8> {
         0 => Vec::new(),
         bytes => shipping::measure(bytes, &hopeful)?,
     };
-    shipping::add(&shipping, &mut folder.samples, scaled.times);
+    shipping::add(&shipping, &mut folder.samples);
     let analysis = analyse(&folder, &crossover_reports::Options::default());
     let answer = Answer {
         question,

@@ -57,6 +57,16 @@ pub(super) struct Contender {
 }
 
 impl Contender {
+    /// About what handing one item over takes, in seconds.
+    fn handing_over(&self) -> f64 {
+        match self.base {
+            "sequential" => 0.0,
+            "event-loop" | "work-stealing" => 0.5e-6,
+            "threads" | "blocking-pool" => 5e-6,
+            _ => 25e-6,
+        }
+    }
+
     /// No implementation of it can be faster, in seconds.
     pub(super) fn least(&self, work: &Work) -> f64 {
         let items = f64::from(work.items);
@@ -82,6 +92,13 @@ pub(super) struct Scaled {
     pub(super) times: f64,
     /// There are this many times as many items in truth.
     pub(super) items: f64,
+}
+
+impl Scaled {
+    /// Whether it is another work than the one that it stands for.
+    pub(super) fn is_scaled(&self) -> bool {
+        self.times > 1.0 || self.items > 1.0
+    }
 }
 
 impl Question {
@@ -161,7 +178,8 @@ pub(super) fn hopeful(contenders: Vec<Contender>, work: &Work) -> (Vec<Contender
     contenders.into_iter().partition(|c| c.least(work) <= HOPELESS * least)
 }
 
-/// Makes the work fit into the time: first shorter waits and computing, alike, then fewer items.
+/// Makes the work fit into the time: first shorter waits and computing, alike, then fewer items, and where that is not enough,
+/// because one of wait and computing is by far the longer, even shorter ones.
 pub(super) fn fit(work: Work, contenders: &[Contender]) -> Scaled {
     let mut scaled = Scaled { work, times: 1.0, items: 1.0 };
     let excess = cost(&work, contenders) / TIME;
@@ -180,12 +198,23 @@ pub(super) fn fit(work: Work, contenders: &[Contender]) -> Scaled {
     }
     let excess = cost(&scaled.work, contenders) / TIME;
     if excess > 1.0 {
-        // Pools must still have several turns, or all sizes look alike.
+        // Pools must still have several turns, or all sizes look alike; those far beyond what keeps the cores busy do anyway.
         let pool = contenders.iter().filter_map(|c| c.workers).max().unwrap_or(1);
+        let cores = contenders.iter().map(|c| c.computing).max().unwrap_or(1);
+        let busy = f64::from(cores) * (1.0 + work.wait / work.compute.max(1e-9));
+        let pool = pool.min((2.0 * busy).ceil() as u32);
         let least = pool.saturating_mul(2).clamp(16, work.items.max(16));
         let items = ((f64::from(work.items) / excess) as u32).max(least).min(work.items);
         scaled.work.items = items;
         scaled.items = f64::from(work.items) / f64::from(items);
+    }
+    let excess = cost(&scaled.work, contenders) / TIME;
+    if excess > 1.0 {
+        let most = (scaled.work.wait / WAIT_MIN).max(scaled.work.compute / COMPUTE_MIN);
+        let times = excess.clamp(1.0, most.max(1.0));
+        scaled.times *= times;
+        scaled.work.wait /= times;
+        scaled.work.compute /= times;
     }
     scaled
 }
@@ -193,7 +222,8 @@ pub(super) fn fit(work: Work, contenders: &[Contender]) -> Scaled {
 /// Estimated time of measuring: all contenders, and the oracle once.
 fn cost(work: &Work, contenders: &[Contender]) -> f64 {
     let oracle = f64::from(work.items) * (work.wait + work.compute);
-    oracle + PASSES * contenders.iter().map(|c| c.least(work)).sum::<f64>()
+    let handing_over = |c: &Contender| f64::from(work.items) * c.handing_over();
+    oracle + PASSES * contenders.iter().map(|c| c.least(work) + handing_over(c)).sum::<f64>()
 }
 
 /// Reads a length of time as people write it for an item: `200ms`, `50us`, `1.5s`, `0`.
@@ -300,6 +330,19 @@ mod tests {
     }
 
     #[test]
+    fn many_sizes_that_must_look_alike_are_measured_with_few_items() {
+        let question = Question { workers: vec![1, 2, 4, 8, 16, 32, 64, 128], ..question(50, 50_000, 1000) };
+        let (hopeful, _) = hopeful(question.contenders(2), &question.work());
+        assert!(names(&hopeful).contains(&"threads-128") && hopeful.len() >= 10, "{hopeful:?}");
+        let scaled = fit(question.work(), &hopeful);
+        assert!(cost(&scaled.work, &hopeful) <= TIME * 1.5, "{scaled:?}");
+        // Where only waits matter, all sizes differ and need their turns.
+        let question = Question { workers: vec![64, 512], ..self::question(50, 0, 2000) };
+        let scaled = fit(question.work(), &super::hopeful(question.contenders(2), &question.work()).0);
+        assert!(scaled.work.items >= 1024, "{scaled:?}");
+    }
+
+    #[test]
     fn work_that_fits_is_measured_as_it_is_and_other_work_is_scaled() {
         let fit = |q: &Question| {
             let (hopeful, _) = hopeful(q.contenders(2), &q.work());
@@ -316,6 +359,9 @@ mod tests {
             (0, 3_600_000_000, 100_000),
             (3_600_000, 3_600_000_000, 100_000),
             (1, 1, 100_000),
+            (10, 1_000_000, 100),
+            (1000, 1000, 100),
+            (60_000, 0, 100_000),
         ] {
             let question = question(wait_ms, compute_us, items);
             let (scaled, cost) = fit(&question);

@@ -64,11 +64,11 @@ pub(super) fn measure(bytes: u64, contenders: &[Contender]) -> Result<Vec<Shippi
         .collect()
 }
 
-/// Adds what was measured to the samples of the pools; waits and computing are `times` as long in truth as in them.
-pub(super) fn add(shipping: &[Shipping], samples: &mut [Sample], times: f64) {
+/// Adds what was measured to the samples of the pools. It does not depend on how long the items wait and compute.
+pub(super) fn add(shipping: &[Shipping], samples: &mut [Sample]) {
     for sample in samples {
         let Some(price) = shipping.iter().find(|price| price.name == sample.strategy) else { continue };
-        let of_all = |each: Duration| (each.as_nanos() as f64 / times.max(1.0) * sample.tasks as f64) as u64;
+        let of_all = |each: Duration| (each.as_nanos() as f64 * sample.tasks as f64) as u64;
         sample.wall_ns = sample.wall_ns.saturating_add(of_all(price.wall));
         sample.user_ns = sample.user_ns.saturating_add(of_all(price.cpu));
     }
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn only_processes_pay_and_scaled_work_pays_as_much_less() {
+    fn only_processes_pay_for_each_of_their_items() {
         let price = Shipping {
             name: "processes-2".to_owned(),
             workers: 2,
@@ -232,7 +232,7 @@ mod tests {
             cpu: Duration::from_nanos(80),
         };
         let mut samples = ["threads-2", "processes-2"].map(sample);
-        add(&[price], &mut samples, 5.0);
-        assert_eq!(samples.each_ref().map(|s| (s.wall_ns, s.user_ns)), [(1000, 100), (1100, 260)]);
+        add(&[price], &mut samples);
+        assert_eq!(samples.each_ref().map(|s| (s.wall_ns, s.user_ns)), [(1000, 100), (1500, 900)]);
     }
 }

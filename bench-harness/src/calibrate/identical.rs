@@ -22,6 +22,7 @@ use super::folder::Finished;
 use super::lab::{Lab, Stop};
 use super::table::Row;
 use crate::progress::Progress;
+use crate::text;
 
 /// Comparisons in a run.
 const CELLS: u32 = 20;
@@ -220,11 +221,11 @@ impl Tally {
             return Row::disturbed("aa", "identical code", BAR, self.disturbance());
         }
         let detail = format!(
-            "{} of {} ties, {} wins, in {} runs{}; on threads {} of {} ties, {} wins",
+            "{} of {} ties, {} wins, in {}{}; on threads {} of {} ties (not judged), {} wins",
             self.ties,
             self.of,
             self.wins,
-            self.runs,
+            text::count(self.runs, "run"),
             self.repeats(),
             parallel.ties,
             parallel.of,
@@ -240,8 +241,8 @@ impl Tally {
         if !self.is_complete(comparisons) {
             return Row::disturbed("slower", "10 % more work", BAR, self.disturbance());
         }
-        let detail =
-            format!("{} of {} detected, in {} runs{}", self.left_wins, self.of, self.runs, self.repeats());
+        let runs = text::count(self.runs, "run");
+        let detail = format!("{} of {} detected, in {runs}{}", self.left_wins, self.of, self.repeats());
         let figures = json!({
             "count": self.left_wins, "of": self.of, "runs": self.runs, "repeated": self.disturbed,
             "wrong": self.wins - self.left_wins.min(self.wins),
@@ -291,5 +292,17 @@ mod tests {
         );
         assert!(tally(3, 1, true).contains("1 of 4 runs were disturbed, then"));
         assert_eq!(tally(2, 6, false), "gave up: 6 of 8 runs were disturbed (up to 1.25 foreign cores)");
+    }
+
+    #[test]
+    fn one_run_is_one_and_what_is_not_judged_is_called_so() {
+        let tally = |runs| Tally { runs, of: 4, ties: 4, left_wins: 4, wins: 0, ..Tally::default() };
+        let parallel = Tally { runs: 1, of: 4, ..Tally::default() };
+        assert_eq!(
+            tally(1).same_row(4, &parallel).detail,
+            "4 of 4 ties, 0 wins, in 1 run; on threads 0 of 4 ties (not judged), 0 wins"
+        );
+        assert!(tally(2).same_row(4, &parallel).detail.contains("in 2 runs; "));
+        assert_eq!(tally(1).slower_row(4).detail, "4 of 4 detected, in 1 run");
     }
 }

@@ -77,7 +77,7 @@ fn read(dir: &Path) -> Result<Vec<Run>> {
 /// Refuses what is not the folder of a run or a suite, before anything is read.
 pub(crate) fn expect_run(dir: &Path) -> Result<()> {
     if !dir.is_dir() {
-        bail!("{} is no folder: the folder of a run is wanted", dir.display());
+        bail!("{} is no folder: it holds no run", dir.display());
     }
     if !RUN.iter().any(|file| dir.join(file).exists()) {
         bail!("{} holds no run: it has no config.toml", dir.display());

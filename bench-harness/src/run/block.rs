@@ -155,6 +155,8 @@ impl Recorder<'_> {
         let written = self.warmups.write().and_then(|()| self.journal.append(&samples));
         stopped?;
         written?;
+        let samples_cost = block.iter().map(|planned| self.sample_cost(planned)).sum();
+        session.progress.advance(self.cost(block).saturating_sub(samples_cost));
         self.load.blocks += 1;
         if let Some(reason) = contamination {
             if self.load.disturbed == 0 {
@@ -289,9 +291,9 @@ impl Recorder<'_> {
         }
     }
 
-    /// What measuring all of `block` takes.
-    pub(super) fn cost(&self, block: &[&Planned]) -> Duration {
-        block.iter().map(|planned| self.sample_cost(planned)).sum()
+    /// What measuring all of `plan` takes, warm-ups apart.
+    pub(super) fn cost(&self, plan: &[&Planned]) -> Duration {
+        self.pilot.samples_cost(plan.iter().copied())
     }
 
     /// What warming up takes in a process round that measures `plan`.

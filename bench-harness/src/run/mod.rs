@@ -39,7 +39,7 @@ use self::folder::Folder;
 use self::session::Stop;
 use crate::config::Experiment;
 use crate::interrupt::{self, Interrupt};
-use crate::{notes, text};
+use crate::{export, notes, text};
 
 /// Columns of the table where stdout is no terminal.
 const WIDTH: u16 = 100;
@@ -116,6 +116,7 @@ pub fn execute(experiments: &[Experiment], options: &Options) -> Result<u8> {
 /// When the folder holds no run, is in use, or is damaged.
 pub fn resume(dir: &Path) -> Result<u8> {
     let interrupt = Interrupt::install()?;
+    export::expect_run(dir)?;
     let (_lock, begun) = match Suite::read(dir)? {
         None => (None, vec![Begun::open(dir)?]),
         Some(suite) => {
@@ -157,6 +158,7 @@ fn begin_missing(folder: &Folder, suite: &Suite) -> Result<()> {
 /// # Errors
 /// When the folder holds no run, or the report cannot be written.
 pub fn report(dir: &Path) -> Result<u8> {
+    export::expect_run(dir)?;
     let outcome = crossover_reports::report(dir, &crossover_reports::Options::default())?;
     let width = rustix::termios::tcgetwinsize(std::io::stdout()).map_or(0, |size| size.ws_col);
     text::print(&terminal::render(&outcome, if width == 0 { WIDTH } else { width }))?;

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::harness::Harness;
 use super::session::{Asked, Helpers, Question, Session, Stop, ns};
 use crate::config::{Cell, Measure};
+use crate::plan::Planned;
 use crate::progress::rough;
 use crate::strategy::SEQUENTIAL;
 use crate::{plan, probe};
@@ -113,6 +114,17 @@ impl Pilot {
     pub(super) fn block_cost(&self, strategies: &[String]) -> Duration {
         let pairs = self.cells.values().flat_map(|cell| strategies.iter().map(|name| cell.sample_cost(name)));
         pairs.sum::<Duration>().max(BLOCK_COST_MIN)
+    }
+
+    /// What measuring `plan` takes, which may be of several blocks in their order: each lasts its least time at least, so the
+    /// samples of small cells are not all of it.
+    pub(super) fn samples_cost<'p>(&self, plan: impl IntoIterator<Item = &'p Planned>) -> Duration {
+        let mut blocks: BTreeMap<(u32, u32), Duration> = BTreeMap::new();
+        for planned in plan {
+            let cost = self.cells.get(&planned.cell).map(|cell| cell.sample_cost(&planned.strategy));
+            *blocks.entry((planned.process, planned.round)).or_default() += cost.unwrap_or_default();
+        }
+        blocks.into_values().map(|samples| samples.max(BLOCK_COST_MIN)).sum()
     }
 
     /// What a process round takes beside its blocks: starting and warming up.
@@ -308,6 +320,35 @@ mod tests {
         let (processes, rounds, said) = fit(&measure(1, 1), second, second, second);
         assert_eq!((processes, rounds), (1, 1));
         assert!(said.unwrap().contains("too short"));
+    }
+
+    #[test]
+    fn the_blocks_of_small_cells_take_their_least_time_each() {
+        let pilot = |wall_ns: u64| {
+            let wall_ns = BTreeMap::from([("threads".to_owned(), wall_ns)]);
+            let cell = PilotCell { batch: 1, wall_ns, ..PilotCell::default() };
+            Pilot {
+                schema: SCHEMA,
+                spin_per_us: None,
+                cells: BTreeMap::from([("n=1".to_owned(), cell)]),
+                gone: BTreeMap::new(),
+                harness: Harness::default(),
+            }
+        };
+        let line = |process: u32, round: u32| {
+            let line = format!(
+                r#"{{"order":0,"process":{process},"round":{round},"cell":"n=1","params":{{}},"strategy":"threads","batch":1,
+                "seed":1,"tasks":1}}"#
+            );
+            serde_json::from_str::<Planned>(&line).unwrap()
+        };
+        let plan = [line(0, 0), line(0, 0), line(0, 1), line(1, 0), line(1, 1)];
+        assert_eq!(pilot(1000).samples_cost(&plan), BLOCK_COST_MIN * 4);
+        let second = Duration::from_secs(1);
+        assert_eq!(pilot(1_000_000_000).samples_cost(&plan), (second + REQUEST_COST) * 5);
+        assert_eq!(pilot(1000).samples_cost(&[]), Duration::ZERO);
+        let names = ["threads".to_owned()];
+        assert_eq!(pilot(1000).samples_cost(&plan[..1]), pilot(1000).block_cost(&names), "as it was told");
     }
 
     #[test]

@@ -12,10 +12,11 @@ fn signal(child: &std::process::Child, signal: Signal) {
     kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
 }
 
-/// The gate's requests: 2 in the pilot, then 2 × 2 in the first block, 2 in the second, and again.
-const IN_THE_PILOT: u32 = 1;
-const IN_THE_SECOND_BLOCK: u32 = 8;
-const IN_THE_SECOND_PROCESS_ROUND: u32 = 10;
+/// The gate's process and the request within it: 2 in the pilot's, then in that of each process round 2 × 2 in the first
+/// block and 2 in the second; what was disturbed is measured again after these.
+const IN_THE_PILOT: [u32; 2] = [1, 1];
+const IN_THE_SECOND_BLOCK: [u32; 2] = [2, 6];
+const IN_THE_SECOND_PROCESS_ROUND: [u32; 2] = [3, 2];
 
 #[test]
 fn killed_in_the_middle_it_resumes_and_measures_each_planned_sample_once() {
@@ -29,6 +30,8 @@ fn killed_in_the_middle_it_resumes_and_measures_each_planned_sample_once() {
         let plan = fs::read(lab.path("out/plan.jsonl")).unwrap();
         let before = fs::read(lab.path("out/samples.jsonl")).unwrap();
         assert!(!before.is_empty());
+        let rounds = lab.samples("out").iter().map(|sample| sample.process + 1).max();
+        assert_eq!(rounds, Some(1), "nothing of the second process round is written yet");
         lab.open_gate();
         lab.run(&["resume", "out"]).assert_measured();
         lab.assert_complete("out");

@@ -14,18 +14,21 @@ use tempfile::TempDir;
 /// Turns a hang into a failure.
 const LONG: Duration = Duration::from_secs(90);
 
-/// Passes requests on to a trial of ours; at the request whose number stands in `hang-at` it stops for good, after
-/// saying so. Numbers count over all processes of the run.
+/// Passes requests on to a trial of ours; at the request that `hang-at` names it stops for good, after saying so. It names the
+/// process by its number among the gates that were started, and the request by its number within it: a disturbed block is
+/// measured again at the end of its process round, which must not shift those of the next.
 const GATE: &str = r#"
 import json, os, subprocess, sys, threading
 trial = subprocess.Popen([os.environ["CROSSOVER"], "trial", "sequential"],
                          stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+with open("started", "a") as started:
+    started.write("x")
+process, asked = os.path.getsize("started"), 0
 for line in sys.stdin.buffer:
-    with open("asked", "a") as asked:
-        asked.write("x")
+    asked += 1
     with open("workers", "a") as workers:
         workers.write("%d\n" % json.loads(line)["workers"])
-    if os.path.exists("hang-at") and os.path.getsize("asked") == int(open("hang-at").read()):
+    if os.path.exists("hang-at") and open("hang-at").read() == "%d %d" % (process, asked):
         open("hanging", "w").close()
         threading.Event().wait()
     trial.stdin.write(line)
@@ -84,12 +87,12 @@ max_foreign_cores = 1000.0
         self.write(&format!("{name}.toml"), &text)
     }
 
-    /// An experiment with the gate beside our own strategies; `hang_at` is the gate's request to stop at.
+    /// An experiment with the gate beside our own strategies; `hang_at` is the gate's process and the request to stop at in it.
     ///
-    /// The pilot asks it twice; each process round warms up and measures both cells in its first block.
-    pub(crate) fn gated(&self, hang_at: u32) -> PathBuf {
+    /// The pilot's asks twice; that of each process round warms up and measures both cells in its first block.
+    pub(crate) fn gated(&self, hang_at: [u32; 2]) -> PathBuf {
         self.write("gate.py", GATE);
-        self.write("hang-at", &hang_at.to_string());
+        self.write("hang-at", &format!("{} {}", hang_at[0], hang_at[1]));
         let external = "[strategies.external.gate]\nrun = [\"python3\", \"gate.py\"]";
         self.experiment("gated", r#""sequential", "threads", "gate""#, external)
     }
@@ -118,7 +121,7 @@ max_foreign_cores = 1000.0
     }
 
     /// Starts a gated run into the folder `out` and waits until the gate is closed.
-    pub(crate) fn start_until_gate(&self, hang_at: u32) -> Child {
+    pub(crate) fn start_until_gate(&self, hang_at: [u32; 2]) -> Child {
         self.start_until_the_gate_closes(&self.gated(hang_at))
     }
 

@@ -13,6 +13,9 @@ fn a_run_measures_what_it_planned_and_reports_it() {
     let ended = lab.run(&["run", "tiny.toml", "--out", "out", "--seed", "5"]);
     ended.assert_measured();
     assert!(ended.stdout.contains("report.html"), "{ended:#?}");
+    // A block lasts a quarter of a second at least, however small its cells are, and there are four of them.
+    assert!(ended.stderr.contains("process round 1 of 2, about "), "{ended:#?}");
+    assert!(!ended.stderr.contains("process round 1 of 2, about 0 s left"), "{ended:#?}");
     for name in ["report.html", "summary.md", "plots"] {
         assert!(lab.path("out").join(name).exists(), "{name}");
     }
