@@ -4,11 +4,14 @@ use std::path::Path;
 use std::process::Command;
 
 /// Crates whose version can change a measurement.
-const MEASURED: [&str; 19] = [
+const MEASURED: [&str; 27] = [
     "async-channel",
+    "async-executor",
+    "async-io",
     "async-lock",
     "async-task",
     "blake3",
+    "blocking",
     "crc32fast",
     "crossbeam-channel",
     "crossbeam-deque",
@@ -17,12 +20,17 @@ const MEASURED: [&str; 19] = [
     "crossover-workloads",
     "fast_image_resize",
     "hyper",
+    "hyper-util",
     "jpeg-encoder",
     "ndarray",
     "polling",
     "postcard",
+    "rayon",
+    "rayon-core",
     "serde_json",
     "sha2",
+    "tokio",
+    "tokio-util",
     "ureq",
 ];
 

@@ -45,7 +45,7 @@ fn bench(criterion: &mut Criterion, name: &str, spec: &Spec, workers: u32) {
     let job = Job::prepare(spec.clone()).expect("the work of a bench can be prepared");
     let mut group = criterion.benchmark_group(name);
     let mut oracle = None;
-    for info in strategy::BUILT_IN {
+    for info in strategy::choices() {
         let mut strategy = strategy::start(info.name, workers).expect("a built-in strategy starts");
         group.bench_function(info.name, |bencher| {
             bencher.iter(|| {

@@ -84,6 +84,7 @@ pub fn describe(exp: &Experiment) -> Value {
     let mut env = machine();
     env["workers"] = json!(exp.strategies.workers);
     env["strategies"] = json!(strategies(exp));
+    env["skipped"] = json!(exp.strategies.skipped);
     env
 }
 

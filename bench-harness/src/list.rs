@@ -20,6 +20,9 @@ pub fn experiments() -> String {
                 let cells = exp.cells().len();
                 let (kind, strategies) = (&exp.workload.kind, exp.strategies.include.len());
                 out += &format!("    {kind}, {cells} cells, {strategies} strategies; {place}\n");
+                for (name, reason) in &exp.strategies.skipped {
+                    out += &format!("    skipped: {name}: {}\n", text::wrap(reason, WIDTH, 6));
+                }
             }
             Err(error) => {
                 out +=
@@ -55,7 +58,7 @@ fn param(info: &ParamInfo) -> Vec<String> {
 #[must_use]
 pub fn strategies() -> String {
     let mut out = String::from("strategies ([strategies] include = [NAME, …])\n");
-    for info in strategy::BUILT_IN {
+    for info in strategy::choices() {
         out += &format!("  {}: {}\n", info.name, text::wrap(info.about, WIDTH, 4));
         let workers =
             info.workers.map_or("no workers to set".to_owned(), |meaning| format!("workers: {meaning}"));
@@ -82,7 +85,7 @@ mod tests {
         let listed = experiments() + &workloads() + &strategies();
         let kinds =
             catalog::KINDS.iter().flat_map(|kind| kind.params.iter().map(|p| p.about).chain([kind.name]));
-        let strategies = strategy::BUILT_IN.iter().map(|info| info.name);
+        let strategies = strategy::choices().map(|info| info.name);
         let experiments = crossover_workloads::experiments::ALL.iter().map(|(name, _)| *name);
         for name in kinds.chain(strategies).chain(experiments) {
             assert!(listed.contains(name), "{name} is missing in\n{listed}");

@@ -1,5 +1,5 @@
-//! What is worth knowing about an experiment before it is measured, and that nothing else would tell: limits of the
-//! system that it would run into.
+//! What is worth knowing about an experiment before it is measured, and that nothing else would tell: who is missing, and
+//! limits of the system that it would run into.
 use rustix::process::{Resource, getrlimit};
 
 use crate::config::{Experiment, Value};
@@ -10,7 +10,8 @@ const FILES_BESIDE: u64 = 16;
 /// The sentences to say before `exp` is measured or planned; none where it is as it should be.
 #[must_use]
 pub fn notes(exp: &Experiment) -> Vec<String> {
-    too_many_files(exp, files_limit()).into_iter().collect()
+    let skipped = exp.strategies.skipped.iter().map(|(name, reason)| format!("skipped: {name}: {reason}"));
+    skipped.chain(too_many_files(exp, files_limit())).collect()
 }
 
 /// How many files a process may have open at most: `None` where there is no limit. Trials and the test server raise

@@ -136,7 +136,8 @@ fn list_shows_all_or_one_part() {
     place
         .crossover(&["list", "strategies"])
         .code(0)
-        .stdout(contains("thread-per-task").and(contains("cpu-bound").not()));
+        .stdout(contains("thread-per-task").and(contains("cpu-bound").not()))
+        .stdout(contains("  tokio-current-thread: peer: ").and(contains("  rayon: peer: ")));
     place.crossover(&["list", "workloads"]).code(0).stdout(contains("delay_ms"));
 }
 

@@ -4,7 +4,7 @@ use std::process::{Command as Process, Stdio};
 
 use assert_cmd::Command;
 use crossover_bench::protocol::{Answer, Trace};
-use crossover_bench::strategy::BUILT_IN;
+use crossover_bench::strategy::choices;
 use predicates::prelude::*;
 use predicates::str::contains;
 
@@ -81,7 +81,7 @@ fn traced(strategy: &str) -> (u64, Trace) {
 
 #[test]
 fn every_strategy_tells_what_its_tasks_do() {
-    for info in BUILT_IN {
+    for info in choices() {
         let (wall_ns, trace) = traced(info.name);
         let shown = format!("{} in {wall_ns} ns: {trace:?}", info.name);
         assert_eq!(trace.tasks.iter().map(|task| task[0]).collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5], "{shown}");
@@ -101,7 +101,9 @@ fn every_strategy_tells_what_its_tasks_do() {
         assert_eq!(told.queue_ns + told.work_ns + told.wait_ns, lives, "{shown}");
         assert!(told.working_ns + told.waiting_ns + told.queued_ns + told.join_ns <= wall_ns, "{shown}");
         // A wait is part of the task's time; it occupies a worker that it blocks, and none where it is awaited.
-        let is_async = ["event-loop", "work-stealing", "blocking-pool"].contains(&info.name);
+        let is_async =
+            ["event-loop", "work-stealing", "blocking-pool", "tokio", "tokio-current-thread", "smol"]
+                .contains(&info.name);
         assert!(told.work_ns + told.wait_ns >= 6 * 200_000, "{shown}");
         assert!(
             if is_async { told.wait_ns > 0 && trace.segments.len() > 6 } else { told.wait_ns == 0 },
@@ -109,8 +111,8 @@ fn every_strategy_tells_what_its_tasks_do() {
         );
         assert!(!trace.truncated, "{shown}");
         let kinds: &[&str] = match info.name {
-            "sequential" | "event-loop" => &["main"],
-            "work-stealing" | "threads" => &["worker 0", "worker 1"],
+            "sequential" | "event-loop" | "tokio-current-thread" => &["main"],
+            "work-stealing" | "threads" | "tokio" | "smol" | "rayon" => &["worker 0", "worker 1"],
             "thread-per-task" => &["thread "],
             "blocking-pool" => &["worker 0", "worker 1", "blocking "],
             _ => &["process 1", "process 2"],

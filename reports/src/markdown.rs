@@ -62,6 +62,9 @@ fn at_a_glance(out: &mut String, analysis: &Analysis, env: Option<&Value>) {
     for badge in facts::badges(analysis, env) {
         let _ = writeln!(out, "- {}", escape(&badge.long));
     }
+    for skipped in facts::skipped(env) {
+        let _ = writeln!(out, "- skipped: {}", escape(&skipped));
+    }
     out.push('\n');
 }
 

@@ -27,6 +27,8 @@ pub const ALL: &[(&str, &str)] = &[
     ("pool-size", include_str!("../experiments/pool-size.toml")),
     ("cores", include_str!("../experiments/cores.toml")),
     ("concurrency", include_str!("../experiments/concurrency.toml")),
+    ("peers", include_str!("../experiments/peers.toml")),
+    ("peers-http", include_str!("../experiments/peers-http.toml")),
 ];
 
 /// The names of those that `crossover run` without an argument measures, in this order.

@@ -109,6 +109,11 @@ impl Sources {
         Self(vec![Source { label: label.to_owned(), text: text.to_owned(), is_file: true }])
     }
 
+    /// What the file is called.
+    pub(super) fn label(&self) -> &str {
+        &self.0[0].label
+    }
+
     /// Adds a `--set` argument and returns its index.
     pub(super) fn add_set(&mut self, argument: &str) -> usize {
         let label = format!("--set {}", shown(argument));

@@ -1,7 +1,8 @@
 //! From the name of an experiment, or the path of its file, to its text.
 //!
 //! A word with a slash, or that ends in `.toml`, is a path. Any other word is a name: of a file in
-//! `workloads/experiments/` of the current folder, or else of an experiment that is built in.
+//! `workloads/experiments/` of the current folder, or else of an experiment that is built in. Relative paths of a
+//! built-in experiment start from that folder too, so that it means the same as its file there.
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -22,7 +23,10 @@ pub(super) struct Found {
 }
 
 /// The folder of the current one in which names are looked up before those that are built in.
-const FOLDER: &str = "workloads/experiments";
+pub(super) const FOLDER: &str = "workloads/experiments";
+
+/// How the labels of built-in experiments begin.
+pub(super) const BUILT_IN: &str = "<built-in";
 
 /// Finds the text of the experiment that `word` means.
 pub(super) fn find(word: &str) -> Result<Found, ConfigError> {
@@ -34,8 +38,8 @@ pub(super) fn find(word: &str) -> Result<Found, ConfigError> {
         return file(&local);
     }
     if let Some((name, text)) = experiments::ALL.iter().find(|(name, _)| *name == word) {
-        let dir = std::path::absolute(".").unwrap_or_else(|_| PathBuf::from("/"));
-        return Ok(Found { text: (*text).to_owned(), label: format!("<built-in {name}>"), dir });
+        let dir = std::path::absolute(FOLDER).unwrap_or_else(|_| PathBuf::from("/"));
+        return Ok(Found { text: (*text).to_owned(), label: format!("{BUILT_IN} {name}>"), dir });
     }
     let known = names();
     let near = did_you_mean(word, known.iter().map(String::as_str));

@@ -68,6 +68,8 @@ pub struct Experiment {
     pub analysis: String,
     /// The file it comes from, or `<built-in NAME>`.
     pub source: PathBuf,
+    /// The folder that relative paths of the file start from, absolute.
+    pub dir: PathBuf,
     /// The file's text as it stands: what `config.toml` of a run holds.
     pub text: String,
     /// What is computed or waited for, and over which values.
@@ -106,6 +108,8 @@ pub struct Axis {
 pub struct Strategies {
     /// Names of the strategies that take part: built in, or keys of `variants` or `external`.
     pub include: Vec<String>,
+    /// Optional strategies that were to take part and whose programs are not here, with the reasons.
+    pub skipped: BTreeMap<String, String>,
     /// Workers of every strategy that has some.
     pub workers: u32,
     /// What single strategies do differently.
@@ -162,6 +166,8 @@ pub struct External {
     pub run: Vec<String>,
     /// The folder it starts in, absolute; a relative `run[0]` with a slash is meant from here.
     pub dir: PathBuf,
+    /// Whether the experiment goes on without it where the program is not there.
+    pub optional: bool,
 }
 
 /// How much is measured.
@@ -246,21 +252,27 @@ impl Experiment {
         }
         let mut experiment = schema::experiment(&sources, &root, label.into(), text.to_owned(), dir)?;
         if !sets.is_empty() {
-            experiment.rewrite_text();
+            experiment.rewrite_text("as changed by the command line");
+        } else if !experiment.strategies.skipped.is_empty() {
+            experiment.rewrite_text("without the optional strategies that are not here");
         }
         Ok(experiment)
     }
 
     /// Makes `text` say what the experiment now is, so that a run's `config.toml` alone describes the run.
-    fn rewrite_text(&mut self) {
+    fn rewrite_text(&mut self, how: &str) {
         let from = shown(&self.source.display().to_string());
-        self.text = format!("# {from}, as changed by the command line\n{}", self.resolved_toml());
+        let mut head = format!("# {from}, {how}\n");
+        for (name, reason) in &self.strategies.skipped {
+            head += &format!("# skipped: {name}: {}\n", suggest::one_line(reason));
+        }
+        self.text = head + &self.resolved_toml();
     }
 
     /// Limits the time of the experiment, as `--budget` does.
     pub fn with_budget(&mut self, budget: Duration) {
         self.measure.budget = Some(budget);
-        self.rewrite_text();
+        self.rewrite_text("as changed by the command line");
     }
 
     /// The name as a part of a path: lower-case letters, digits and single dashes, never empty.

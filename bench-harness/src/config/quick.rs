@@ -20,7 +20,7 @@ impl Experiment {
         self.measure.processes = self.measure.processes.min(PROCESSES);
         self.measure.rounds = self.measure.rounds.min(ROUNDS);
         self.measure.budget = Some(self.measure.budget.map_or(BUDGET, |budget| budget.min(BUDGET)));
-        self.rewrite_text();
+        self.rewrite_text("as changed by the command line");
     }
 }
 

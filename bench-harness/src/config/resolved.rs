@@ -64,6 +64,9 @@ impl Experiment {
             let _ = write!(out, "\n[strategies.external.{}]\n", text(name));
             line(out, "run", &list(external.run.iter().map(|word| text(word))));
             line(out, "dir", &text(&external.dir.to_string_lossy()));
+            if external.optional {
+                line(out, "optional", "true");
+            }
         }
     }
 }

@@ -180,6 +180,7 @@ pub(super) fn experiment(
         question: head.text_or_empty("question")?,
         analysis: head.text_or_empty("analysis")?,
         source,
+        dir: dir.to_owned(),
         text,
         workload,
         strategies,
@@ -370,6 +371,11 @@ fn analysis(
             .unwrap_or_default(),
         Some(node) => {
             let name = reader.text(node, "analysis.baseline")?;
+            if let Some(reason) = strategies.skipped.get(name) {
+                let message = format!("\"{name}\" is skipped here: {reason}");
+                let help = "the strategy that all others are compared with cannot be optional";
+                return Err(reader.error(node, "analysis.baseline", message).help(help));
+            }
             if !include.iter().any(|other| other == name) {
                 let near = did_you_mean(name, include.iter().map(String::as_str));
                 let message = format!("\"{}\" does not take part{near}", shown(name));

@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::error::ConfigError;
+use super::lookup;
 use super::schema::{Reader, Section};
 use super::suggest::{did_you_mean, shown};
 use super::tree::{Entry, Kind, Node};
@@ -12,7 +13,7 @@ use crate::strategy::{self, BUILT_IN, Info};
 /// Reads `[strategies]`; a relative command or folder starts from `dir`.
 pub(super) fn read(reader: Reader<'_>, node: &Node, dir: &Path) -> Result<Strategies, ConfigError> {
     let mut known = vec!["include", "workers", "variants", "external"];
-    known.extend(BUILT_IN.iter().map(|info| info.name));
+    known.extend(strategy::choices().map(|info| info.name));
     let section = Section::open(reader, "strategies", node, &known)?;
     let mut external = BTreeMap::new();
     let mut programs = BTreeMap::new();
@@ -30,16 +31,14 @@ pub(super) fn read(reader: Reader<'_>, node: &Node, dir: &Path) -> Result<Strate
         }
     }
     let own: Vec<&str> = variants.keys().chain(external.keys()).map(String::as_str).collect();
-    let include = match section.get("include") {
+    let mut include = match section.get("include") {
         Some(node) => read_include(reader, node, &own)?,
         None => BUILT_IN.iter().map(|info| info.name.to_owned()).collect(),
     };
-    for (name, command) in external.iter().filter(|(name, _)| include.contains(name)) {
-        check_program(reader, name, command, programs[name])?;
-    }
+    let skipped = skip_missing(reader, &section, &mut include, &external, &programs)?;
     let mut overrides = BTreeMap::new();
     for entry in section.entries() {
-        if let Some(info) = BUILT_IN.iter().find(|info| info.name == entry.key) {
+        if let Some(info) = strategy::choices().find(|info| info.name == entry.key) {
             overrides.insert(entry.key.clone(), read_override(reader, entry, info)?);
         }
     }
@@ -47,7 +46,40 @@ pub(super) fn read(reader: Reader<'_>, node: &Node, dir: &Path) -> Result<Strate
         Some(node) => read_workers(reader, node, "strategies.workers")?,
         None => cores(),
     };
-    Ok(Strategies { include, workers, overrides, variants, external })
+    Ok(Strategies { include, skipped, workers, overrides, variants, external })
+}
+
+/// Looks for the programs of those that take part. One that is not there is an error, or, where it is optional, takes no
+/// part: gives their names with the reasons.
+fn skip_missing(
+    reader: Reader<'_>,
+    section: &Section<'_>,
+    include: &mut Vec<String>,
+    external: &BTreeMap<String, External>,
+    programs: &BTreeMap<String, &Node>,
+) -> Result<BTreeMap<String, String>, ConfigError> {
+    let mut skipped = BTreeMap::new();
+    for (name, command) in external.iter().filter(|(name, _)| include.contains(name)) {
+        match find_program(command).map_err(|missing| missing.seen_from(reader.sources.label())) {
+            Ok(()) => {}
+            Err(missing) if command.optional => drop(skipped.insert(name.clone(), missing.reason)),
+            Err(missing) => {
+                let key = section.key(&format!("external.{name}.{}", missing.key));
+                let error = reader.error(programs[name], &key, missing.reason);
+                return Err(missing.help.into_iter().fold(error, ConfigError::help));
+            }
+        }
+    }
+    include.retain(|name| !skipped.contains_key(name));
+    match section.get("include") {
+        Some(node) if include.is_empty() => {
+            let error = reader.error(node, "strategies.include", "nobody is left to take part");
+            Err(skipped
+                .iter()
+                .fold(error, |error, (name, reason)| error.help(format!("skipped: {name}: {reason}"))))
+        }
+        _ => Ok(skipped),
+    }
 }
 
 /// The cores that this process may use, as far as it can be told.
@@ -101,7 +133,7 @@ fn read_variant(
         return Err(reader.sources.error(&entry.place, &path, message));
     }
     let section = Section::open(reader, &path, &entry.node, &["strategy", "workers"])?;
-    let names = || BUILT_IN.iter().map(|info| info.name);
+    let names = || strategy::choices().map(|info| info.name);
     let known = || format!("known: {}", names().collect::<Vec<_>>().join(", "));
     let key = section.key("strategy");
     let node = section
@@ -126,7 +158,7 @@ fn check_name(reader: Reader<'_>, entry: &Entry, path: &str) -> Result<(), Confi
         let message = "a strategy's name has 1 to 64 letters, digits, `-`, `_` or `.`";
         return Err(reader.sources.error(&entry.place, path, message));
     }
-    if BUILT_IN.iter().any(|info| info.name == name) {
+    if strategy::choices().any(|info| info.name == name) {
         return Err(reader.sources.error(&entry.place, path, "this name belongs to a built-in strategy"));
     }
     Ok(())
@@ -134,7 +166,7 @@ fn check_name(reader: Reader<'_>, entry: &Entry, path: &str) -> Result<(), Confi
 
 fn read_include(reader: Reader<'_>, node: &Node, own: &[&str]) -> Result<Vec<String>, ConfigError> {
     let key = "strategies.include";
-    let known = || BUILT_IN.iter().map(|info| info.name).chain(own.iter().copied());
+    let known = || strategy::choices().map(|info| info.name).chain(own.iter().copied());
     let list = || format!("known: {}", known().collect::<Vec<_>>().join(", "));
     let names = reader.texts(node, key)?;
     if names.is_empty() {
@@ -164,7 +196,7 @@ fn read_external<'a>(
 ) -> Result<(External, &'a Node), ConfigError> {
     let path = format!("strategies.external.{}", shown(&entry.key));
     check_name(reader, entry, &path)?;
-    let section = Section::open(reader, &path, &entry.node, &["run", "dir"])?;
+    let section = Section::open(reader, &path, &entry.node, &["run", "dir", "optional"])?;
     let key = section.key("run");
     let node = section.required("run", "the program and its arguments, such as run = [\"./my-trial\"]")?;
     let words = reader.texts(node, &key)?;
@@ -189,36 +221,55 @@ fn read_external<'a>(
         }
         None => dir.to_owned(),
     };
-    Ok((External { run, dir }, program))
+    let optional = match section.get("optional") {
+        Some(node) => reader.boolean(node, &section.key("optional"))?,
+        None => false,
+    };
+    Ok((External { run, dir, optional }, program))
 }
 
-/// Refuses a program that is not there or cannot be executed.
-fn check_program(reader: Reader<'_>, name: &str, command: &External, at: &Node) -> Result<(), ConfigError> {
-    let key = format!("strategies.external.{name}.run");
+/// Why a program cannot be run.
+struct Missing {
+    /// The key that is at fault.
+    key: &'static str,
+    reason: String,
+    help: Option<String>,
+}
+
+impl Missing {
+    /// Adds where the paths of the experiment `label` start, if that is not beside its file.
+    fn seen_from(mut self, label: &str) -> Self {
+        if label.starts_with(lookup::BUILT_IN) && self.key == "dir" {
+            self.reason += " (paths of a built-in experiment start from ";
+            self.reason += lookup::FOLDER;
+            self.reason += " of the current folder)";
+        }
+        self
+    }
+}
+
+/// Looks for a program: it must be there, and executable.
+fn find_program(command: &External) -> Result<(), Missing> {
     let program = &command.run[0];
     if !command.dir.is_dir() {
-        let message = format!("there is no folder {}", command.dir.display());
-        return Err(reader.error(at, &format!("strategies.external.{name}.dir"), message));
+        let reason = format!("there is no folder {}", command.dir.display());
+        return Err(Missing { key: "dir", reason, help: None });
     }
+    let missing = |reason, help| Err(Missing { key: "run", reason, help });
     if program.contains('/') {
         let path = command.dir.join(program);
-        return match executable(&path) {
-            Ok(()) => Ok(()),
-            Err(reason) => Err(reader.error(at, &key, format!("{}: {reason}", path.display()))),
-        };
+        return executable(&path).or_else(|reason| missing(format!("{}: {reason}", path.display()), None));
     }
     let paths = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&paths).any(|folder| executable(&folder.join(program)).is_ok());
-    if found {
+    if std::env::split_paths(&paths).any(|folder| executable(&folder.join(program)).is_ok()) {
         return Ok(());
     }
-    let message = format!("there is no program `{}` in the folders of PATH", shown(program));
-    let mut error = reader.error(at, &key, message);
-    if command.dir.join(program).exists() {
-        error =
-            error.help(format!("for the file in {}, write \"./{}\"", command.dir.display(), shown(program)));
-    }
-    Err(error)
+    let help = command
+        .dir
+        .join(program)
+        .exists()
+        .then(|| format!("for the file in {}, write \"./{}\"", command.dir.display(), shown(program)));
+    missing(format!("there is no program `{}` in the folders of PATH", shown(program)), help)
 }
 
 fn executable(path: &PathBuf) -> Result<(), String> {
@@ -232,6 +283,10 @@ fn executable(path: &PathBuf) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use super::BUILT_IN;
+    use crate::config::Experiment;
     use crate::config::tests::{GOOD, parse, round_trip, with_sets};
 
     #[test]
@@ -258,5 +313,96 @@ mod tests {
         round_trip(&exp);
         let set = with_sets(&text, &["strategies.variants.t-32.workers=8"]).expect("valid");
         assert_eq!(set.strategies.workers_of("t-32"), 8);
+    }
+    #[test]
+    fn peers_are_named_like_any_other_and_take_no_part_unasked() {
+        let more = "[strategies.tokio]\nworkers = 3\n[strategies.variants.rayon-8]\nstrategy = \"rayon\"\n\
+                    workers = 8\n[measure]";
+        let text = GOOD
+            .replace("\"threads\"]", "\"tokio\", \"tokio-current-thread\", \"smol\", \"rayon-8\"]")
+            .replace("[measure]", more);
+        let exp = parse(&text).unwrap_or_else(|error| panic!("{error}"));
+        let cap = |name: &str| exp.strategies.limits_of(name).map(|l| (l.workers, l.concurrency_cap));
+        assert_eq!(cap("tokio"), Some((3, None)));
+        assert_eq!(cap("tokio-current-thread"), Some((1, None)));
+        assert_eq!(cap("smol"), Some((2, None)));
+        assert_eq!(cap("rayon-8"), Some((8, Some(8))));
+        round_trip(&exp);
+        let all = parse(&GOOD.replace("include = [\"sequential\", \"threads\"]\n", "")).expect("valid");
+        assert!(all.strategies.include.iter().eq(BUILT_IN.iter().map(|info| info.name)));
+        let error = parse(&GOOD.replace("\"threads\"]", "\"tokoi\"]")).expect_err("a slip").to_string();
+        assert!(error.contains("did you mean `tokio`"), "{error}");
+    }
+
+    /// `GOOD` with the optional program `mine`, described by `lines`, beside `sequential`.
+    fn optional(lines: &str) -> String {
+        GOOD.replace("\"threads\"]", "\"mine\"]")
+            .replace("[measure]", &format!("[strategies.external.mine]\n{lines}\noptional = true\n[measure]"))
+    }
+
+    #[test]
+    fn an_optional_program_that_is_not_there_takes_no_part() {
+        for (lines, reason) in [
+            (
+                "run = [\"no-such-program-anywhere\"]",
+                "no program `no-such-program-anywhere` in the folders of PATH",
+            ),
+            ("run = [\"./no/such/file\"]", "/./no/such/file: No such file"),
+            ("run = [\"./proc\"]", "is not a file"),
+            ("run = [\"sh\"]\ndir = \"no/such/folder\"", "there is no folder /no/such/folder"),
+        ] {
+            let exp = parse(&optional(lines)).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(exp.strategies.include, ["sequential"], "{lines}");
+            let said = &exp.strategies.skipped["mine"];
+            assert!(said.contains(reason), "{lines}: {said}");
+            assert!(exp.text.contains(&format!("\n# skipped: mine: {said}\n")), "{}", exp.text);
+            round_trip(&exp);
+            let again = parse(&exp.text).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(again.strategies.include, ["sequential"]);
+            assert!(again.strategies.skipped.is_empty() && again.text == exp.text, "as it was written");
+        }
+    }
+
+    #[test]
+    fn an_optional_program_that_is_there_takes_part() {
+        let text = optional("run = [\"sh\"]");
+        let exp = parse(&text).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(exp.strategies.include, ["sequential", "mine"]);
+        assert!(exp.strategies.skipped.is_empty() && exp.text == text);
+        assert!(exp.strategies.external["mine"].optional);
+        round_trip(&exp);
+    }
+
+    #[test]
+    fn what_cannot_be_skipped_is_refused() {
+        let gone = "run = [\"no-such-program-anywhere\"]";
+        let baseline = optional(gone) + "[analysis]\nbaseline = \"mine\"\n";
+        let alone = optional(gone).replace("\"sequential\", ", "");
+        let wrong = optional(gone).replace("optional = true", "optional = 1");
+        let needed = optional(gone).replace("optional = true", "optional = false");
+        for (text, words) in [
+            (baseline, ["analysis.baseline", "skipped here", "cannot be optional"]),
+            (alone, ["strategies.include", "nobody is left", "skipped: mine: there is no program"]),
+            (wrong, ["strategies.external.mine.optional", "true or false", "t.toml:14:12"]),
+            (needed, ["strategies.external.mine.run", "t.toml:13:8", "PATH"]),
+        ] {
+            let error = parse(&text).expect_err(words[0]).to_string();
+            for word in words {
+                assert!(error.contains(word), "lacks {word:?}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn paths_of_a_built_in_experiment_start_where_its_file_lies() {
+        let text = optional("run = [\"sh\"]\ndir = \"../../no-such-folder\"");
+        let load = |label: &str| Experiment::parse(&text, label, Path::new("/x/workloads/experiments"));
+        let said = |label: &str| load(label).expect("it is optional").strategies.skipped["mine"].clone();
+        let place = "there is no folder /x/workloads/experiments/../../no-such-folder";
+        assert_eq!(said("mine.toml"), place);
+        let start = "paths of a built-in experiment start from workloads/experiments of the current folder";
+        assert_eq!(said("<built-in mine>"), format!("{place} ({start})"));
+        let built_in = Experiment::load("mixed", &[]).expect("built in");
+        assert!(built_in.dir.is_absolute() && built_in.dir.ends_with("workloads/experiments"));
     }
 }

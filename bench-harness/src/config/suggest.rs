@@ -41,6 +41,11 @@ pub fn shown(text: &str) -> String {
     line
 }
 
+/// `text` as one line without control characters, whole.
+pub(super) fn one_line(text: &str) -> String {
+    text.chars().flat_map(escaped).collect()
+}
+
 fn escaped(c: char) -> Vec<char> {
     if c.is_control() { c.escape_default().collect() } else { vec![c] }
 }

@@ -160,14 +160,14 @@ fn now(exp: &Experiment, all: &[Cell], options: &Options, seed: u64) -> Result<O
 /// The strategies to trace, and notes on those that cannot be.
 fn choose(exp: &Experiment, asked: &[String]) -> Result<(Vec<String>, Vec<String>)> {
     let ours = &exp.strategies;
-    let is_ours = |name: &String| strategy::BUILT_IN.iter().any(|info| info.name == ours.base_of(name));
+    let is_ours = |name: &String| strategy::choices().any(|info| info.name == ours.base_of(name));
     for name in asked {
         if exp.strategies.external.contains_key(name) {
             bail!("{name} is a program of its own: what its tasks do cannot be traced");
         }
         if !is_ours(name) {
             let variants = || ours.variants.keys().map(String::as_str);
-            let known = || strategy::BUILT_IN.iter().map(|info| info.name).chain(variants());
+            let known = || strategy::choices().map(|info| info.name).chain(variants());
             let near =
                 nearest(name, known()).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
             bail!(

@@ -1,7 +1,9 @@
 //! The trial's end of an open load: starts the generator and takes one task after another as they arrive.
 //!
 //! A strategy that blocks calls [`Arrivals::wait`]; one that awaits takes [`Arrivals::watch`], whose pipe is one more thing
-//! that its own runtime's driver watches, as a listener would be. Both give every task once, in order.
+//! that its own runtime's driver watches, as a listener would be. Both give every task once, in order. A runtime that is
+//! not ours watches the pipe in its own way: [`Pipe`].
+use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -94,18 +96,29 @@ impl Arrivals {
         Ok(None)
     }
 
-    /// The same for async code: registers the pipe with the current runtime.
+    /// The same for async code on our runtime, with which it registers the pipe.
     ///
     /// # Errors
     /// When the pipe cannot be watched.
     ///
     /// # Panics
     /// Outside a runtime.
-    pub fn watch(&mut self) -> Result<Watched<'_>, String> {
+    pub fn watch(&mut self) -> Result<Watched<'_, AsyncFd<OwnedFd>>, String> {
+        self.watch_on()
+    }
+
+    /// The same on the runtime whose pipe is a `P`.
+    ///
+    /// # Errors
+    /// When the pipe cannot be watched.
+    ///
+    /// # Panics
+    /// Outside of that runtime, where it can tell.
+    pub fn watch_on<P: Pipe>(&mut self) -> Result<Watched<'_, P>, String> {
         let register = || {
             let pipe = self.pipe.try_clone()?;
             rustix::io::ioctl_fionbio(&pipe, true)?;
-            AsyncFd::new(pipe)
+            P::register(pipe)
         };
         let pipe =
             register().map_err(|error: io::Error| format!("cannot watch the load generator: {error}"))?;
@@ -195,14 +208,46 @@ impl Drop for Arrivals {
     }
 }
 
+/// The generator's pipe, as an async runtime watches it.
+pub trait Pipe: Sized {
+    /// Registers the pipe, which does not block, with the runtime that the caller runs on.
+    ///
+    /// # Errors
+    /// When the runtime does not take it.
+    fn register(pipe: OwnedFd) -> io::Result<Self>;
+
+    /// Waits until there is something to read or the pipe has ended, and reads once.
+    ///
+    /// Cancel safety: a dropped future has read nothing.
+    ///
+    /// # Errors
+    /// Those of the read.
+    fn read(&mut self, chunk: &mut [u8]) -> impl Future<Output = io::Result<usize>>;
+}
+
+impl Pipe for AsyncFd<OwnedFd> {
+    fn register(pipe: OwnedFd) -> io::Result<Self> {
+        Self::new(pipe)
+    }
+
+    async fn read(&mut self, chunk: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let mut ready = self.readable().await?;
+            if let Ok(read) = ready.try_io(|pipe| Ok(rustix::io::read(pipe.as_fd(), &mut *chunk)?)) {
+                return read;
+            }
+        }
+    }
+}
+
 /// See [`Arrivals::watch`].
 #[derive(Debug)]
-pub struct Watched<'a> {
-    pipe: AsyncFd<OwnedFd>,
+pub struct Watched<'a, P> {
+    pipe: P,
     arrivals: &'a mut Arrivals,
 }
 
-impl Watched<'_> {
+impl<P: Pipe> Watched<'_, P> {
     /// Waits for the next task: `None` after the last. Cancel safe: no task is lost.
     ///
     /// # Errors
@@ -212,17 +257,15 @@ impl Watched<'_> {
             if let Some(task) = self.arrivals.next_here() {
                 return Ok(Some(task));
             }
-            let mut ready = self.pipe.readable().await.map_err(|error| error.to_string())?;
             let mut chunk = [0; CHUNK_BYTES];
-            if let Ok(read) = ready.try_io(|pipe| Ok(rustix::io::read(pipe.as_fd(), &mut chunk)?)) {
-                self.arrivals.add(read, &chunk)?;
-            }
+            let read = self.pipe.read(&mut chunk).await;
+            self.arrivals.add(read, &chunk)?;
         }
         Ok(None)
     }
 }
 
-impl Drop for Watched<'_> {
+impl<P> Drop for Watched<'_, P> {
     fn drop(&mut self) {
         // The mode belongs to the pipe, not to the descriptor that goes.
         let _ = rustix::io::ioctl_fionbio(&self.arrivals.pipe, false);

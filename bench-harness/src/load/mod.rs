@@ -27,7 +27,7 @@ mod arrivals;
 pub(crate) mod generator;
 mod latency;
 
-pub use arrivals::{Arrivals, Generated, Watched};
+pub use arrivals::{Arrivals, Generated, Pipe, Watched};
 pub use latency::Latencies;
 pub(crate) use latency::encode;
 

@@ -37,17 +37,11 @@ pub(super) struct Begun {
 impl Begun {
     /// Writes what a new run starts from into its empty folder.
     pub(super) fn new(exp: &Experiment, folder: Folder, run: &str, seed: u64) -> Result<Self> {
-        let dir = config_dir(exp)?;
-        Self::begin(exp, &dir, folder, run, seed)
-    }
-
-    /// The same with the folder `dir` that relative commands start from.
-    pub(super) fn begin(exp: &Experiment, dir: &Path, folder: Folder, run: &str, seed: u64) -> Result<Self> {
         let mut env = environment::describe(exp);
         if let Some(fields) = env.as_object_mut() {
             fields.insert("run".to_owned(), json!(run));
             fields.insert("seed".to_owned(), json!(seed));
-            fields.insert("config_dir".to_owned(), json!(dir.to_string_lossy()));
+            fields.insert("config_dir".to_owned(), json!(exp.dir.to_string_lossy()));
             fields.insert("calibration".to_owned(), json!(calibration_file::load()));
         }
         let text = serde_json::to_string_pretty(&env).context("cannot tell the environment in JSON")?;
@@ -88,7 +82,24 @@ impl Begun {
             exp.strategies.overrides = resolved.strategies.overrides;
             exp.strategies.variants = resolved.strategies.variants;
         }
-        Ok(Self { exp, run: run.to_owned(), seed, folder, planned })
+        let begun = Self { exp, run: run.to_owned(), seed, folder, planned };
+        begun.settle_skipped()?;
+        Ok(begun)
+    }
+
+    /// An optional strategy that took part when the run began may be gone by now: its samples cannot be measured. Before
+    /// there is a plan the run goes on without it.
+    fn settle_skipped(&self) -> Result<()> {
+        let skipped = &self.exp.strategies.skipped;
+        let Some((name, reason)) = skipped.first_key_value() else { return Ok(()) };
+        if self.folder.file(PLAN).exists() {
+            bail!(
+                "{name} takes part in the run of {} and is not here: {reason}",
+                self.folder.path().display()
+            );
+        }
+        self.tell_environment("skipped", json!(skipped))?;
+        self.folder.write(CONFIG, self.exp.text.as_bytes())
     }
 
     /// Writes what the pilot led to; the plan comes last, and then only grows.
@@ -158,13 +169,4 @@ impl Begun {
 fn sample_count(exp: &Experiment) -> u64 {
     let pairs = exp.cell_count().unwrap_or(0) * exp.strategies.include.len();
     pairs as u64 * u64::from(exp.measure.processes) * u64::from(exp.measure.rounds)
-}
-
-/// The folder that relative commands of the configuration start from.
-pub(super) fn config_dir(exp: &Experiment) -> Result<PathBuf> {
-    let here = std::env::current_dir().context("cannot tell the current folder")?;
-    Ok(match exp.source.parent() {
-        Some(parent) if exp.source.is_file() => here.join(parent),
-        _ => here,
-    })
 }

@@ -92,7 +92,8 @@ pub fn execute(experiments: &[Experiment], options: &Options) -> Result<u8> {
         if names.contains(&name) {
             name = format!("{name}-{}", names.len() + 1);
         }
-        starts.push(json!({ "config": exp.text, "config_dir": files::config_dir(exp)?.to_string_lossy() }));
+        let (text, dir) = (&exp.text, exp.dir.to_string_lossy());
+        starts.push(json!({ "config": text, "config_dir": dir, "skipped": exp.strategies.skipped }));
         names.push(name);
     }
     // First, and with all that the inner folders start from: whenever we are killed, `resume` can make those that lack.
@@ -146,9 +147,13 @@ fn begin_missing(folder: &Folder, suite: &Suite) -> Result<()> {
         }
         std::fs::create_dir_all(&inner)
             .with_context(|| format!("cannot make the folder {}", inner.display()))?;
-        let config_dir = Path::new(config_dir);
-        let exp = Experiment::parse(config, &path.to_string_lossy(), config_dir)?;
-        Begun::begin(&exp, config_dir, Folder::open(&inner)?, &suite.run, seed)?;
+        let mut exp = Experiment::parse(config, &path.to_string_lossy(), Path::new(config_dir))?;
+        // Who was skipped then stands in no configuration any more.
+        for (name, reason) in start.and_then(|start| start.get("skipped")?.as_object()).into_iter().flatten()
+        {
+            exp.strategies.skipped.insert(name.clone(), reason.as_str().unwrap_or_default().to_owned());
+        }
+        Begun::new(&exp, Folder::open(&inner)?, &suite.run, seed)?;
     }
     Ok(())
 }

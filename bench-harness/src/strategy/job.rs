@@ -4,9 +4,10 @@
 //! suits it. Measured runs have no recorder: each call is then the workload's own, behind a test of an `Option` or two. A
 //! traced run has one ([`crate::trace`]), which is told what each task did when. Where latency is asked for, each task
 //! writes down its own time ([`crate::load`]).
+use std::future::Future;
 use std::sync::Arc;
 
-use crossover_workloads::{Spec, Workload, WorkloadError};
+use crossover_workloads::{AsyncRuntime, Crossover, Spec, Workload, WorkloadError};
 
 use crate::load::Latencies;
 use crate::trace::Recorder;
@@ -138,12 +139,24 @@ impl Runner {
     ///
     /// # Panics
     /// As there.
-    pub async fn run_async(self, task: u32) -> Result<u64, WorkloadError> {
+    pub fn run_async(self, task: u32) -> impl Future<Output = Result<u64, WorkloadError>> + Send {
+        self.run_async_on::<Crossover>(task)
+    }
+
+    /// The same on the runtime `R`, see [`Workload::run_async_on`]. Cancel safety: as there.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// As there.
+    pub async fn run_async_on<R: AsyncRuntime>(self, task: u32) -> Result<u64, WorkloadError> {
         let begun = self.begin();
+        let workload = &self.shared.workload;
         let digest = match &self.shared.recorder {
-            None => self.shared.workload.run_async(task).await,
+            None => workload.run_async_on::<R>(task).await,
             // In a box, so that a measured future is no larger for it.
-            Some(recorder) => recorder.polls(task, Box::pin(self.shared.workload.run_async(task))).await,
+            Some(recorder) => recorder.polls(task, Box::pin(workload.run_async_on::<R>(task))).await,
         };
         self.done(task, begun);
         digest

@@ -7,10 +7,13 @@
 //!
 //! None of them is tuned for a workload: tasks are handed over one by one, in order, as soon as the strategy takes
 //! them, and each one's digest comes back by itself, as it would from code that a person writes.
+//!
+//! Ours stand here; `peers` has those of other people's runtimes, and `external` starts programs of their own.
 mod blocking_pool;
 mod event_loop;
 pub mod external;
 mod job;
+mod peers;
 mod processes;
 mod sequential;
 mod slower;
@@ -24,6 +27,7 @@ use std::fmt;
 
 use crate::load::Arrivals;
 pub use job::{Job, Runner};
+pub use peers::PEERS;
 
 /// A way of running all tasks of a job.
 pub trait Strategy: fmt::Debug {
@@ -59,7 +63,10 @@ pub fn start(name: &str, workers: u32) -> Result<Box<dyn Strategy>, String> {
         "thread-per-task" => Box::new(thread_per_task::ThreadPerTask),
         "blocking-pool" => Box::new(blocking_pool::BlockingPool::start(workers)?),
         "processes" => Box::new(processes::Processes::start(workers)?),
-        _ => return Err(format!("there is no strategy `{name}`")),
+        _ => {
+            return peers::start(name, workers)
+                .unwrap_or_else(|| Err(format!("there is no strategy `{name}`")));
+        }
     })
 }
 
@@ -88,7 +95,7 @@ pub struct Info {
     pub workers: Option<&'static str>,
 }
 
-/// The strategies that are built in.
+/// The strategies that are built in and ours: those that take part where an experiment names none.
 pub const BUILT_IN: &[Info] = &[
     Info {
         name: SEQUENTIAL,
@@ -140,10 +147,15 @@ const HIDDEN: &[Info] = &[Info {
     workers: None,
 }];
 
+/// The strategies that an experiment can name: ours, then the peers.
+pub fn choices() -> impl Iterator<Item = &'static Info> + Clone {
+    BUILT_IN.iter().chain(PEERS)
+}
+
 /// The strategy that is built in as `name`, listed or not.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Info> {
-    BUILT_IN.iter().chain(HIDDEN).find(|info| info.name == name)
+    choices().chain(HIDDEN).find(|info| info.name == name)
 }
 
 /// Threads that the blocking pool of the `blocking-pool` strategy may grow to.
@@ -160,7 +172,7 @@ pub fn limits(name: &str, workers: u32) -> Option<Limits> {
         "threads" | "processes" => (workers, Some(workers)),
         "thread-per-task" => (0, None),
         "blocking-pool" => (workers, Some(BLOCKING_THREADS_MAX)),
-        _ => return None,
+        _ => return peers::limits(name, workers),
     };
     Some(Limits { workers, concurrency_cap })
 }

@@ -201,6 +201,74 @@ fn one_that_is_missing_is_said_before_anything_is_measured() {
     assert!(!lab.exists("out"));
 }
 
+/// An experiment with a program that need not be there.
+fn with_optional(lab: &Lab, name: &str) {
+    let external = "[strategies.external.alien]\nrun = [\"./alien\"]\noptional = true";
+    lab.experiment(name, r#""sequential", "alien", "threads""#, external);
+}
+
+#[test]
+fn an_optional_one_that_is_missing_is_skipped_and_everybody_says_so() {
+    let lab = Lab::new();
+    with_optional(&lab, "first");
+    with_optional(&lab, "second");
+    let planned = lab.run(&["plan", "first.toml"]);
+    assert_eq!(planned.code, Some(0), "{planned:#?}");
+    let ended = lab.run(&["run", "first.toml", "second.toml", "--out", "out"]);
+    ended.assert_measured();
+    for (run, name) in [("out/first", "first"), ("out/second", "second")] {
+        assert!(ended.stderr.contains(&format!("{name}: note: skipped: alien: ")), "{ended:#?}");
+        lab.assert_complete(run);
+        assert!(lab.plan(run).iter().all(|planned| planned.strategy != "alien"));
+        let reason = lab.json(&format!("{run}/env.json"))["skipped"]["alien"].as_str().unwrap().to_owned();
+        assert!(reason.contains("No such file"), "{reason}");
+        let read = |file: &str| fs::read_to_string(lab.path(run).join(file)).unwrap();
+        assert!(read("config.toml").contains(&format!("# skipped: alien: {reason}")));
+        assert!(!read("config.toml").contains("\"sequential\", \"alien\""));
+        assert!(read("summary.md").contains("skipped: alien"), "{}", read("summary.md"));
+    }
+    assert!(fs::read_to_string(lab.path("out/report.html")).unwrap().contains("Skipped"));
+    // It has come meanwhile: the run stays what it was.
+    let program = lab.write("alien", "#!/bin/sh\nexit 1\n");
+    make_executable(&program);
+    let samples = lab.samples("out/first").len();
+    lab.run(&["resume", "out"]).assert_measured();
+    assert_eq!(lab.samples("out/first").len(), samples);
+}
+
+fn make_executable(program: &std::path::Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn an_optional_one_that_is_gone_when_its_run_goes_on_is_said() {
+    let lab = Lab::new();
+    with_optional(&lab, "tiny");
+    let program = lab.write("alien", "#!/bin/sh\nexec \"$CROSSOVER\" trial sequential\n");
+    make_executable(&program);
+    lab.run(&["run", "tiny.toml", "--out", "out"]).assert_measured();
+    assert!(lab.samples("out").iter().any(|sample| sample.strategy == "alien" && sample.ok));
+    assert_eq!(lab.json("out/env.json")["skipped"], serde_json::json!({}));
+    fs::remove_file(&program).unwrap();
+    lab.run(&["resume", "out"]).assert_refused("alien takes part in the run of out and is not here");
+    // Killed before it had a plan, it goes on without.
+    for file in [
+        "plan.jsonl",
+        "pilot.json",
+        "config.resolved.toml",
+        "samples.jsonl",
+        "looks.jsonl",
+        "timelines.jsonl",
+    ] {
+        fs::remove_file(lab.path("out").join(file)).unwrap();
+    }
+    lab.run(&["resume", "out"]).assert_measured();
+    lab.assert_complete("out");
+    assert!(lab.samples("out").iter().all(|sample| sample.strategy != "alien"));
+    assert!(lab.json("out/env.json")["skipped"]["alien"].is_string());
+}
+
 #[test]
 fn one_that_ignores_the_rate_fails_only_its_own_samples() {
     let lab = Lab::new();

@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use base64::Engine as _;
 use crossover_bench::probe;
 use crossover_bench::protocol::Answer;
-use crossover_bench::strategy::BUILT_IN;
+use crossover_bench::strategy::choices;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 use nix::sys::signal::{Signal, kill};
@@ -83,7 +83,7 @@ fn latency(answer: &Answer) -> Histogram<u64> {
 
 #[test]
 fn every_strategy_serves_tasks_as_they_arrive() {
-    for info in BUILT_IN {
+    for info in choices() {
         let mut trial = Trial::start(info.name);
         let closed = trial.asked(&waits(60, 1000, None));
         let open = trial.asked(&waits(60, 1000, Some(3000.0)));
@@ -118,7 +118,9 @@ fn who_cannot_keep_up_ends_later_and_its_latency_says_so() {
 
 #[test]
 fn a_generator_that_dies_fails_the_request_and_no_other() {
-    for strategy in ["sequential", "event-loop", "threads", "thread-per-task", "processes"] {
+    let peers = ["tokio", "tokio-current-thread", "smol", "rayon"];
+    let ours = ["sequential", "event-loop", "threads", "thread-per-task", "processes"];
+    for strategy in ours.into_iter().chain(peers) {
         let mut trial = Trial::start(strategy);
         assert!(trial.asked(&waits(2, 0, None)).ok, "{strategy}");
         let before = probe::descendants(trial.child.id());

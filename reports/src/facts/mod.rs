@@ -16,6 +16,8 @@ pub(crate) use tally::{tally, tally_of};
 pub(crate) use trust::{Badge, badges, load_words};
 pub(crate) use warnings::{Warning, warnings};
 
+use serde_json::Value;
+
 use crate::analysis::model::{Analysis, Axis, CellAnalysis, Metric, MetricStats, StrategyStats};
 use crate::plot::units::{Unit, amount, describe, label, times};
 use crate::record::{Crossover, ParamValue, Params, Verdict, VerdictKind, Versus};
@@ -24,6 +26,15 @@ use crate::record::{Crossover, ParamValue, Params, Verdict, VerdictKind, Versus}
 const SAVING: f64 = 1.25;
 /// A win that burns at least this many times the CPU of the runner-up is marked.
 pub(crate) const BURN: f64 = 2.0;
+
+/// Strategies that took no part because their programs were not there, each with the reason, as `env.json` tells them.
+pub(crate) fn skipped(env: Option<&Value>) -> Vec<String> {
+    let told = env.and_then(|env| env.get("skipped")).and_then(Value::as_object);
+    told.into_iter()
+        .flatten()
+        .map(|(name, reason)| format!("{name}: {}", reason.as_str().unwrap_or("its program is not here")))
+        .collect()
+}
 
 /// The outcome of a cell, with the names in the order in which they are shown.
 #[derive(Clone, Debug, PartialEq)]

@@ -55,6 +55,8 @@ pub(super) fn conditions(page: &Page<'_>) -> Vec<(String, String)> {
         "Workers",
         known(&["workers"]).map(|n| format!("{n} (a strategy with another number says so below)")),
     );
+    let skipped = facts::skipped(page.env);
+    add("Skipped", (!skipped.is_empty()).then(|| skipped.join("; ")));
     add("Batch", batch(page.samples));
     add(
         "Allocator",

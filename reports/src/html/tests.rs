@@ -13,6 +13,7 @@ fn env() -> Value {
             {"name": "threads", "about": "a pool of <N> threads", "workers": 2, "concurrency_cap": 2},
             {"name": "event-loop", "about": "async on one thread", "workers": 1, "concurrency_cap": null},
         ],
+        "skipped": {"cpython-asyncio": "there is no program <python3>"},
     })
 }
 
@@ -45,6 +46,13 @@ fn pages_of_nasty_runs_are_well_formed_and_hold_no_script() {
         synthetic::well_formed(&html).unwrap_or_else(|why| panic!("{name}: {why}"));
         assert!(!html.contains("<script") && !html.contains("http://www.w3.org/1999"), "{name}");
     }
+}
+
+#[test]
+fn who_was_skipped_stands_among_the_conditions() {
+    let html = page(&[synthetic::one_axis()], "");
+    let row = html.split("Skipped").nth(1).unwrap();
+    assert!(row[..200].contains("cpython-asyncio: there is no program &lt;python3&gt;"), "{}", &row[..200]);
 }
 
 #[test]
