@@ -24,6 +24,8 @@ pub const ALL: &[(&str, &str)] = &[
     ("file-io", include_str!("../experiments/file-io.toml")),
     ("sqlite", include_str!("../experiments/sqlite.toml")),
     ("postgres", include_str!("../experiments/postgres.toml")),
+    ("python", include_str!("../experiments/python.toml")),
+    ("python-io", include_str!("../experiments/python-io.toml")),
     ("pool-size", include_str!("../experiments/pool-size.toml")),
     ("cores", include_str!("../experiments/cores.toml")),
     ("concurrency", include_str!("../experiments/concurrency.toml")),
