@@ -121,11 +121,13 @@ pub(super) fn command(page: &Page<'_>) -> String {
     format!("crossover run {file}{}", seed.map_or_else(String::new, |seed| format!(" --seed {seed}")))
 }
 
-/// `env.json` as pairs; nested names are joined by dots, what has its own table is left out.
+/// `env.json` as pairs; nested names are joined by dots, what has its own table is left out, and so is
+/// where the config stood: only `resume` needs that, and a page that is passed on need not tell the paths of a machine.
 pub(super) fn environment(env: &Value) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
     if let Some(map) = env.as_object() {
-        for (key, value) in map.iter().filter(|(key, _)| !["strategies", "schema"].contains(&key.as_str())) {
+        let hidden = ["strategies", "schema", "config_dir"];
+        for (key, value) in map.iter().filter(|(key, _)| !hidden.contains(&key.as_str())) {
             flatten(key, value, 0, &mut pairs);
         }
     }

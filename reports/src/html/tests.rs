@@ -8,6 +8,7 @@ fn env() -> Value {
     json!({
         "schema": 1,
         "seed": 42,
+        "config_dir": "/home/somebody",
         "machine": {"cpu": "A <CPU> & more", "cores_online": 2, "governor": null, "load_average": [0.1, 0.2, 0.3]},
         "strategies": [
             {"name": "threads", "about": "a pool of <N> threads", "workers": 2, "concurrency_cap": 2},
@@ -46,6 +47,11 @@ fn pages_of_nasty_runs_are_well_formed_and_hold_no_script() {
         synthetic::well_formed(&html).unwrap_or_else(|why| panic!("{name}: {why}"));
         assert!(!html.contains("<script") && !html.contains("http://www.w3.org/1999"), "{name}");
     }
+}
+
+#[test]
+fn where_the_config_stood_is_not_told() {
+    assert!(!page(&[synthetic::one_axis()], "").contains("somebody"));
 }
 
 #[test]
