@@ -52,9 +52,7 @@ pub fn serve(listen: SocketAddr, parent: Option<u32>, stall: Option<Stall>) -> R
     let runtime = Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
     let listener = server::bind(listen).with_context(fail)?;
     let address = listener.local_addr().with_context(fail)?;
-    let mut out = io::stdout().lock();
-    writeln!(out, "{LISTENING}{address}").and_then(|()| out.flush()).context("cannot tell the address")?;
-    drop(out);
+    announce(address)?;
     let stats = stall.map_or_else(Stats::default, Stats::stalling);
     match runtime.block_on(server::serve_counting(listener, Arc::new(stats))) {
         Err(error) if is_out_of_files(&error) => {
@@ -63,6 +61,15 @@ pub fn serve(listen: SocketAddr, parent: Option<u32>, stall: Option<Stall>) -> R
         }
         ended => ended.map(|()| 0).with_context(|| format!("the server on {address} stopped")),
     }
+}
+
+/// Says where a server listens, as its first line: what [`Server::launch`] waits for.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub(crate) fn announce(address: SocketAddr) -> Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{LISTENING}{address}").and_then(|()| out.flush()).context("cannot tell the address")
 }
 
 fn is_out_of_files(error: &io::Error) -> bool {
@@ -90,16 +97,27 @@ impl Server {
     /// # Errors
     /// As [`Server::start`].
     pub fn start_with(stall: Option<Stall>, interrupt: &Interrupt) -> Result<Self> {
-        let mut command = Command::new("/proc/self/exe");
-        command.arg0("crossover").args(["serve", "127.0.0.1:0", "--parent", &std::process::id().to_string()]);
+        let mut arguments = vec!["serve".to_owned(), "127.0.0.1:0".to_owned()];
         if let Some(Stall { every, stall, service }) = stall {
             for (option, time) in [("--every", every), ("--stall", stall), ("--service", service)] {
-                command.args([option, &duration::show(time)]);
+                arguments.extend([option.to_owned(), duration::show(time)]);
             }
         }
-        let mut child = command
+        Self::launch(&arguments, interrupt)
+    }
+
+    /// Starts this program with `arguments` and the id of this process as `--parent`, as a server that [`announce`]s itself.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub(crate) fn launch(arguments: &[String], interrupt: &Interrupt) -> Result<Self> {
+        let mut child = Command::new("/proc/self/exe")
+            .arg0("crossover")
+            .args(arguments)
+            .args(["--parent", &std::process::id().to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            // A terminal's Ctrl-C is for the coordinator alone.
             .process_group(0)
             .spawn()
             .context("cannot start the test server")?;

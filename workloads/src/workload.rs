@@ -66,7 +66,7 @@ impl Workload {
         kinds::available(kind)
     }
 
-    /// Whether each task waits for an answer from elsewhere, beside which two readings of a clock are nothing.
+    /// Whether each task waits for an answer from elsewhere, beside which two readings of a clock are little.
     #[must_use]
     pub fn waits_for_answers(&self) -> bool {
         self.class == catalog::Class::Io

@@ -1,40 +1,21 @@
 //! Both HTTP clients against our server, and against servers that do wrong.
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 use std::thread;
 
 use crossover_runtime::runtime::{Builder, Runtime};
-use crossover_workloads::{Spec, Value, Workload, WorkloadError, server};
-
-const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
-
-fn runtime() -> Runtime {
-    Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
-}
+use crossover_workloads::{Spec, Value, Workload, WorkloadError};
+use support::{LOOPBACK, raw, runtime, start};
 
 fn workload(server: SocketAddr, tasks: u32, delay_ms: f64) -> Workload {
     let params = BTreeMap::from([("delay_ms".to_owned(), Value::Float(delay_ms))]);
     let spec = Spec { kind: "http".into(), params, tasks, seed: 42, server: Some(server), spin_per_us: None };
     Workload::prepare(&spec).unwrap()
-}
-
-/// A server on a runtime of its own, and its counters.
-struct Server {
-    address: SocketAddr,
-    stats: Arc<server::Stats>,
-    _runtime: Runtime,
-}
-
-fn start() -> Server {
-    let runtime = runtime();
-    let listener = server::bind(LOOPBACK).unwrap();
-    let address = listener.local_addr().unwrap();
-    let stats = Arc::new(server::Stats::default());
-    drop(runtime.spawn(server::serve_counting(listener, Arc::clone(&stats))));
-    Server { address, stats, _runtime: runtime }
 }
 
 /// Every task of the workload at once, each in a task of `runtime`.
@@ -277,15 +258,6 @@ fn a_connection_that_was_closed_while_idle_is_replaced() {
         assert_eq!(runtime.block_on(workload.run_async(0)).unwrap(), 0xbdd7_3226_2feb_6e95);
         on_close.recv().unwrap();
     }
-}
-
-/// Sends one request as raw text and returns the whole answer.
-fn raw(address: SocketAddr, request: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "{request} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
 }
 
 #[test]

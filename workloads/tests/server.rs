@@ -1,30 +1,16 @@
 //! The test server beyond plain delays: capacity, refusals, streams, and two protocols on one port.
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossover_runtime::runtime::{Builder, Runtime};
-use crossover_workloads::{Spec, Value, Workload, server};
-
-/// A server on a runtime of its own, and its counters.
-struct Server {
-    address: SocketAddr,
-    stats: Arc<server::Stats>,
-    _runtime: Runtime,
-}
-
-fn start() -> Server {
-    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let listener = server::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-    let address = listener.local_addr().unwrap();
-    let stats = Arc::new(server::Stats::default());
-    drop(runtime.spawn(server::serve_counting(listener, Arc::clone(&stats))));
-    Server { address, stats, _runtime: runtime }
-}
+use crossover_runtime::runtime::Builder;
+use crossover_workloads::{Spec, Value, Workload};
+use support::{raw, start};
 
 fn workload(server: SocketAddr, kind: &str, tasks: u32, params: &[(&str, Value)]) -> Workload {
     let params: BTreeMap<_, _> =
@@ -42,15 +28,6 @@ fn all(workload: &Workload) -> Duration {
         }
     });
     start.elapsed()
-}
-
-/// Sends one request as raw text and returns the whole answer.
-fn raw(address: SocketAddr, request: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "{request} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
 }
 
 #[test]

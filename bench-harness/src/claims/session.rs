@@ -14,7 +14,6 @@ use rand_chacha::ChaCha8Rng;
 use super::child::{self, End};
 use super::facts::{self, Fact};
 use super::python::Python;
-use super::stand_in::StandIn;
 use super::table::Claim;
 use super::trial::Answer;
 use crate::interrupt::Interrupt;
@@ -81,7 +80,7 @@ enum Side {
 /// The servers of a session.
 struct Servers {
     http: Server,
-    stand_in: StandIn,
+    stand_in: Server,
 }
 
 impl Session<'_> {
@@ -109,9 +108,10 @@ impl Session<'_> {
         for work in works.iter_mut() {
             self.check(work)?;
         }
+        let stand_in = ["claim-server".to_owned()];
         let servers = Servers {
             http: Server::start(self.interrupt).map_err(|error| self.stopped(error))?,
-            stand_in: StandIn::start()?,
+            stand_in: Server::launch(&stand_in, self.interrupt).map_err(|error| self.stopped(error))?,
         };
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         let rounds = works.iter().map(|work| self.repeats(work.claim)).max().unwrap_or(0);
@@ -263,7 +263,7 @@ impl Session<'_> {
     }
 
     fn ours(&self, claim: &Claim, servers: &Servers, seed: u32) -> Result<Answer, Stop> {
-        let (http, stand_in) = (servers.http.address().to_string(), servers.stand_in.address.to_string());
+        let (http, stand_in) = (servers.http.address().to_string(), servers.stand_in.address().to_string());
         let seed = seed.to_string();
         let mut arguments = vec!["claim-trial", "figure", claim.id(), "--seed", &seed];
         arguments.extend(["--server", &http, "--stand-in", &stand_in]);

@@ -5,28 +5,22 @@
 //! - `lines N MS`: answers with N lines, MS milliseconds apart.
 //!
 //! Anything else is answered with `what?`. The client's half is [`Connection`].
-use std::io::{self, BufRead as _, BufReader as StdReader, Write as _};
+use std::io;
 use std::net::SocketAddr;
-use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Stdio};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use crossover_runtime::net::{TcpListener, TcpStream};
 use crossover_runtime::runtime::Builder;
 use crossover_runtime::spawn;
 use crossover_runtime::time::sleep;
 use futures_util::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
-use super::child;
 use super::figures::ms;
-use crate::trial;
+use crate::{server, trial};
 
 /// Longest delay and most lines that it agrees to.
 const DELAY_MAX_MS: u64 = 10_000;
 const LINES_MAX: u64 = 1000;
-
-/// What it says when it is ready, before its address.
-const LISTENING: &str = "listening on ";
 
 /// Serves until the process is killed, or its parent ends.
 ///
@@ -38,9 +32,7 @@ pub(super) fn serve(parent: u32) -> Result<u8> {
     let runtime = Builder::new_current_thread().build().context("cannot start the runtime")?;
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen on loopback")?;
-        let mut out = io::stdout().lock();
-        writeln!(out, "{LISTENING}{}", listener.local_addr()?).and_then(|()| out.flush())?;
-        drop(out);
+        server::announce(listener.local_addr()?)?;
         loop {
             let (stream, _) = listener.accept().await.context("cannot accept")?;
             // Detached, and its errors with it: a client that goes away ends its connection.
@@ -108,46 +100,5 @@ impl Connection {
             "ok" => Ok(()),
             other => Err(io::Error::other(format!("the stand-in answered {other:?}"))),
         }
-    }
-}
-
-/// The stand-in as a child. Dropping it stops it.
-#[derive(Debug)]
-pub(super) struct StandIn {
-    child: Child,
-    pub(super) address: SocketAddr,
-}
-
-impl StandIn {
-    /// Starts it on a free port of loopback.
-    pub(super) fn start() -> Result<Self> {
-        let parent = std::process::id().to_string();
-        let mut child = child::ourselves(&["claim-server", "--parent", &parent])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            // A terminal's Ctrl-C is for the coordinator alone.
-            .process_group(0)
-            .spawn()
-            .context("cannot start the stand-in")?;
-        let mut line = String::new();
-        // It either says a line or ends, which is the end of the pipe.
-        let read = child.stdout.as_mut().map(|stdout| StdReader::new(stdout).read_line(&mut line));
-        let address = line.trim().strip_prefix(LISTENING).and_then(|text| text.parse().ok());
-        match (read, address) {
-            (Some(Ok(_)), Some(address)) => Ok(Self { child, address }),
-            _ => {
-                let _ = child.kill();
-                let _ = child.wait();
-                bail!("the stand-in did not start")
-            }
-        }
-    }
-}
-
-impl Drop for StandIn {
-    fn drop(&mut self) {
-        // Errors mean that it is gone already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

@@ -3,7 +3,7 @@
 //! Under an open load one run is a sample, from the first task's intended start to the end of the last; its generator
 //! is started before anything is counted, and runs in another process. Under a closed load the samples of work that waits
 //! for answers carry the latency of their tasks as well, from each one's own start: two readings of the clock are
-//! nothing beside a request.
+//! little beside a request (about 0.15 µs where it was measured), and the same for all strategies.
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

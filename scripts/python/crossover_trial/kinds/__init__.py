@@ -24,7 +24,7 @@ KINDS = (
 _KEPT_MAX = 64
 _KEPT_BYTES = 1 << 28
 
-# Kinds whose tasks wait for answers from elsewhere, beside which two readings of the clock are nothing.
+# Kinds whose tasks wait for answers from elsewhere, beside which two readings of the clock are little.
 _WAITING = ("http", "gateway", "lines", "scraper", "echo", "websocket", "file", "sqlite", "postgres")
 
 # Kinds whose tasks have to be sent what they need, where they run in another process.
