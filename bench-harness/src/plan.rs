@@ -268,8 +268,23 @@ fn run_time(exp: &Experiment, cell: &Cell, strategy: &str) -> Duration {
     let waiting = (whole - computing) * f64::from(waves) / f64::from(tasks);
     // No run ends before its last task has arrived.
     let arriving = exp.measure.rate.map_or(0.0, |rate| f64::from(tasks) / rate);
-    let working = waiting + computing / f64::from(parallel) + f64::from(tasks) * handing_over_us / 1e6;
+    let living = if exp.measure.startup.is_included() { life_us(exp, strategy) / 1e6 } else { 0.0 };
+    let working =
+        living + waiting + computing / f64::from(parallel) + f64::from(tasks) * handing_over_us / 1e6;
     at_most_a_year(working.max(arriving))
+}
+
+/// What starting and ending a strategy takes, roughly.
+fn life_us(exp: &Experiment, strategy: &str) -> f64 {
+    let workers = f64::from(exp.strategies.workers_of(strategy));
+    match exp.strategies.base_of(strategy) {
+        "sequential" | "thread-per-task" => 0.0,
+        "event-loop" | "tokio-current-thread" => 40.0,
+        "processes" => 3000.0 * workers,
+        // A program of someone else's: as slow as an interpreter that starts processes.
+        name if crate::strategy::find(name).is_none() => 50_000.0,
+        _ => 50.0 * workers,
+    }
 }
 
 fn at_most_a_year(seconds: f64) -> Duration {
@@ -362,6 +377,10 @@ fn settings(exp: &Experiment) -> String {
     }
     if let Some(rate) = exp.measure.rate {
         rows.push(vec!["load".to_owned(), format!("open: {rate} tasks arrive per second")]);
+    }
+    if exp.measure.startup.is_included() {
+        let words = "included: every run starts its strategy and ends it";
+        rows.push(vec!["start-up".to_owned(), words.to_owned()]);
     }
     text::columns(&rows, 2)
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crossover_reports::record::Breakdown;
 use serde::{Deserialize, Serialize};
 
-use crate::config::Value;
+use crate::config::{Startup, Value};
 use crate::load;
 
 /// The version of the protocol that this program speaks.
@@ -49,6 +49,9 @@ pub struct Request {
     /// Whether to record what each task did when. Such an answer is not a sample.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub trace: bool,
+    /// Whether each run starts the strategy and ends it, timed; a trace leaves both out. The answer has to say so too.
+    #[serde(default, skip_serializing_if = "Startup::is_excluded")]
+    pub startup: Startup,
 }
 
 /// What a trial answers. Only `id`, `ok`, and either `wall_ns` and `checksum` or `error` are required.
@@ -111,6 +114,9 @@ pub struct Answer {
     /// What each task did when, where it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<Trace>,
+    /// Whether the times include starting and ending the strategy: the sign that it was done, see [`check_startup`].
+    #[serde(default, skip_serializing_if = "Startup::is_excluded")]
+    pub startup: Startup,
     /// What went wrong where `ok` is false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -245,6 +251,25 @@ pub fn check_load(measured: &mut Measured, request: &Request) -> Result<(), Stri
     }
     answer.achieved_rate.get_or_insert(f64::from(request.tasks) / (measured.wall_ns as f64 / 1e9));
     Ok(())
+}
+
+/// Checks that an answer is about what it was asked for: a trial that does not know the key `startup` leaves it out, and its
+/// times would pass for others.
+///
+/// # Errors
+/// A sentence that names the key.
+pub fn check_startup(measured: &Measured, request: &Request) -> Result<(), String> {
+    let told = measured.answer.startup;
+    // A trace is of a strategy that is up, however it was measured.
+    if request.trace || told == request.startup {
+        return Ok(());
+    }
+    Err(match request.startup {
+        Startup::Included => "answered without `startup`: \"included\", which it was asked for: \
+                              without starting and ending in every run its times mean something else"
+            .to_owned(),
+        Startup::Excluded => "answered with `startup`: \"included\", which it was not asked for".to_owned(),
+    })
 }
 
 /// Why an answer is of no use.
@@ -407,6 +432,41 @@ mod tests {
         }
         check_load(&mut measured(5, ""), &closed).unwrap();
         check_load(&mut measured(5, ""), &request(Some(10.0), true)).unwrap();
+    }
+
+    #[test]
+    fn an_answer_says_whether_its_times_include_the_start() {
+        let request = |more: &str| {
+            let line = format!(
+                r#"{{"schema":1,"id":3,"workload":"empty","params":{{}},"tasks":1,"batch":1,"seed":1,"workers":1,
+                "server":null,"spin_per_us":null,"warmup":false{more}}}"#
+            );
+            serde_json::from_str::<Request>(&line).unwrap()
+        };
+        let answer = |more: &str| {
+            let line = format!(r#"{{"id":3,"ok":true,"wall_ns":5,"checksum":"ab"{more}}}"#);
+            read_answer(line.as_bytes(), 3)
+        };
+        let included = r#","startup":"included""#;
+        let excluded = r#","startup":"excluded""#;
+        for (asked, told, good) in [
+            ("", "", true),
+            (excluded, "", true),
+            ("", excluded, true),
+            (included, included, true),
+            (included, "", false),
+            (included, excluded, false),
+            ("", included, false),
+            (r#","startup":"included","trace":true"#, "", true),
+        ] {
+            let checked = check_startup(&answer(told).unwrap(), &request(asked));
+            assert_eq!(checked.is_ok(), good, "{asked} {told} {checked:?}");
+            assert!(checked.err().is_none_or(|reason| reason.contains("`startup`")));
+        }
+        assert!(matches!(answer(r#","startup":true"#), Err(AnswerError::Broken(_))));
+        let told = serde_json::to_string(&request("")).unwrap();
+        assert!(!told.contains("startup"), "who knows nothing of it is not told: {told}");
+        assert!(serde_json::to_string(&request(included)).unwrap().contains(included));
     }
 
     #[test]

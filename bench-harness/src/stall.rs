@@ -13,7 +13,7 @@ use crossover_workloads::server::Stall;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 
-use crate::config::Value;
+use crate::config::{Startup, Value};
 use crate::interrupt::Interrupt;
 use crate::protocol::{self, Measured, Request};
 use crate::run::helper::{AskError, Helper};
@@ -114,6 +114,7 @@ fn ask(strategy: &str, rate: Option<f64>, interrupt: &Interrupt) -> Result<Measu
         warmup: false,
         rate,
         trace: false,
+        startup: Startup::Excluded,
     };
     match trial.ask(request, LIMIT, interrupt) {
         Ok((measured, _)) => Ok(measured),

@@ -3,12 +3,14 @@
 //! One request at a time: prepare the inputs (kept for the next request of the same work), warm up or measure,
 //! answer. Between requests the process waits in a blocking read and burns no CPU. What is outside the timed
 //! window: starting the strategy (threads, runtime, worker processes), preparing inputs, reading counters.
-//! Inside it: `batch` runs of the whole work, nothing else.
+//! Inside it: `batch` runs of the whole work, nothing else. Only where a request wants the start-up included, every run
+//! has a strategy of its own, from its start to its end.
 //!
 //! A trial dies with its coordinator: by the kernel (PDEATHSIG), by the end of its stdin otherwise. Whatever goes
 //! wrong within a request is its answer; only a broken request ends the process.
 //!
-//! `measure` holds what is done with a strategy once it and its work are ready.
+//! `measure` holds what is done with a strategy once it and its work are ready, `lives` what is done with one that is not up.
+mod lives;
 mod measure;
 
 use std::io::{self, BufRead, Read, Write};
@@ -134,6 +136,15 @@ impl Trial {
     fn handle(&mut self, request: Request) -> Result<Answer, String> {
         let (warmup, traced) = (request.warmup, request.trace);
         let (id, batch, rate) = (request.id, request.batch, request.rate);
+        if request.startup.is_included() && !traced {
+            // One that is up would cost memory, and perhaps time.
+            self.strategy = None;
+            let (name, workers, spec) = (&self.name, request.workers, spec_of(request));
+            let workload = self.store.get(&spec).map_err(|error| error.to_string())?;
+            let lives = lives::Lives { name, workers, spec: &spec, workload: &workload, batch };
+            let answer = if warmup { lives.warm_up()? } else { lives.measure()? };
+            return Ok(Answer { id, ok: true, ..answer });
+        }
         let mut start_ns = None;
         if self.strategy.as_ref().is_none_or(|(workers, _)| *workers != request.workers) {
             self.strategy = None;
@@ -169,6 +180,8 @@ fn read_request(line: &[u8]) -> Result<Request, String> {
         Err("`batch` and `workers` must be at least 1".to_owned())
     } else if rate.is_some_and(|rate| rate <= 0.0 || batch != 1) {
         Err("under an open load `rate` must be above 0 and `batch` 1".to_owned())
+    } else if rate.is_some() && request.startup.is_included() {
+        Err("under an open load `startup` cannot be included".to_owned())
     } else {
         Ok(request)
     }
@@ -240,6 +253,11 @@ mod tests {
                 br#"{"schema":1,"id":4,"workload":"cpu","params":{},"tasks":4,"batch":1,"seed":7,"workers":1,
                 "server":null,"spin_per_us":null,"warmup":true,"rate":0}"#,
                 "above 0",
+            ),
+            (
+                br#"{"schema":1,"id":4,"workload":"cpu","params":{},"tasks":4,"batch":1,"seed":7,"workers":1,
+                "server":null,"spin_per_us":null,"warmup":true,"rate":5,"startup":"included"}"#,
+                "`startup`",
             ),
         ] {
             let reason = read_request(line).unwrap_err();

@@ -120,6 +120,9 @@ fn crossings(out: &mut String, analysis: &Analysis) {
 
 fn conditions(out: &mut String, analysis: &Analysis) {
     let t = &analysis.trust;
+    if let Some(words) = facts::startup_words(analysis) {
+        push(out, &format!("Start-up {words}.\n"));
+    }
     let _ = writeln!(
         out,
         "Run {}: up to {} rounds in each of {} process rounds; margin {} %, intervals {} %; foreign load at most {} cores \

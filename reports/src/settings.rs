@@ -38,6 +38,8 @@ pub struct Settings {
     pub max_foreign_cores: f64,
     /// Whether new points are wanted where two strategies cross.
     pub refine_crossover: bool,
+    /// Whether every run of the work started its strategy and ended it.
+    pub startup_included: bool,
 }
 
 impl Settings {
@@ -80,6 +82,15 @@ impl Settings {
             confidence: read.number(&analysis, "analysis", "confidence")?.unwrap_or(0.95),
             max_foreign_cores: read.number(&measure, "measure", "max_foreign_cores")?.unwrap_or(0.15),
             refine_crossover: read.flag(&analysis, "analysis", "refine_crossover")?.unwrap_or(false),
+            startup_included: match read.text(&measure, "measure", "startup")?.as_deref() {
+                None | Some("excluded") => false,
+                Some("included") => true,
+                Some(other) => {
+                    let reason =
+                        format!("measure.startup must be \"included\" or \"excluded\", not {other:?}");
+                    return Err(read.error("measure", "startup", reason));
+                }
+            },
         };
         // The same bounds as those of the harness, which reads a config before it measures.
         if settings.margin.is_nan() || settings.margin <= 0.0 || settings.margin >= 1.0 {
@@ -233,6 +244,7 @@ mod tests {
             ("folder", 0.03, 0.95, 0.15)
         );
         assert!(s.axes.is_empty() && s.strategies.is_empty() && s.baseline.is_none());
+        assert!(!s.startup_included && parse("[measure]\nstartup = \"included\"").unwrap().startup_included);
     }
 
     #[test]
@@ -256,6 +268,8 @@ mod tests {
             ("[analysis]\nconfidence = 95", "analysis.confidence"),
             ("[analysis]\nrefine_crossover = 1", "analysis.refine_crossover"),
             ("[measure]\nmax_foreign_cores = -0.1", "measure.max_foreign_cores"),
+            ("[measure]\nstartup = true", "measure.startup"),
+            ("[measure]\nstartup = \"sometimes\"", "measure.startup"),
             ("[strategies]\ninclude = \"threads\"", "strategies.include"),
             ("workload = 3", "workload"),
             ("schema = 2", "schema 2"),

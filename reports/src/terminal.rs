@@ -48,6 +48,9 @@ fn experiment(out: &mut String, analysis: &Analysis, width: u16) {
         paragraph(out, &format!("!! {warning}"), width);
     }
     failures(out, analysis, width);
+    if let Some(words) = facts::startup_words(analysis) {
+        paragraph(out, &format!("Start-up {words}."), width);
+    }
     // By the metric that leads.
     let analysis = &*analysis.led();
     match analysis.axes.as_slice() {

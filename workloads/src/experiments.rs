@@ -26,6 +26,7 @@ pub const ALL: &[(&str, &str)] = &[
     ("postgres", include_str!("../experiments/postgres.toml")),
     ("python", include_str!("../experiments/python.toml")),
     ("python-io", include_str!("../experiments/python-io.toml")),
+    ("script", include_str!("../experiments/script.toml")),
     ("pools", include_str!("../experiments/pools.toml")),
     ("pool-size", include_str!("../experiments/pool-size.toml")),
     ("cores", include_str!("../experiments/cores.toml")),

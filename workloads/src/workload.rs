@@ -57,6 +57,13 @@ impl Workload {
         catalog::find(kind).is_some_and(|kind| kind.needs_spin)
     }
 
+    /// Whether a prepared workload of this kind keeps connections to another process, which its tasks open as they need them
+    /// and which end with it. Preparing such a one is cheap. `false` for a kind that does not exist.
+    #[must_use]
+    pub fn keeps_connections(kind: &str) -> bool {
+        kinds::keeps_connections(kind)
+    }
+
     /// Whether what this kind needs from outside of the suite, such as a database, is there. Nothing is missing of a kind that
     /// does not exist.
     ///
@@ -244,6 +251,8 @@ mod tests {
             assert_eq!(Workload::needs_server(kind.name), needs, "{}", kind.name);
         }
         assert!(!Workload::needs_server("gpu"));
+        assert!(Workload::keeps_connections("http") && Workload::keeps_connections("postgres"));
+        assert!(!Workload::keeps_connections("cpu") && !Workload::keeps_connections("gpu"));
     }
 
     #[test]

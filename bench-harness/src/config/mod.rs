@@ -27,6 +27,7 @@ use std::time::Duration;
 use crossover_reports::record::{self, ParamValue, Params};
 pub use crossover_workloads::Value;
 use crossover_workloads::catalog;
+use serde::{Deserialize, Serialize};
 
 use crate::strategy::{self, Limits};
 pub use error::ConfigError;
@@ -184,6 +185,42 @@ pub struct Measure {
     /// Arrivals per second under an open load: tasks start at their times, whether earlier ones are done or not.
     /// `None` is the closed load: the next run of the work starts when the last one has ended.
     pub rate: Option<f64>,
+    /// Whether every run starts its strategy and ends it again.
+    pub startup: Startup,
+}
+
+/// Whether what a strategy starts (threads, a runtime, worker processes) and ends belongs to what is timed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Startup {
+    /// It is up before anything is timed, and stays up: steady state.
+    #[default]
+    Excluded,
+    /// Each run of the work starts it and ends it, and both are timed.
+    Included,
+}
+
+impl Startup {
+    /// Whether it belongs to it.
+    #[must_use]
+    pub const fn is_included(self) -> bool {
+        matches!(self, Self::Included)
+    }
+
+    /// Whether it does not: what serde asks before it leaves the key out.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+    pub(crate) const fn is_excluded(&self) -> bool {
+        !self.is_included()
+    }
+
+    /// The word for it in a configuration.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Excluded => "excluded",
+            Self::Included => "included",
+        }
+    }
 }
 
 /// How the samples are judged.

@@ -35,6 +35,7 @@ impl Experiment {
             Some(rate) => format!("{{ mode = \"open\", rate = {} }}", float(rate)),
         };
         line(&mut out, "load", &load);
+        line(&mut out, "startup", &text(self.measure.startup.word()));
         out += "\n[analysis]\n";
         line(&mut out, "margin", &float(self.analysis_opts.margin));
         line(&mut out, "confidence", &float(self.analysis_opts.confidence));

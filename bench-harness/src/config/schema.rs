@@ -12,7 +12,9 @@ use super::axis::{self, Setting};
 use super::error::{ConfigError, Place, Sources};
 use super::suggest::{did_you_mean, shown};
 use super::tree::{Entry, Kind, Node};
-use super::{AnalysisOptions, Experiment, Measure, Strategies, WorkloadConfig, duration, limits, strategies};
+use super::{
+    AnalysisOptions, Experiment, Measure, Startup, Strategies, WorkloadConfig, duration, limits, strategies,
+};
 
 /// The version of the schema that this program reads.
 const SCHEMA: i64 = 1;
@@ -270,7 +272,7 @@ fn parameters(reader: Reader<'_>, node: &Node, kind: &KindInfo) -> Result<Worklo
     Ok(WorkloadConfig { kind: kind.name.to_owned(), constants, axes })
 }
 
-const MEASURE_KEYS: [&str; 5] = ["processes", "rounds", "budget", "max_foreign_cores", "load"];
+const MEASURE_KEYS: [&str; 6] = ["processes", "rounds", "budget", "max_foreign_cores", "load", "startup"];
 
 fn measure(section: &Section<'_>) -> Result<Measure, ConfigError> {
     let reader = section.reader;
@@ -284,13 +286,33 @@ fn measure(section: &Section<'_>) -> Result<Measure, ConfigError> {
         return Err(reader.error(node, "measure.max_foreign_cores", message));
     }
     let rate = section.get("load").map_or(Ok(None), |node| load(reader, node))?;
+    let startup = section.get("startup").map_or(Ok(Startup::Excluded), |node| startup(reader, node, rate))?;
     Ok(Measure {
         processes: section.count_or("processes", 5, limits::PROCESSES)?,
         rounds: section.count_or("rounds", 8, limits::ROUNDS)?,
         budget,
         max_foreign_cores,
         rate,
+        startup,
     })
+}
+
+/// Reads `measure.startup`; `rate` is that of an open load, if it is one.
+fn startup(reader: Reader<'_>, node: &Node, rate: Option<f64>) -> Result<Startup, ConfigError> {
+    let key = "measure.startup";
+    let word = reader.text(node, key)?;
+    let known = [Startup::Excluded, Startup::Included];
+    let Some(startup) = known.into_iter().find(|startup| startup.word() == word) else {
+        let words = known.map(Startup::word);
+        let message = format!("unknown word \"{}\"{}", shown(word), did_you_mean(word, words));
+        return Err(reader.error(node, key, message).help(format!("known: {}", words.join(", "))));
+    };
+    if startup.is_included() && rate.is_some() {
+        let message = "cannot be included under an open load: tasks arrive at a strategy that is up";
+        let help = "remove the line, or measure.load";
+        return Err(reader.error(node, key, message).help(help));
+    }
+    Ok(startup)
 }
 
 fn budget(reader: Reader<'_>, node: &Node) -> Result<Duration, ConfigError> {
@@ -447,6 +469,7 @@ fn arrivals_bounded(root: &Section<'_>, experiment: &Experiment) -> Result<(), C
 
 #[cfg(test)]
 mod tests {
+    use crate::config::Startup;
     use crate::config::tests::{GOOD, parse, round_trip, with_sets};
 
     #[test]
@@ -462,5 +485,27 @@ mod tests {
         let swept = GOOD.replace("tasks = 4", "tasks = [4, 601]") + "load = { mode = \"open\", rate = 10 }";
         let error = parse(&swept).expect_err("the largest counts").to_string();
         assert!(error.contains("601 tasks at 10 per second take 60 s"), "{error}");
+    }
+
+    #[test]
+    fn start_up_is_excluded_unless_it_is_included() {
+        assert_eq!(parse(GOOD).expect("valid").measure.startup, Startup::Excluded);
+        for startup in [Startup::Excluded, Startup::Included] {
+            let exp = parse(&format!("{GOOD}startup = \"{}\"", startup.word())).expect("valid");
+            assert_eq!(exp.measure.startup, startup);
+            round_trip(&exp);
+        }
+        for (lines, place, words) in [
+            ("startup = \"include\"", "t.toml:15:11: measure.startup: unknown word", "did you mean"),
+            ("startup = true", "t.toml:15:11: measure.startup: ", "text"),
+            (
+                "startup = \"included\"\nload = { mode = \"open\", rate = 5 }",
+                "t.toml:15:11: measure.startup: cannot be included under an open load",
+                "measure.load",
+            ),
+        ] {
+            let error = parse(&format!("{GOOD}{lines}")).expect_err(lines).to_string();
+            assert!(error.starts_with(place) && error.contains(words), "{error}");
+        }
     }
 }

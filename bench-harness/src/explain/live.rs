@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail};
 use crossover_reports::record::Timeline;
 use crossover_workloads::{Spec, Workload, calibrate_spin};
 
-use crate::config::{Cell, Experiment};
+use crate::config::{Cell, Experiment, Startup};
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
 use crate::protocol::{self, Request};
@@ -62,6 +62,8 @@ pub(super) fn trace_cell(
             warmup: true,
             rate: exp.measure.rate,
             trace: false,
+            // What is shown is a run of a strategy that is up.
+            startup: Startup::Excluded,
         };
         let mut helper = Helper::built_in(exp.strategies.base_of(name), 0)?;
         match runs(&mut helper, &request, name, &interrupt) {

@@ -23,7 +23,17 @@ impl Usage {
     /// Of this process with all its threads, those that have ended included.
     #[must_use]
     pub fn own() -> Self {
-        let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else { return Self::default() };
+        Self::told(UsageWho::RUSAGE_SELF)
+    }
+
+    /// Of the processes that this one has started and waited for, and of those below them.
+    #[must_use]
+    pub fn ended() -> Self {
+        Self::told(UsageWho::RUSAGE_CHILDREN)
+    }
+
+    fn told(who: UsageWho) -> Self {
+        let Ok(usage) = getrusage(who) else { return Self::default() };
         let ns = |t: nix::sys::time::TimeVal| {
             u64::try_from(t.tv_sec()).unwrap_or(0) * 1_000_000_000
                 + u64::try_from(t.tv_usec()).unwrap_or(0) * 1000
@@ -43,6 +53,19 @@ impl Usage {
     #[must_use]
     pub fn of(pids: impl IntoIterator<Item = u32>) -> Self {
         pids.into_iter().filter_map(of_process).fold(Self::default(), Self::plus)
+    }
+
+    /// Of other processes and of those that they have started and waited for; the time of these is known in ticks of 10 ms,
+    /// their switches are not. To be compared with what the same call gave for all processes of the tree.
+    #[must_use]
+    pub fn of_trees(pids: impl IntoIterator<Item = u32>) -> Self {
+        let tree = |pid| {
+            let stat = Stat::read(pid)?;
+            let ended =
+                Self { user_ns: ticks_ns(stat.cutime), sys_ns: ticks_ns(stat.cstime), ..Self::default() };
+            Some(of_process(pid)?.plus(ended))
+        };
+        pids.into_iter().filter_map(tree).fold(Self::default(), Self::plus)
     }
 
     /// The sum of both.
@@ -138,7 +161,7 @@ pub(super) fn own_tree_cpu_ns() -> u64 {
         .filter(|stat| stat.pid != root)
         .map(|stat| {
             let own = cpu_ns(stat.pid).unwrap_or_else(|| ticks_ns(stat.utime + stat.stime));
-            own + ticks_ns(stat.children)
+            own + ticks_ns(stat.cutime + stat.cstime)
         })
         .sum();
     let ended = getrusage(UsageWho::RUSAGE_CHILDREN).map_or(0, |usage| {
@@ -177,7 +200,8 @@ struct Stat {
     utime: u64,
     stime: u64,
     /// CPU time of children that have ended and been waited for.
-    children: u64,
+    cutime: u64,
+    cstime: u64,
 }
 
 impl Stat {
@@ -196,7 +220,8 @@ impl Stat {
             parent: u32::try_from(number(1)?).ok()?,
             utime: number(11)?,
             stime: number(12)?,
-            children: number(13)? + number(14)?,
+            cutime: number(13)?,
+            cstime: number(14)?,
         })
     }
 }
@@ -218,7 +243,8 @@ mod tests {
     fn a_name_with_parentheses_does_not_shift_the_fields() {
         let line = "7 (a) R 1 (b) S 3 7 7 0 -1 4194560 1 2 3 4 50 60 7 8 20 0 1 0 99 1 1";
         let stat = Stat::parse(7, line).unwrap();
-        assert_eq!((stat.parent, stat.state, stat.utime, stat.stime, stat.children), (3, 'S', 50, 60, 15));
+        assert_eq!((stat.parent, stat.state, stat.utime, stat.stime), (3, 'S', 50, 60));
+        assert_eq!((stat.cutime, stat.cstime), (7, 8));
         assert!(Stat::parse(7, "").is_none());
     }
 
@@ -234,6 +260,33 @@ mod tests {
         let used = Usage::own().since(own);
         assert!(used.user_ns + used.sys_ns >= 20_000_000, "{used:?}");
         assert!(own_tree_cpu_ns() >= clock + 30_000_000);
+    }
+
+    #[test]
+    fn a_child_that_has_ended_counts_as_ours_once_it_was_waited_for() {
+        let before = Usage::ended();
+        let spin = "i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done";
+        assert!(Command::new("sh").args(["-c", spin]).status().unwrap().success());
+        let used = Usage::ended().since(before);
+        assert!(used.user_ns + used.sys_ns > 1_000_000, "{used:?}");
+        // Its parent is a shell that outlives it, and waits.
+        let outer = format!("sh -c '{spin}'; echo done; read line");
+        let mut child = Command::new("sh")
+            .args(["-c", &outer])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = [0; 5];
+        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut line).unwrap();
+        let alone = Usage::of([child.id()]);
+        let tree = Usage::of_trees([child.id()]);
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert!(
+            tree.user_ns + tree.sys_ns >= alone.user_ns + alone.sys_ns + 10_000_000,
+            "{tree:?} {alone:?}"
+        );
     }
 
     #[test]

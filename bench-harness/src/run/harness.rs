@@ -9,6 +9,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::session::{Asked, Helpers, Session, Stop, ns};
+use crate::config::Startup;
 use crate::probe;
 use crate::protocol::{self, Request};
 
@@ -82,5 +83,6 @@ fn request(session: &Session<'_>, strategy: &str, tasks: u32, warmup: bool) -> R
         warmup,
         rate: None,
         trace: false,
+        startup: Startup::Excluded,
     }
 }

@@ -138,6 +138,7 @@ impl Helper {
             Ok(mut measured) => {
                 // Also of our own: a clock that lies must not become a verdict.
                 protocol::check_time(measured.wall_ns, request.batch, elapsed)
+                    .and_then(|()| protocol::check_startup(&measured, &request))
                     .and_then(|()| protocol::check_load(&mut measured, &request))
                     .map_err(AskError::Failed)?;
                 if let Some(before) = before {
@@ -316,19 +317,20 @@ impl Helper {
         }
     }
 
-    /// CPU time and switches so far of the processes below the guard, whose memory marks start anew.
+    /// CPU time and switches so far of the processes below the guard, whose memory marks start anew. What they start may end
+    /// before the answer.
     fn processes_before(&self) -> Usage {
         let pids = probe::descendants(self.child.id());
         for &pid in &pids {
             probe::reset_peak(pid);
         }
-        Usage::of(pids)
+        Usage::of_trees(pids)
     }
 
     /// Fills in what the answer does not tell.
     fn fill_in(&self, measured: &mut Measured, before: Usage, batch: u32) {
         let pids = probe::descendants(self.child.id());
-        let used = Usage::of(pids.iter().copied()).since(before);
+        let used = Usage::of_trees(pids.iter().copied()).since(before);
         let per_run = |ns: u64| ns / u64::from(batch.max(1));
         let answer = &mut measured.answer;
         answer.user_ns.get_or_insert(per_run(used.user_ns));

@@ -282,7 +282,8 @@ mod tests {
     use super::*;
 
     fn measure(processes: u32, rounds: u32) -> Measure {
-        Measure { processes, rounds, budget: None, max_foreign_cores: 0.15, rate: None }
+        let startup = crate::config::Startup::Excluded;
+        Measure { processes, rounds, budget: None, max_foreign_cores: 0.15, rate: None, startup }
     }
 
     #[test]

@@ -254,6 +254,7 @@ impl<'a> Session<'a> {
             warmup,
             rate: self.rate,
             trace,
+            startup: self.exp.measure.startup,
         })
     }
 

@@ -45,30 +45,7 @@ impl Work<'_> {
     /// Runs the work once, cold, then samples until their times are steady. The answer tells the time of the cold run, the
     /// shortest of the last few samples, and whether they became steady; not so when too few fit the limit to tell.
     pub(super) fn warm_up(mut self) -> Result<Answer, String> {
-        let started = Instant::now();
-        let (cold, first) = self.timed(1)?;
-        let mut checksum = cold.clone();
-        // A cold run is a sample only where samples are single runs.
-        let mut times: Vec<f64> = if self.batch == 1 { vec![first.as_secs_f64()] } else { Vec::new() };
-        while !is_steady(&times)
-            && (times.is_empty() || started.elapsed() < WARMUP_LIMIT && times.len() < WARMUP_SAMPLES_MAX)
-        {
-            let time;
-            (checksum, time) = self.timed(self.batch)?;
-            times.push(time.as_secs_f64());
-        }
-        if checksum != cold {
-            checksum = format!("{cold} and then {checksum} in one warm-up");
-        }
-        let last = &times[times.len().saturating_sub(STEADY_SAMPLES)..];
-        Ok(Answer {
-            wall_ns: Some(((shortest(last) * 1e9 / f64::from(self.batch)) as u64).max(1)),
-            checksum: Some(checksum),
-            first_ns: Some(nanos(first)),
-            batches: u32::try_from(times.len()).ok(),
-            steady: (times.len() >= STEADY_SAMPLES).then_some(is_steady(&times)),
-            ..Answer::default()
-        })
+        until_steady(self.batch, |batch| self.timed(batch))
     }
 
     /// Takes one sample.
@@ -173,6 +150,37 @@ impl Work<'_> {
     }
 }
 
+/// Warms up with what `timed` runs as often as it is told; see [`Work::warm_up`].
+pub(super) fn until_steady(
+    batch: u32,
+    mut timed: impl FnMut(u32) -> Result<(String, Duration), String>,
+) -> Result<Answer, String> {
+    let started = Instant::now();
+    let (cold, first) = timed(1)?;
+    let mut checksum = cold.clone();
+    // A cold run is a sample only where samples are single runs.
+    let mut times: Vec<f64> = if batch == 1 { vec![first.as_secs_f64()] } else { Vec::new() };
+    while !is_steady(&times)
+        && (times.is_empty() || started.elapsed() < WARMUP_LIMIT && times.len() < WARMUP_SAMPLES_MAX)
+    {
+        let time;
+        (checksum, time) = timed(batch)?;
+        times.push(time.as_secs_f64());
+    }
+    if checksum != cold {
+        checksum = format!("{cold} and then {checksum} in one warm-up");
+    }
+    let last = &times[times.len().saturating_sub(STEADY_SAMPLES)..];
+    Ok(Answer {
+        wall_ns: Some(((shortest(last) * 1e9 / f64::from(batch)) as u64).max(1)),
+        checksum: Some(checksum),
+        first_ns: Some(nanos(first)),
+        batches: u32::try_from(times.len()).ok(),
+        steady: (times.len() >= STEADY_SAMPLES).then_some(is_steady(&times)),
+        ..Answer::default()
+    })
+}
+
 /// Tasks done per second. They take at least as long as their arrivals with the last gap: nobody is faster than the load.
 fn achieved(tasks: u32, rate: f64, wall_ns: u64) -> f64 {
     let tasks = f64::from(tasks);
@@ -198,19 +206,41 @@ pub(super) fn nanos(time: Duration) -> u64 {
 
 /// Runs the whole work `batch` times: their checksum, or all that differ, which equals no oracle's.
 fn run_batch(strategy: &mut dyn Strategy, job: &Job, batch: u32) -> Result<String, String> {
-    let first = strategy.run(job)?;
-    let mut differs = None;
-    for run in 1..batch {
+    let mut checksums = Checksums::default();
+    for run in 0..batch {
         job.begin_run(run);
-        let other = strategy.run(job)?;
-        if other != first {
-            differs = Some(other);
+        checksums.add(strategy.run(job)?);
+    }
+    Ok(checksums.text())
+}
+
+/// What the runs of a batch gave.
+#[derive(Debug, Default)]
+pub(super) struct Checksums {
+    first: u64,
+    differs: Option<u64>,
+    count: u32,
+}
+
+impl Checksums {
+    /// Takes that of the next run.
+    pub(super) fn add(&mut self, checksum: u64) {
+        match self.count {
+            0 => self.first = checksum,
+            _ if checksum != self.first => self.differs = Some(checksum),
+            _ => {}
+        }
+        self.count += 1;
+    }
+
+    /// The one of all runs, or two that differ, which equal no oracle's.
+    pub(super) fn text(&self) -> String {
+        let first = format_checksum(self.first);
+        match self.differs {
+            None => first,
+            Some(other) => format!("{first} and {} in one batch", format_checksum(other)),
         }
     }
-    Ok(match differs {
-        None => format_checksum(first),
-        Some(other) => format!("{} and {} in one batch", format_checksum(first), format_checksum(other)),
-    })
 }
 
 #[cfg(test)]

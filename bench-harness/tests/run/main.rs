@@ -9,6 +9,7 @@ mod calibrating;
 mod comparing;
 mod externals;
 mod interruptions;
+mod lives;
 mod loads;
 mod support;
 mod whole_runs;

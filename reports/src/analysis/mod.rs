@@ -88,7 +88,11 @@ pub fn analyse(folder: &Folder, options: &Options) -> Analysis {
         by_metric: metric::analyse_all(&stage, &tails),
         rate: tails.rate(),
         latency: Vec::new(),
-        startup: startup::analyse(&index.strategies, &folder.warmups),
+        startup_included: settings.startup_included,
+        startup: match settings.startup_included {
+            true => Vec::new(),
+            false => startup::analyse(&index.strategies, &folder.warmups),
+        },
         timelines: folder.timelines.clone(),
         looks: folder.looks.clone(),
         memory: memory::analyse(&stage),

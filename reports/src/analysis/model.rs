@@ -83,8 +83,10 @@ pub struct Analysis {
     pub latency: Vec<Latency>,
     /// Arrivals per second that were intended, where the load was an open one.
     pub rate: Option<f64>,
+    /// Whether a sample is the whole life of a strategy, from its start to its end, and no steady state.
+    pub startup_included: bool,
     /// How each strategy starts and becomes steady, in the order of [`Analysis::strategies`], those without a warm-up left
-    /// out; empty where the folder has no `warmups.jsonl`.
+    /// out; empty where the folder has no `warmups.jsonl`, and where every sample is a start.
     pub startup: Vec<Startup>,
     /// Traced runs, in the order of the file; empty where the folder has no `timelines.jsonl`.
     pub timelines: Vec<Timeline>,
@@ -175,6 +177,7 @@ impl Analysis {
             trust: self.trust.clone(),
             by_metric: vec![by.clone()],
             rate: self.rate,
+            startup_included: self.startup_included,
             ..Self::default()
         })
     }

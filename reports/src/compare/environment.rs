@@ -82,6 +82,11 @@ fn settings(a: &Folder, b: &Folder, found: &mut Vec<String>) {
     if seeds(a).is_disjoint(&seeds(b)) && !a.samples.is_empty() && !b.samples.is_empty() {
         found.push("the inputs differ (another --seed): their cost may differ a little".to_owned());
     }
+    let startup = |included: bool| if included { "included" } else { "excluded" };
+    if one.startup_included != other.startup_included {
+        let [x, y] = [one, other].map(|settings| startup(settings.startup_included));
+        found.push(format!("start-up: {x} in A, {y} in B"));
+    }
     let rates = |f: &Folder| f.samples.iter().find_map(|s| s.rate);
     let rate = |rate: Option<f64>| rate.map_or_else(|| "closed".to_owned(), |r| format!("{r}/s, open"));
     if rates(a) != rates(b) {

@@ -13,7 +13,7 @@ mod warnings;
 pub(crate) use glance::{Fact, at_a_glance};
 pub(crate) use ranking::{Ranked, choice, ranking};
 pub(crate) use tally::{tally, tally_of};
-pub(crate) use trust::{Badge, badges, load_words};
+pub(crate) use trust::{Badge, badges, load_words, startup_words};
 pub(crate) use warnings::{Warning, warnings};
 
 use serde_json::Value;

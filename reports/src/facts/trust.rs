@@ -162,6 +162,13 @@ pub(crate) fn load_words(a: &Analysis) -> String {
     }
 }
 
+/// What a sample is, where it is no part of a steady state.
+pub(crate) fn startup_words(a: &Analysis) -> Option<&'static str> {
+    a.startup_included.then_some(
+        "included: every run starts its strategy, does the work and ends the strategy; no sample is of a steady state",
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

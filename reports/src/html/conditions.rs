@@ -51,6 +51,7 @@ pub(super) fn conditions(page: &Page<'_>) -> Vec<(String, String)> {
         add(&capital(&label(param)), Some(show_param(param, value)));
     }
     add("Load", Some(facts::load_words(a)));
+    add("Start-up", facts::startup_words(a).map(str::to_owned));
     add(
         "Workers",
         known(&["workers"]).map(|n| format!("{n} (a strategy with another number says so below)")),

@@ -245,13 +245,14 @@ fn file_name(stem: &str) -> String {
     name
 }
 
-/// The constants of an experiment as parts of a subtitle: `24 tasks`, `kernel sha256`.
+/// The constants of an experiment as parts of a subtitle: `24 tasks`, `kernel sha256`; and that start-up is included.
 fn constants(analysis: &Analysis) -> Vec<String> {
     let part = |(param, value): &(String, crate::record::ParamValue)| {
         let shown = units::show_param(param, value);
         if param == "tasks" { format!("{shown} tasks") } else { format!("{} {shown}", units::label(param)) }
     };
-    analysis.constants.iter().map(part).collect()
+    let startup = analysis.startup_included.then(|| "start-up included".to_owned());
+    analysis.constants.iter().map(part).chain(startup).collect()
 }
 
 /// How much was measured: `5 processes × 8 rounds`.

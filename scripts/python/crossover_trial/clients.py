@@ -8,6 +8,7 @@ may be sent again.
 import asyncio
 import http.client
 import socket
+import weakref
 
 # How long a client waits beyond the delay that it asked for.
 PATIENCE_S = 30.0
@@ -15,6 +16,16 @@ PATIENCE_S = 30.0
 _BODY_MAX = 1 << 26
 # What a stream reads ahead.
 _READ_AHEAD = 1 << 16
+
+
+# Every client of this process.
+_clients = weakref.WeakSet()
+
+
+def close_all():
+    """Closes every idle connection. Those of a loop go when it runs the next time."""
+    for client in list(_clients):
+        client.close()
 
 
 class HttpError(Exception):
@@ -35,6 +46,7 @@ class Blocking:
     def __init__(self, address):
         self._host, self._port = split_address(address)
         self._idle = []
+        _clients.add(self)
 
     def get(self, target, limit_s=PATIENCE_S):
         """Status and body of a GET; gives up when `limit_s` passes without a byte."""
@@ -82,6 +94,7 @@ class Streams:
         self._host, self._port = split_address(address)
         self._host_header = address
         self._idle = []
+        _clients.add(self)
 
     async def get(self, target, limit_s=PATIENCE_S):
         """Status and body of a GET; gives up after `limit_s`."""
@@ -175,6 +188,7 @@ class Sockets:
     def __init__(self, address, greet):
         self._address, self._greet = split_address(address), greet
         self._idle = []
+        _clients.add(self)
 
     def use(self, talk):
         """What `talk(socket, file)` returns, over a connection of its own for so long. After a failure it is closed."""
@@ -194,6 +208,12 @@ class Sockets:
         self._idle.append((connection, file))
         return result
 
+    def close(self):
+        while self._idle:
+            connection, file = self._idle.pop()
+            file.close()
+            connection.close()
+
 
 class StreamSockets:
     """The same over asyncio's streams: `greet` and `talk` are coroutine functions of (reader, writer)."""
@@ -201,6 +221,7 @@ class StreamSockets:
     def __init__(self, address, greet):
         self._address, self._greet = split_address(address), greet
         self._idle = []
+        _clients.add(self)
 
     async def use(self, talk):
         if self._idle:
@@ -215,3 +236,7 @@ class StreamSockets:
             raise
         self._idle.append((reader, writer))
         return result
+
+    def close(self):
+        while self._idle:
+            self._idle.pop()[1].transport.abort()

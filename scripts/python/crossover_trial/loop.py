@@ -11,7 +11,7 @@ import os
 import sys
 import time
 
-from . import kinds, life, measure, scratch, strategies
+from . import kinds, life, lives, measure, scratch, strategies
 from .errors import BadRequest, Unfit, reason_of
 from .spec import Spec, positive
 
@@ -91,6 +91,14 @@ class Trial:
         rate = request.get("rate")
         if rate is not None and not rate > 0:
             raise BadRequest(f"rate is {rate!r}: must be above 0")
+        startup = request.get("startup", "excluded")
+        if startup not in ("excluded", "included"):
+            raise BadRequest(f"startup is {startup!r}: must be excluded or included")
+        if startup == "included" and not request.get("trace"):
+            if rate is not None:
+                raise BadRequest("under an open load startup cannot be included")
+            life = lives.Lives(self._strategy, self._workers or workers, spec)
+            return life.warm_up(batch) if request.get("warmup") else life.sample(batch)
         start = time.monotonic_ns()
         self._strategy.start(self._workers or workers)
         start_ns = time.monotonic_ns() - start

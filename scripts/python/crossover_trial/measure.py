@@ -14,23 +14,28 @@ _STEADY_SAMPLES, _STEADY_SPREAD, _STEADY_DRIFT = 5, 1.10, 1.03
 _WARMUP_LIMIT_NS, _WARMUP_SAMPLES_MAX = 50_000_000, 100
 
 # Latencies, tasks and segments that one answer tells: a line holds one mebibyte.
-_LATENCIES_MAX, _TASKS_MAX, _SEGMENTS_MAX = 50_000, 500, 5000
+LATENCIES_MAX, _TASKS_MAX, _SEGMENTS_MAX = 50_000, 500, 5000
 
 
 def warm_up(strategy, spec, batch):
     """Runs the work once, cold, then samples until their times are steady."""
+    return until_steady(batch, lambda runs: _timed(strategy, spec, runs))
+
+
+def until_steady(batch, timed):
+    """Warms up with `timed(runs)`: what that took, and the checksums."""
     begun = time.monotonic_ns()
-    first_ns, checksums = _timed(strategy, spec, 1)
+    first_ns, checksums = timed(1)
     times = [first_ns] if batch == 1 else []
     while not _is_steady(times) and (
         not times or time.monotonic_ns() - begun < _WARMUP_LIMIT_NS and len(times) < _WARMUP_SAMPLES_MAX
     ):
-        took, more = _timed(strategy, spec, batch)
+        took, more = timed(batch)
         times.append(took)
         checksums += more
     answer = {
         "wall_ns": max(min(times[-_STEADY_SAMPLES:]) // batch, 1),
-        "checksum": _only(checksums),
+        "checksum": only(checksums),
         "first_ns": first_ns,
         "batches": len(times),
     }
@@ -46,7 +51,7 @@ def sample(strategy, spec, batch):
     before = usage.of(strategy.helpers())
     wall_ns, checksums = _timed(strategy, spec, batch)
     used = usage.of(strategy.helpers()).since(before)
-    return {"wall_ns": max(wall_ns // batch, 1), "checksum": _only(checksums), **_told(used, batch)}
+    return {"wall_ns": max(wall_ns // batch, 1), "checksum": only(checksums), **told(used, batch)}
 
 
 def _sample_of_answers(strategy, spec, batch):
@@ -58,9 +63,9 @@ def _sample_of_answers(strategy, spec, batch):
     took = [mark.end - mark.start for run in runs for mark in run]
     return {
         "wall_ns": max(wall_ns // batch, 1),
-        "checksum": _only(_folded(run) for run in runs),
-        "latencies_ns": [max(ns, 1) for ns in took[:_LATENCIES_MAX]],
-        **_told(used, batch),
+        "checksum": only(folded(run) for run in runs),
+        "latencies_ns": [max(ns, 1) for ns in took[:LATENCIES_MAX]],
+        **told(used, batch),
     }
 
 
@@ -72,13 +77,13 @@ def open_load(strategy, spec, rate):
     gap_ns = 1e9 / rate
     latencies = [mark.end - served.first - round(task * gap_ns) for task, mark in enumerate(served.marks)]
     # Of very many, every second or third and so on: they are spread over the whole run.
-    step = -(-len(latencies) // _LATENCIES_MAX)
+    step = -(-len(latencies) // LATENCIES_MAX)
     return {
         "wall_ns": max(max(mark.end for mark in served.marks) - served.first, 1),
-        "checksum": shown(_folded(served.marks)),
+        "checksum": shown(folded(served.marks)),
         "latencies_ns": [max(ns, 1) for ns in latencies[::step]],
         "generator_lag_ns": sorted(served.lags)[len(served.lags) * 99 // 100],
-        **_told(used, 1),
+        **told(used, 1),
     }
 
 
@@ -109,7 +114,7 @@ def trace(strategy, spec, rate):
         ],
         "truncated": len(marks) > _TASKS_MAX or len(segments) > _SEGMENTS_MAX,
     }
-    return {"wall_ns": max(end - start, 1), "checksum": shown(_folded(marks)), "trace": told}
+    return {"wall_ns": max(end - start, 1), "checksum": shown(folded(marks)), "trace": told}
 
 
 def _timed(strategy, spec, batch):
@@ -118,11 +123,11 @@ def _timed(strategy, spec, batch):
     return max(time.monotonic_ns() - start, 1), [shown(checksum) for checksum in checksums]
 
 
-def _folded(marks):
+def folded(marks):
     return fold([mark.digest for mark in marks])
 
 
-def _only(checksums):
+def only(checksums):
     """The checksum that all runs gave."""
     found = sorted({checksum if isinstance(checksum, str) else shown(checksum) for checksum in checksums})
     if len(found) != 1:
@@ -138,7 +143,7 @@ def _is_steady(times):
     return max(last) <= min(last) * _STEADY_SPREAD and max(early, late) <= min(early, late) * _STEADY_DRIFT
 
 
-def _told(used, batch):
+def told(used, batch):
     """CPU time is told per run, switches per batch."""
     return {
         "user_ns": used.user_ns // batch,

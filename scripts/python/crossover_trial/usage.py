@@ -24,11 +24,29 @@ class Usage(typing.NamedTuple):
 
 def of(helpers):
     """Of this process and of the processes `helpers`."""
-    own = resource.getrusage(resource.RUSAGE_SELF)
-    total = Usage(int(own.ru_utime * 1e9), int(own.ru_stime * 1e9), own.ru_nvcsw, own.ru_nivcsw)
+    total = _told(resource.RUSAGE_SELF)
     for pid in helpers:
         total = total.plus(_of_process(pid))
     return total
+
+
+def ended():
+    """Of the processes that this one has started and waited for."""
+    return _told(resource.RUSAGE_CHILDREN)
+
+
+def peak_kib(pid):
+    """The most resident memory that a process has had, since the coordinator looked; 0 once it is gone."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("VmHWM:"))
+    except (OSError, ValueError, StopIteration):
+        return 0
+
+
+def _told(who):
+    told = resource.getrusage(who)
+    return Usage(int(told.ru_utime * 1e9), int(told.ru_stime * 1e9), told.ru_nvcsw, told.ru_nivcsw)
 
 
 def _of_process(pid):

@@ -52,6 +52,9 @@ pub(crate) trait Kind: std::fmt::Debug + Send + Sync + Sized + 'static {
     /// Its place in the catalog.
     const INFO: KindInfo;
 
+    /// Whether a prepared workload keeps connections to another process, which are opened as they are needed.
+    const KEEPS_CONNECTIONS: bool = Self::INFO.needs_server;
+
     /// Builds the inputs; not timed. `relative` is an earlier workload of this kind with the same server and as many tasks,
     /// whose clients may be shared.
     ///
@@ -220,6 +223,14 @@ macro_rules! kinds {
                 return <$kind as Kind>::estimate_us(params);
             })+
             0.0
+        }
+
+        /// See [`Kind::KEEPS_CONNECTIONS`]; a kind that is not in the table keeps nothing.
+        pub(crate) fn keeps_connections(kind: &str) -> bool {
+            $(if kind == <$kind as Kind>::INFO.name {
+                return <$kind as Kind>::KEEPS_CONNECTIONS;
+            })+
+            false
         }
 
         /// See [`Kind::available`]; nothing is missing of a kind that is not in the table.

@@ -83,6 +83,8 @@ impl Kind for Postgres {
         ..KindInfo::new("postgres", Class::Io)
     };
 
+    const KEEPS_CONNECTIONS: bool = true;
+
     fn prepare(setup: &Setup<'_>, _relative: Option<&Self>) -> Result<Self, WorkloadError> {
         let (server, config) = find_server(std::env::var(SERVER_VARIABLE).ok())
             .map_err(|reason| WorkloadError::Unprepared { kind: Self::INFO.name.to_owned(), reason })?;

@@ -3,6 +3,8 @@
 //! Work that is all there is a parallel iterator whose results are collected in order; tasks that arrive are spawned into a
 //! scope. rayon is made for computing: a task that waits holds its thread, and as many tasks wait at once as there are
 //! threads. That is not what it is for, and what happens to those who do it.
+use std::thread::{self, JoinHandle};
+
 use crossbeam_channel::unbounded;
 use crossover_workloads::combine;
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
@@ -16,16 +18,37 @@ use crate::strategy::{Job, Strategy};
 #[derive(Debug)]
 pub(super) struct Rayon {
     pool: ThreadPool,
+    /// Joined after the pool is gone: fields are dropped in this order.
+    _threads: Threads,
+}
+
+/// The threads of a pool. Dropping the pool tells them to end, and does not wait for it.
+#[derive(Debug)]
+struct Threads(Vec<JoinHandle<()>>);
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        for thread in self.0.drain(..) {
+            // A thread that panicked has said so in its task's result.
+            let _ = thread.join();
+        }
+    }
 }
 
 impl Rayon {
     pub(super) fn start(workers: u32) -> Result<Self, String> {
+        let mut threads = Threads(Vec::with_capacity(workers as usize));
         let pool = ThreadPoolBuilder::new()
             .num_threads(workers as usize)
             .thread_name(|index| format!("worker {index}"))
+            .spawn_handler(|thread| {
+                let name = thread.name().map_or_else(String::new, str::to_owned);
+                threads.0.push(thread::Builder::new().name(name).spawn(|| thread.run())?);
+                Ok(())
+            })
             .build()
             .map_err(|error| format!("cannot start a pool of rayon's with {workers} threads: {error}"))?;
-        Ok(Self { pool })
+        Ok(Self { pool, _threads: threads })
     }
 }
 

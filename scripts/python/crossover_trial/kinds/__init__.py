@@ -13,6 +13,7 @@ A work may be used by many threads at once. `prepare` raises `Unfit` for what th
 """
 import importlib
 
+from .. import clients
 from ..errors import BadRequest, Unfit
 
 KINDS = (
@@ -52,6 +53,11 @@ def prepare(spec):
             _close(oldest)
     _kept[spec] = work  # the youngest stands last
     return work
+
+
+def close_connections():
+    """Closes what works keep open to other processes; it is opened again as it is needed."""
+    clients.close_all()
 
 
 def close():

@@ -8,6 +8,8 @@
     serve(spec, rate, watch) one run whose tasks arrive at a rate: `Served`
     helpers()                process ids beside this one
     close()                  lets go of everything, at once
+    ahead(spec)              inputs that can be there before it is started; untimed, where its start is timed
+    end()                    ends it as a program would that goes on without it: returns when all of it is gone
 
 `run` is what is timed, and does nothing that a program would not do. A strategy that cannot exist in this Python raises
 `Unfit` from `start`.

@@ -75,6 +75,20 @@ class Strategy:
     def close(self):
         self._loop = None
 
+    def ahead(self, spec):
+        kinds.prepare(spec)
+
+    def end(self):
+        """As asyncio.run does."""
+        loop, self._loop = self._loop, None
+        if loop is None:
+            return
+        try:
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.run_until_complete(loop.shutdown_default_executor())
+        finally:
+            loop.close()
+
 
 async def _gather(coroutines):
     """All results in order. After a failure nothing is left running, and the error names the first task that failed."""

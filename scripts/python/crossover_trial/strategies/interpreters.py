@@ -216,6 +216,13 @@ class Strategy:
     def helpers(self):
         return []
 
+    def ahead(self, spec):
+        _api()
+        raise Unfit("the end of a sub-interpreter is not waited for, so its start and end cannot be timed")
+
+    def end(self):
+        self.close()
+
     def close(self):
         """The workers end with their pipe; a thread may still sit in one of them, so its ends stay open."""
         if self._pipes is not None:

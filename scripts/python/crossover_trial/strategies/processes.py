@@ -146,12 +146,21 @@ class Strategy(Pool):
         return self._pids
 
     def close(self):
+        self._close(kill=True)
+
+    def ahead(self, spec):
+        """Nothing: workers build their inputs themselves, and a forked one must not find them here."""
+
+    def end(self):
+        self._close(kill=False)
+
+    def _close(self, kill):
         if self._executor is None:
             return
         executor, self._executor = self._executor, None
         self._workers, self._pids, self._prepared = 0, [], None
         # Workers hold nothing that would have to be put away.
-        for process in list((getattr(executor, "_processes", None) or {}).values()):
+        for process in list((getattr(executor, "_processes", None) or {}).values()) if kill else ():
             process.kill()
         executor.shutdown(wait=True, cancel_futures=True)
         self._end.close()

@@ -43,6 +43,15 @@ class Strategy(Pool):
         return self._executor.submit(_marked, kinds.prepare(spec), task)
 
     def close(self):
+        self._close(wait=False)
+
+    def ahead(self, spec):
+        kinds.prepare(spec)
+
+    def end(self):
+        self._close(wait=True)
+
+    def _close(self, wait):
         if self._executor is not None:
-            self._executor.shutdown(wait=False)
+            self._executor.shutdown(wait=wait)
             self._executor, self._workers = None, 0

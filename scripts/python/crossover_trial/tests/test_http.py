@@ -189,5 +189,21 @@ class Kind(unittest.TestCase):
                     self.assertLessEqual(server.connections - before, 1)
 
 
+class StartUp(unittest.TestCase):
+    def test_every_life_opens_its_own_connections_and_closes_them(self):
+        for strategy in ("asyncio", "threads", "processes"):
+            with self.subTest(strategy=strategy), Server(right) as server, Trial(strategy) as trial:
+                asked = request(
+                    "http", {"delay_ms": 0}, tasks=1, batch=4, workers=1, server=server.address, startup="included"
+                )
+                answer = trial.ask(asked)
+                self.assertTrue(answer["ok"], answer)
+                self.assertEqual((server.connections, server.requests), (4, 4))
+                self.assertEqual(len(answer["latencies_ns"]), 4)
+                # Those of a strategy that is up are kept.
+                self.assertEqual(trial.checksum({**asked, "startup": "excluded"}), answer["checksum"])
+                self.assertEqual(server.connections, 5)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -98,6 +98,60 @@ class Answers(unittest.TestCase):
                 self.assertFalse(told["truncated"])
 
 
+class StartUp(unittest.TestCase):
+    """Every run is the life of a strategy, from its start to its end."""
+
+    def test_a_life_is_told_as_one_and_leaves_nothing(self):
+        for strategy in ("asyncio", "threads", "processes"):
+            with self.subTest(strategy=strategy), Trial(strategy) as trial:
+                warm = trial.ask(request(startup="included", warmup=True))
+                self.assertEqual((warm["startup"], warm["checksum"]), ("included", SHA256))
+                self.assertNotIn("steady", warm)
+                start = time.monotonic_ns()
+                answer = trial.ask(request(startup="included", batch=3))
+                took = time.monotonic_ns() - start
+                self.assertEqual((answer["startup"], answer["checksum"]), ("included", SHA256))
+                self.assertTrue(0 < answer["wall_ns"] * 3 <= took)
+                self.assertEqual(children(trial.process.pid), [])
+                # One that was joined may take a moment to vanish from the system's list.
+                deadline = time.monotonic() + 5
+                while len(os.listdir(f"/proc/{trial.process.pid}/task")) > 1:
+                    self.assertLess(time.monotonic(), deadline)
+                    time.sleep(0.01)
+                # What is up stays out of it, and the other way round.
+                self.assertNotIn("startup", trial.ask(request(startup="excluded")))
+                self.assertEqual(trial.ask(request(startup="included"))["checksum"], SHA256)
+                self.assertEqual(len(trial.ask(request(startup="included", trace=True))["trace"]["tasks"]), 3)
+                self.assertEqual(trial.ask(request(startup="included"))["checksum"], SHA256)
+
+    def test_what_workers_used_that_are_gone_is_told(self):
+        asked = request("mixed", {"cpu_us": 5000, "wait_us": 0}, startup="included", workers=1)
+        told = {}
+        for strategy in ("threads", "processes"):
+            with Trial(strategy) as trial:
+                trial.ask({**asked, "warmup": True})
+                told[strategy] = trial.ask(asked)
+        computed = told["threads"]["user_ns"]
+        self.assertGreater(told["processes"]["user_ns"], computed / 3)
+        self.assertGreater(told["processes"]["rss_peak_kib"], told["threads"]["rss_peak_kib"])
+
+    def test_what_cannot_be_is_refused(self):
+        with Trial("interpreters") as trial:
+            answer = trial.ask(request(startup="included"))
+            self.assertTrue(answer["unfit"], answer)
+        with Trial("threads") as trial:
+            for changes, words in [
+                ({"startup": "included", "rate": 5.0}, "under an open load startup"),
+                ({"startup": True}, "must be excluded or included"),
+            ]:
+                answer = trial.ask(request(**changes))
+                self.assertFalse(answer["ok"])
+                self.assertIn(words, answer["error"])
+            answer = trial.ask(request("http", {"delay_ms": 1}, server="127.0.0.1:9", startup="included"))
+            self.assertIn("refused", answer["error"])
+            self.assertEqual(trial.checksum(request(startup="included")), SHA256)
+
+
 class Kinds(unittest.TestCase):
     """Kinds that strategies treat in ways of their own, and those that keep something."""
 
