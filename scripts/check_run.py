@@ -38,9 +38,9 @@ def problems(folder: pathlib.Path) -> list[str]:
     found += [f"order {o} stands {n} times" for o, n in orders.items() if n != 1]
     if len({s["run"] for s in samples}) != 1:
         found.append("more than one run id")
-    found += [f"failed: {key(s)}: {s.get('error')}" for s in samples if not s["ok"]]
+    found += [f"failed: {key(s)}: {s.get('error')}" for s in samples if not s["ok"] and not s.get("unfit")]
     for cell in {s["cell"] for s in samples}:
-        sums = {s["checksum"] for s in samples if s["cell"] == cell}
+        sums = {s["checksum"] for s in samples if s["cell"] == cell and not s.get("unfit")}
         if len(sums) != 1:
             found.append(f"checksums differ in {cell}: {sorted(sums)}")
     cells = {s["cell"] for s in samples}

@@ -120,6 +120,10 @@ pub struct Answer {
     /// What went wrong where `ok` is false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Where `ok` is false: that nothing went wrong, but that the strategy cannot do such work by its nature, so that there
+    /// is no use in asking it again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unfit: bool,
 }
 
 /// The part of a [`Timeline`](crossover_reports::record::Timeline) that a trial knows; times are nanoseconds from the start of
@@ -159,6 +163,14 @@ pub struct Measured {
     pub answer: Answer,
 }
 
+/// What the reason of a strategy that cannot do some work begins with.
+pub const UNFIT: &str = "does not fit: ";
+
+/// The reason of a strategy that cannot do some work, which begins with [`UNFIT`] whether the trial says so or not.
+fn unfit(reason: &str) -> String {
+    one_line(&format!("{UNFIT}{}", reason.strip_prefix(UNFIT).unwrap_or(reason)))
+}
+
 /// Writes `message` as one line.
 ///
 /// # Errors
@@ -184,8 +196,12 @@ pub fn read_answer(line: &[u8], id: u64) -> Result<Measured, AnswerError> {
         return Err(AnswerError::Broken(format!("answered request {} when asked {id}", answer.id)));
     }
     if !answer.ok {
-        let reason = answer.error.unwrap_or_else(|| "failed without an `error`".to_owned());
-        return Err(AnswerError::Failed(one_line(&reason)));
+        let reason = one_line(&answer.error.unwrap_or_else(|| "failed without an `error`".to_owned()));
+        return Err(if answer.unfit {
+            AnswerError::Unfit(unfit(&reason))
+        } else {
+            AnswerError::Failed(reason)
+        });
     }
     let Some(wall_ns) = answer.wall_ns else {
         return Err(AnswerError::Broken(format!("answered without `wall_ns`: {}", excerpt(line))));
@@ -277,6 +293,8 @@ pub fn check_startup(measured: &Measured, request: &Request) -> Result<(), Strin
 pub enum AnswerError {
     /// The trial says that it could not do the work: this request fails, the trial may go on.
     Failed(String),
+    /// The trial says that its strategy cannot do such work at all. The reason begins with [`UNFIT`].
+    Unfit(String),
     /// The trial does not keep to the protocol: nothing that it says can be trusted.
     Broken(String),
 }
@@ -380,6 +398,25 @@ mod tests {
         }
         let failed = read_answer(br#"{"id":3,"ok":false,"error":"no such kernel"}"#, 3);
         assert_eq!(failed, Err(AnswerError::Failed("no such kernel".to_owned())));
+    }
+
+    #[test]
+    fn whoever_does_not_fit_says_so_and_why() {
+        let read =
+            |more: &str| read_answer(format!(r#"{{"id":3,"ok":false{more}}}"#).as_bytes(), 3).unwrap_err();
+        let unfit = |reason: &str| AnswerError::Unfit(reason.to_owned());
+        assert_eq!(read(r#","error":"no GPU","unfit":true"#), unfit("does not fit: no GPU"));
+        assert_eq!(read(r#","error":"does not fit: no GPU","unfit":true"#), unfit("does not fit: no GPU"));
+        assert_eq!(read(r#","unfit":true"#), unfit("does not fit: failed without an `error`"));
+        let long = format!(r#","error":"{}","unfit":true"#, "x".repeat(5000));
+        assert!(matches!(read(&long), AnswerError::Unfit(reason) if reason.chars().count() == REASON_CHARS));
+        for more in
+            [r#","error":"does not fit: the words alone are no sign""#, r#","error":"no","unfit":false"#]
+        {
+            assert!(matches!(read(more), AnswerError::Failed(_)), "{more}");
+        }
+        // Who has done it fits.
+        assert!(read_answer(br#"{"id":3,"ok":true,"wall_ns":12,"checksum":"ab","unfit":true}"#, 3).is_ok());
     }
 
     #[test]

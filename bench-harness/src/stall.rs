@@ -119,7 +119,9 @@ fn ask(strategy: &str, rate: Option<f64>, interrupt: &Interrupt) -> Result<Measu
     match trial.ask(request, LIMIT, interrupt) {
         Ok((measured, _)) => Ok(measured),
         Err(AskError::Interrupted) => bail!("interrupted"),
-        Err(AskError::Failed(reason) | AskError::Gone(reason)) => Err(anyhow!("{strategy}: {reason}")),
+        Err(AskError::Failed(reason) | AskError::Unfit(reason) | AskError::Gone(reason)) => {
+            Err(anyhow!("{strategy}: {reason}"))
+        }
     }
 }
 

@@ -65,6 +65,9 @@ fn at_a_glance(out: &mut String, analysis: &Analysis, env: Option<&Value>) {
     for skipped in facts::skipped(env) {
         let _ = writeln!(out, "- skipped: {}", escape(&skipped));
     }
+    for unfit in facts::unfit(analysis) {
+        let _ = writeln!(out, "- {}", escape(&unfit));
+    }
     out.push('\n');
 }
 
@@ -84,6 +87,9 @@ fn winner(analysis: &Analysis, cell: &CellAnalysis) -> Vec<String> {
     }
     if let Some(behind) = facts::behind_words(analysis, cell).filter(|_| tails(analysis)) {
         let _ = write!(verdict, "; {}", escape(&behind));
+    }
+    if let Some(unfit) = facts::unfit_words(analysis, cell) {
+        let _ = write!(verdict, "; {}", escape(&unfit));
     }
     row.push(verdict);
     row.push(facts::score_words(analysis, cell).unwrap_or_else(|| "–".to_owned()));

@@ -115,6 +115,9 @@ pub struct Sample {
     /// What went wrong where `ok` is false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Where `ok` is false: that the strategy cannot do such work by its nature. No failure, and `error` says why.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unfit: bool,
     /// Why this attempt does not count (foreign load, steal), else `None`.
     #[serde(default)]
     pub quarantined: Option<String>,

@@ -48,6 +48,7 @@ fn experiment(out: &mut String, analysis: &Analysis, width: u16) {
         paragraph(out, &format!("!! {warning}"), width);
     }
     failures(out, analysis, width);
+    unfit(out, analysis, width);
     if let Some(words) = facts::startup_words(analysis) {
         paragraph(out, &format!("Start-up {words}."), width);
     }
@@ -91,6 +92,15 @@ fn warnings(analysis: &Analysis) -> Vec<String> {
         n => lines.push(format!("{n} samples stand twice in samples.jsonl: each counts once")),
     }
     lines
+}
+
+/// A line per strategy that takes no part somewhere, and reason, cut to the width.
+fn unfit(out: &mut String, analysis: &Analysis, width: u16) {
+    for line in facts::unfit(analysis).iter().take(MOST_FAILURES) {
+        let line = clean(line).split_whitespace().collect::<Vec<_>>().join(" ");
+        out.push_str(&cut(&line, usize::from(width)));
+        out.push('\n');
+    }
 }
 
 /// A line per failure, cut to the width: a reason may be a whole page of a program's complaints.
@@ -374,6 +384,20 @@ mod tests {
         assert!(!text.contains("Traceback: a line another Traceback: a line another Traceback"), "{text}");
         assert!(text.contains("!! and 7 more failed"), "{text}");
         assert_eq!((cut("abc", 3).as_str(), cut("abcd", 3).as_str()), ("abc", "ab…"));
+    }
+
+    #[test]
+    fn whoever_does_not_fit_is_named_once_for_each_reason_and_calmly() {
+        let mut run = synthetic::one_axis();
+        let cells: Vec<String> = run.cells.iter().map(|cell| cell.cell.clone()).collect();
+        let of =
+            |cell: &String, who: &str| (cell.clone(), who.to_owned(), "does not fit: no GPU\n".to_owned());
+        run.trust.unfit =
+            cells.iter().map(|cell| of(cell, "cuda")).chain([of(&cells[0], "vulkan")]).collect();
+        let text = tables(&[run], 100);
+        assert!(text.contains("\ncuda does not fit: no GPU (everywhere)\n"), "{text}");
+        assert!(text.contains(&format!("\nvulkan does not fit: no GPU ({})\n", cells[0])), "{text}");
+        assert!(!text.contains("!!"), "{text}");
     }
 
     #[test]

@@ -75,7 +75,7 @@ pub(super) fn trace_cell(
                 );
             }
             Err(AskError::Interrupted) => return Ok(None),
-            Err(AskError::Failed(reason) | AskError::Gone(reason)) => {
+            Err(AskError::Failed(reason) | AskError::Unfit(reason) | AskError::Gone(reason)) => {
                 traced.failed.push((name.clone(), reason))
             }
         }

@@ -6,7 +6,7 @@
 //!
 //! The strategies of a block are compared with each other because they ran side by side. So a block that Ctrl-C cuts
 //! short keeps its samples, set aside as [`INTERRUPTED`], and `resume` measures the whole block anew.
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -180,7 +180,11 @@ impl Recorder<'_> {
         planned: &Planned,
     ) -> Result<Sample, Stop> {
         let Planned { cell, strategy, batch, .. } = planned;
-        if let Some(reason) = self.pilot.cell(cell)?.failed.get(strategy) {
+        let found = self.pilot.cell(cell)?;
+        if let Some(reason) = found.unfit.get(strategy) {
+            return Ok(self.unfit(planned, reason));
+        }
+        if let Some(reason) = found.failed.get(strategy) {
             return Ok(self.failed(planned, reason));
         }
         let estimate = self.sample_cost(planned);
@@ -196,6 +200,7 @@ impl Recorder<'_> {
                     self.warmups.note(self.warmup(planned, &measured));
                 }
                 Asked::Failed(reason) => return Ok(self.failed(planned, &reason)),
+                Asked::Unfit(reason) => return Ok(self.unfit_from_now_on(planned, reason)),
             }
         }
         match session.ask(&mut round.helpers, strategy, Question::sample(cell, *batch), estimate)? {
@@ -204,6 +209,7 @@ impl Recorder<'_> {
                 Ok(Sample { server_cpu_ns, overhead_ns: Some(overhead_ns), rate: session.rate, ..sample })
             }
             Asked::Failed(reason) => Ok(self.failed(planned, &reason)),
+            Asked::Unfit(reason) => Ok(self.unfit_from_now_on(planned, reason)),
         }
     }
 
@@ -254,6 +260,20 @@ impl Recorder<'_> {
         Sample { error: Some(one_line(reason)), ..self.blank(planned) }
     }
 
+    /// The sample of work that is nothing for its strategy.
+    fn unfit(&self, planned: &Planned, reason: &str) -> Sample {
+        Sample { unfit: true, ..self.failed(planned, reason) }
+    }
+
+    /// The same, and nobody asks again: a strategy that is picky may have said nothing of it in the pilot.
+    fn unfit_from_now_on(&mut self, planned: &Planned, reason: String) -> Sample {
+        let sample = self.unfit(planned, &reason);
+        if let Some(cell) = self.pilot.cells.get_mut(&planned.cell) {
+            cell.unfit.insert(planned.strategy.clone(), reason);
+        }
+        sample
+    }
+
     /// A sample that says nothing yet.
     fn blank(&self, planned: &Planned) -> Sample {
         Sample {
@@ -281,6 +301,7 @@ impl Recorder<'_> {
             checksum: String::new(),
             ok: false,
             error: None,
+            unfit: false,
             quarantined: None,
             latency: None,
             rate: None,
@@ -330,6 +351,8 @@ pub(super) struct Troubles {
     mismatches: BTreeMap<(String, String), String>,
     /// Failures by strategy and reason: in how many cells.
     failures: BTreeMap<(String, String), HashSet<String>>,
+    /// By strategy and reason: the cells that are nothing for it. No trouble, but said all the same.
+    unfit: BTreeMap<(String, String), BTreeSet<String>>,
 }
 
 impl Troubles {
@@ -339,7 +362,9 @@ impl Troubles {
         for sample in samples.iter().filter(|sample| !sample.ok) {
             let reason = sample.error.clone().unwrap_or_else(|| "failed".to_owned());
             let strategy = sample.strategy.clone();
-            if sample.checksum.is_empty() {
+            if sample.unfit {
+                troubles.unfit.entry((strategy, reason)).or_default().insert(sample.cell.clone());
+            } else if sample.checksum.is_empty() {
                 troubles.failures.entry((strategy, reason)).or_default().insert(sample.cell.clone());
             } else {
                 troubles.mismatches.entry((strategy, sample.cell.clone())).or_insert(reason);
@@ -357,7 +382,17 @@ impl Troubles {
             let cells = if cells.len() == 1 { "1 cell".to_owned() } else { format!("{} cells", cells.len()) };
             format!("FAILED: {strategy} in {cells}: {reason}")
         });
-        wrong.chain(failed).collect()
+        let unfit = self.unfit.iter().map(|((strategy, reason), cells)| {
+            /// Cells that are named; there may be thousands.
+            const NAMED: usize = 4;
+            let mut names: Vec<&str> = cells.iter().take(NAMED).map(String::as_str).collect();
+            let more = format!("{} more", cells.len().saturating_sub(NAMED));
+            if cells.len() > NAMED {
+                names.push(&more);
+            }
+            format!("{strategy} {reason} ({})", names.join("; "))
+        });
+        wrong.chain(failed).chain(unfit).collect()
     }
 }
 

@@ -37,6 +37,8 @@ pub enum AskError {
     Interrupted,
     /// This request failed; the process is fit for others.
     Failed(String),
+    /// The strategy cannot do such work; see [`protocol::UNFIT`].
+    Unfit(String),
     /// The process is gone: it ended, hung or did not keep to the protocol, and was killed.
     Gone(String),
 }
@@ -147,6 +149,7 @@ impl Helper {
                 Ok((measured, elapsed))
             }
             Err(AnswerError::Failed(reason)) => Err(AskError::Failed(reason)),
+            Err(AnswerError::Unfit(reason)) => Err(AskError::Unfit(reason)),
             Err(AnswerError::Broken(reason)) => Err(AskError::Gone(self.kill_for(reason))),
         }
     }

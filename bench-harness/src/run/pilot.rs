@@ -2,7 +2,8 @@
 //!
 //! One set of trial processes warms up every (cell, strategy) pair once. That yields what the plan needs: the
 //! sequential oracle's checksum of every cell, the batch that makes its samples long enough, and how long all of it
-//! takes. Whoever fails here is recorded as failed and not asked again. The pilot's figures decide no verdict.
+//! takes. Whoever fails here is recorded as failed and not asked again, and so is, in its own way, whoever does not fit.
+//! The pilot's figures decide no verdict.
 //!
 //! `pilot.json` is written before `plan.jsonl`: where there is a plan, there is its pilot.
 use std::collections::BTreeMap;
@@ -60,6 +61,9 @@ pub(super) struct PilotCell {
     pub(super) warmup_ns: BTreeMap<String, u64>,
     /// Who failed, and why.
     pub(super) failed: BTreeMap<String, String>,
+    /// Who cannot do such work, and why.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) unfit: BTreeMap<String, String>,
 }
 
 impl Pilot {
@@ -193,13 +197,14 @@ impl PilotCell {
                     self.checksum = measured.checksum;
                 }
             }
-            Asked::Failed(reason) if name == SEQUENTIAL => {
+            Asked::Failed(reason) | Asked::Unfit(reason) if name == SEQUENTIAL => {
                 let error = anyhow::anyhow!("cell {}: {reason}", cell.name);
                 return Err(Stop::Failed(
                     error.context("the sequential oracle failed, so nothing can be verified"),
                 ));
             }
             Asked::Failed(reason) => drop(self.failed.insert(name.to_owned(), reason)),
+            Asked::Unfit(reason) => drop(self.unfit.insert(name.to_owned(), reason)),
         }
         Ok(())
     }

@@ -52,6 +52,8 @@ pub(super) enum Asked {
     },
     /// It was not done, and why.
     Failed(String),
+    /// It is nothing for this strategy, and why.
+    Unfit(String),
 }
 
 /// What is asked of a trial: one cell, and how.
@@ -211,6 +213,7 @@ impl<'a> Session<'a> {
                 })
             }
             Err(AskError::Interrupted) => Err(Stop::Interrupted),
+            Err(AskError::Unfit(reason)) => Ok(Asked::Unfit(reason)),
             Err(AskError::Failed(reason)) => {
                 self.check_server()?;
                 // The system's own words ("Too many open files") do not say what to do.

@@ -86,12 +86,12 @@ fn trace(
     strategy: &str,
 ) -> Result<Option<Timeline>, Stop> {
     let found = pilot.cell(cell)?;
-    if found.failed.contains_key(strategy) {
+    if found.failed.contains_key(strategy) || found.unfit.contains_key(strategy) {
         return Ok(None);
     }
     let estimate = found.sample_cost(strategy);
     let warm = session.ask(helpers, strategy, Question::warm_up(cell, 1), estimate)?;
-    if let Asked::Failed(_) = warm {
+    if !matches!(warm, Asked::Done { .. }) {
         return Ok(None);
     }
     let question = Question { trace: true, ..Question::sample(cell, 1) };

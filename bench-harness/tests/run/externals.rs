@@ -303,6 +303,85 @@ done"#;
 }
 
 #[test]
+fn one_that_does_not_fit_takes_no_part_and_is_asked_once() {
+    let lab = Lab::new();
+    let script = r#"
+while read -r line; do
+    echo "$line" >> asked
+    id=${line#*\"id\":}
+    echo "{\"id\":${id%%,*},\"ok\":false,\"unfit\":true,\"error\":\"does not fit: no GPU\"}"
+done"#;
+    let ended = with_script(&lab, script);
+    ended.assert_measured();
+    lab.assert_complete("out");
+    for sample in lab.samples("out") {
+        assert_eq!((sample.ok, sample.unfit), (sample.strategy != "alien", sample.strategy == "alien"));
+        assert_eq!(sample.error.as_deref(), sample.unfit.then_some("does not fit: no GPU"), "{sample:?}");
+    }
+    let asked = fs::read_to_string(lab.path("asked")).unwrap();
+    assert_eq!(asked.lines().count(), 2, "once for each cell, in the pilot: {asked}");
+    assert_eq!(
+        ended.stderr.matches("alien does not fit: no GPU (input_bytes=1024; input_bytes=64)").count(),
+        1,
+        "{ended:#?}"
+    );
+    assert!(!ended.stderr.contains("FAILED") && !ended.stdout.contains("!!"), "{ended:#?}");
+    assert!(ended.stdout.contains("alien does not fit: no GPU (everywhere)"), "{ended:#?}");
+    // The report needs its two files for that, and no other.
+    for name in ["samples.jsonl", "config.toml"] {
+        let text = fs::read_to_string(lab.path(&format!("out/{name}"))).unwrap();
+        lab.write(&format!("bare/{name}"), &text);
+    }
+    lab.run(&["report", "bare"]).assert_measured();
+    for file in ["out/summary.md", "bare/summary.md", "out/report.html", "bare/report.html"] {
+        let text = fs::read_to_string(lab.path(file)).unwrap();
+        assert!(
+            text.contains("alien does not fit: no GPU (everywhere)") && !text.contains("failed"),
+            "{file}"
+        );
+    }
+}
+
+#[test]
+fn one_that_turns_out_not_to_fit_is_asked_no_more_in_that_cell() {
+    let lab = Lab::new();
+    // The pilot's process takes all work; that of a process round does not.
+    lab.write(
+        "picky.py",
+        r#"
+import json, os, subprocess, sys
+trial = subprocess.Popen([os.environ["CROSSOVER"], "trial", "sequential"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+with open("started", "a") as started:
+    started.write("x")
+late = os.path.getsize("started") > 1
+for line in sys.stdin.buffer:
+    request = json.loads(line)
+    if late:
+        with open("asked", "a") as asked:
+            asked.write("%d\n" % request["params"]["input_bytes"])
+    if late and request["params"]["input_bytes"] == 64:
+        reply = b'{"id":%d,"ok":false,"unfit":true,"error":"too small"}\n' % request["id"]
+    else:
+        trial.stdin.write(line)
+        trial.stdin.flush()
+        reply = trial.stdout.readline()
+    sys.stdout.buffer.write(reply)
+    sys.stdout.buffer.flush()
+"#,
+    );
+    let external = "[strategies.external.picky]\nrun = [\"python3\", \"picky.py\"]";
+    let file = lab.experiment("picky", r#""sequential", "picky""#, external);
+    lab.run(&["run", &file.to_string_lossy(), "--out", "out"]).assert_measured();
+    lab.assert_complete("out");
+    for sample in lab.samples("out").iter().filter(|sample| sample.strategy == "picky") {
+        assert_eq!(sample.unfit, sample.cell == "input_bytes=64", "{sample:?}");
+        assert_eq!(sample.ok, !sample.unfit);
+    }
+    let asked = fs::read_to_string(lab.path("asked")).unwrap();
+    assert_eq!(asked.lines().filter(|bytes| *bytes == "64").count(), 1, "{asked}");
+}
+
+#[test]
 fn a_long_error_is_one_short_line_in_the_journal() {
     let lab = Lab::new();
     let script = r#"

@@ -4,6 +4,7 @@
 //!   an attempt was repeated, the last one that counts is used.
 //! - A wrong checksum is wrong whatever the load was: it is looked for in every attempt, and it invalidates the cell.
 //! - A sample whose wall time is 0 is a failure, and so is one that is not `ok` though its checksum is right.
+//! - A strategy that does not fit the work of a cell takes no part there; that is no failure.
 //! - A strategy that failed in a cell loses this cell, also when other rounds went well: the rounds that survive a
 //!   failure are not a fair sample of it.
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -38,6 +39,7 @@ pub(crate) fn check(samples: &[Sample], index: &Index, baseline: &str, limit: f6
         attempts.entry((cell, strategy, sample.process, sample.round)).or_default().push(i);
     }
     let mut failures: BTreeMap<(usize, usize), String> = BTreeMap::new();
+    let mut unfit: BTreeMap<(usize, usize), String> = BTreeMap::new();
     let mut usable = Vec::new();
     let mut clean_cells = BTreeSet::new();
     let mut duplicates = 0;
@@ -54,7 +56,9 @@ pub(crate) fn check(samples: &[Sample], index: &Index, baseline: &str, limit: f6
         });
         let last_clean = tries.iter().rev().copied().find(|&i| clean(&samples[i]));
         let Some(decisive) = last_clean.or(tries.last().copied()) else { continue };
-        if !judgeable(&samples[decisive]) && !mismatches.contains(&(cell, strategy)) {
+        if samples[decisive].unfit && !samples[decisive].ok {
+            unfit.entry((cell, strategy)).or_insert_with(|| reason(&samples[decisive]));
+        } else if !judgeable(&samples[decisive]) && !mismatches.contains(&(cell, strategy)) {
             failures.entry((cell, strategy)).or_insert_with(|| reason(&samples[decisive]));
         } else if last_clean.is_some() && judgeable(&samples[decisive]) {
             usable.push((cell, strategy, decisive));
@@ -63,10 +67,17 @@ pub(crate) fn check(samples: &[Sample], index: &Index, baseline: &str, limit: f6
             clean_cells.insert(cell);
         }
     }
-    usable.retain(|&(cell, strategy, _)| !failures.contains_key(&(cell, strategy)));
+    // Who failed and did not fit elsewhere in the cell has failed.
+    unfit.retain(|pair, _| !failures.contains_key(pair));
+    let lost = |pair: (usize, usize)| failures.contains_key(&pair) || unfit.contains_key(&pair);
+    usable.retain(|&(cell, strategy, _)| !lost((cell, strategy)));
     let no_verdict = no_verdicts(samples, index, &mismatches, &clean_cells, limit);
     let name =
         |cell: usize, strategy: usize| (index.cells[cell].name.clone(), index.strategies[strategy].clone());
+    let told = |((cell, strategy), reason): ((usize, usize), String)| {
+        let (cell, strategy) = name(cell, strategy);
+        (cell, strategy, reason)
+    };
     let blocks = blocks(samples, &attempts, limit);
     let mut foreign: Vec<f64> = blocks.iter().map(|b| b.foreign_cores).collect();
     foreign.sort_by(f64::total_cmp);
@@ -81,13 +92,8 @@ pub(crate) fn check(samples: &[Sample], index: &Index, baseline: &str, limit: f6
         quarantined: samples.iter().filter(|s| !clean(s)).count(),
         samples: samples.len(),
         mismatches: mismatches.iter().map(|&(cell, strategy)| name(cell, strategy)).collect(),
-        failures: failures
-            .into_iter()
-            .map(|((cell, strategy), reason)| {
-                let (cell, strategy) = name(cell, strategy);
-                (cell, strategy, reason)
-            })
-            .collect(),
+        failures: failures.into_iter().map(told).collect(),
+        unfit: unfit.into_iter().map(told).collect(),
         contaminated: !samples.is_empty() && clean_cells.is_empty(),
         disturbance: disturbance(samples, limit),
         duplicates,

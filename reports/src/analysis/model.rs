@@ -442,6 +442,9 @@ pub struct Trust {
     pub mismatches: Vec<(String, String)>,
     /// Strategies that failed, as (cell, strategy, reason).
     pub failures: Vec<(String, String, String)>,
+    /// Strategies that cannot do the work of a cell by their nature, as (cell, strategy, reason): nothing stands against the
+    /// run by that.
+    pub unfit: Vec<(String, String, String)>,
     /// Every block was contaminated: no verdict is given.
     pub contaminated: bool,
     /// What disturbed the samples that do not count, the commonest reasons first; empty where nothing did.

@@ -22,6 +22,8 @@ use crate::analysis::model::{Analysis, Axis, CellAnalysis, Metric, MetricStats, 
 use crate::plot::units::{Unit, amount, describe, label, times};
 use crate::record::{Crossover, ParamValue, Params, Verdict, VerdictKind, Versus};
 
+/// What the reason of a strategy begins with that cannot do some work.
+const UNFIT: &str = "does not fit: ";
 /// A winner that takes so many times less CPU time than the baseline is marked.
 const SAVING: f64 = 1.25;
 /// A win that burns at least this many times the CPU of the runner-up is marked.
@@ -34,6 +36,47 @@ pub(crate) fn skipped(env: Option<&Value>) -> Vec<String> {
         .flatten()
         .map(|(name, reason)| format!("{name}: {}", reason.as_str().unwrap_or("its program is not here")))
         .collect()
+}
+
+/// Who cannot do which work by its nature, a line per strategy and reason: `mine does not fit: no GPU (2 cells)`.
+pub(crate) fn unfit(a: &Analysis) -> Vec<String> {
+    let mut found: Vec<((&str, &str), Vec<&str>)> = Vec::new();
+    for (cell, strategy, reason) in &a.trust.unfit {
+        let key = (strategy.as_str(), reason.as_str());
+        match found.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, cells)) => cells.push(cell),
+            None => found.push((key, vec![cell])),
+        }
+    }
+    let line = |((strategy, reason), cells): ((&str, &str), Vec<&str>)| {
+        let place = match cells.as_slice() {
+            cells if cells.len() == a.cells.len() => "everywhere".to_owned(),
+            [cell] => (*cell).to_owned(),
+            cells => format!("{} of {} cells", cells.len(), a.cells.len()),
+        };
+        let why = reason.strip_prefix(UNFIT).unwrap_or(reason);
+        format!("{strategy} {UNFIT}{why} ({place})")
+    };
+    found.into_iter().map(line).collect()
+}
+
+/// The names of those that cannot do the work of a cell: `mine does not fit`.
+pub(crate) fn unfit_words(a: &Analysis, cell: &CellAnalysis) -> Option<String> {
+    let here = a.trust.unfit.iter().filter(|(name, ..)| *name == cell.cell);
+    let names: Vec<&str> = here.map(|(_, strategy, _)| strategy.as_str()).collect();
+    match names.as_slice() {
+        [] => None,
+        [one] => Some(format!("{one} does not fit")),
+        [first @ .., last] => Some(format!("{} and {last} do not fit", first.join(", "))),
+    }
+}
+
+/// What stands in place of the figures that a strategy does not have in a cell.
+pub(crate) fn absent(a: &Analysis, cell: &CellAnalysis, strategy: usize) -> &'static str {
+    let is_here = |(name, who, _): &(String, String, String)| {
+        *name == cell.cell && a.strategies.get(strategy) == Some(who)
+    };
+    if a.trust.unfit.iter().any(is_here) { "does not fit" } else { "–" }
 }
 
 /// The outcome of a cell, with the names in the order in which they are shown.

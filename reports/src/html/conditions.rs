@@ -58,6 +58,8 @@ pub(super) fn conditions(page: &Page<'_>) -> Vec<(String, String)> {
     );
     let skipped = facts::skipped(page.env);
     add("Skipped", (!skipped.is_empty()).then(|| skipped.join("; ")));
+    let unfit = facts::unfit(a);
+    add("No part", (!unfit.is_empty()).then(|| unfit.join("; ")));
     add("Batch", batch(page.samples));
     add(
         "Allocator",

@@ -58,10 +58,14 @@ pub(super) fn winner(a: &Analysis, cell: &CellAnalysis) -> Winner {
     }
 }
 
-/// Why there is no verdict, or none that decides; and who fell behind the load, where that counts.
+/// Why there is no verdict, or none that decides; who fell behind the load, where that counts; and who takes no part.
 fn remark(a: &Analysis, cell: &CellAnalysis) -> String {
     let behind = facts::behind_words(a, cell).filter(|_| a.judged_by == Metric::Latency);
     let saving = facts::saving(a, cell)
         .map(|ratio| format!("takes {} less CPU than {}: not overlap alone", times(ratio), a.baseline));
-    [cell.no_verdict.clone(), behind, saving].into_iter().flatten().collect::<Vec<_>>().join("; ")
+    [cell.no_verdict.clone(), behind, saving, facts::unfit_words(a, cell)]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join("; ")
 }

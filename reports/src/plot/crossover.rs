@@ -306,9 +306,10 @@ pub(crate) fn table(
     let rows = slice.cells.iter().map(|(_, cell)| {
         let value = cell.params.get(&slice.axis.param).unwrap_or(&ParamValue::Int(0));
         let mut row = vec![show_param(&slice.axis.param, value)];
-        row.extend(
-            cell.stats.iter().map(|stats| stats.as_ref().map_or("–".to_owned(), |s| figures(figure(s)))),
-        );
+        row.extend(cell.stats.iter().enumerate().map(|(strategy, stats)| match stats {
+            Some(stats) => figures(figure(stats)),
+            None => facts::absent(analysis, cell, strategy).to_owned(),
+        }));
         row.push(facts::call_words(&facts::call(cell)));
         row
     });

@@ -125,6 +125,7 @@ pub(crate) fn sample(
         checksum: "9c1f".to_owned(),
         ok: true,
         error: None,
+        unfit: false,
         quarantined: None,
         latency: None,
         rate: None,

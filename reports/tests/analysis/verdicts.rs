@@ -299,6 +299,30 @@ fn a_wall_time_of_zero_is_a_failure() {
 }
 
 #[test]
+fn whoever_does_not_fit_takes_no_part_and_has_not_failed() {
+    let mut folder = two();
+    let of_threads = |s: &&mut crossover_reports::record::Sample| s.strategy == "threads";
+    for sample in folder.samples.iter_mut().filter(of_threads) {
+        (sample.ok, sample.unfit, sample.wall_ns) = (false, true, 0);
+        sample.checksum.clear();
+        sample.error = Some("does not fit: no threads here".to_owned());
+    }
+    let analysis = run(&folder);
+    let [(cell, who, why)] = analysis.trust.unfit.as_slice() else { panic!("{:?}", analysis.trust) };
+    assert_eq!(
+        (cell, who.as_str(), why.as_str()),
+        (&analysis.cells[0].cell, "threads", "does not fit: no threads here")
+    );
+    assert!(analysis.trust.failures.is_empty() && analysis.trust.mismatches.is_empty());
+    assert!(analysis.cells[0].stats.iter().flatten().count() > 0, "the others are judged");
+    // Where one of its samples is a failure, all of it is one.
+    let one = folder.samples.iter_mut().find(of_threads).unwrap();
+    (one.unfit, one.error) = (false, Some("out of luck".to_owned()));
+    let trust = run(&folder).trust;
+    assert_eq!((trust.unfit.len(), trust.failures.len()), (0, 1));
+}
+
+#[test]
 fn a_reported_failure_with_the_right_checksum_is_no_mismatch() {
     let mut folder = two();
     folder.samples.iter_mut().filter(|s| s.strategy == "threads").for_each(|s| s.ok = false);
