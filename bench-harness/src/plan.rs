@@ -265,7 +265,10 @@ fn run_time(exp: &Experiment, cell: &Cell, strategy: &str) -> Duration {
         "threads" | "blocking-pool" => 5.0,
         _ => 25.0,
     };
-    let waiting = (whole - computing) * f64::from(waves) / f64::from(tasks);
+    let waiting = match crossover_workloads::Workload::waits_together(&exp.workload.kind) {
+        true => whole - computing,
+        false => (whole - computing) * f64::from(waves) / f64::from(tasks),
+    };
     // No run ends before its last task has arrived.
     let arriving = exp.measure.rate.map_or(0.0, |rate| f64::from(tasks) / rate);
     let living = if exp.measure.startup.is_included() { life_us(exp, strategy) / 1e6 } else { 0.0 };
@@ -558,6 +561,17 @@ mod tests {
         assert_eq!(forecast(&exp).blocks_in_budget, Some(BLOCKS_MIN));
         exp.measure.budget = None;
         assert_eq!(forecast(&exp).blocks_in_budget, None);
+    }
+
+    #[test]
+    fn who_waits_for_one_moment_takes_as_long_as_everybody_else() {
+        let exp = built_in("idle");
+        for (cell, samples) in forecast(&exp).cells {
+            for (name, sample) in exp.strategies.include.iter().zip(samples) {
+                let ms = sample.as_secs_f64() * 1e3;
+                assert!((100.0..400.0).contains(&ms), "{name} in {}: {ms} ms", cell.name);
+            }
+        }
     }
 
     #[test]

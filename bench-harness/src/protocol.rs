@@ -96,6 +96,9 @@ pub struct Answer {
     /// For a warm-up: how many batches it took.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batches: Option<u32>,
+    /// For a warm-up: private memory of a worker process, on average, where the strategy has some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker_private_kib: Option<u64>,
     /// Latency histogram, see [`crossover_reports::record::Sample::latency`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency: Option<String>,

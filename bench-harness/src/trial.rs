@@ -23,6 +23,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::guard;
 use crate::load::generator;
+use crate::probe;
 use crate::protocol::{self, Answer, LINE_BYTES_MAX, Request};
 use crate::strategy::{self, Job, Strategy};
 
@@ -160,12 +161,20 @@ impl Trial {
         let answer = if traced {
             work.trace()?
         } else if warmup {
-            Answer { start_ns, ..work.warm_up()? }
+            let answer = work.warm_up()?;
+            Answer { start_ns, worker_private_kib: worker_private_kib(&strategy.helpers()), ..answer }
         } else {
             work.measure()?
         };
         Ok(Answer { id, ok: true, ..answer })
     }
+}
+
+/// Memory that a worker process shares with nobody, on average: workers that are all the same hold the program's pages once.
+/// Asked after a warm-up, beside no sample.
+fn worker_private_kib(workers: &[u32]) -> Option<u64> {
+    let private: Vec<u64> = workers.iter().filter_map(|&pid| probe::private_kib(pid)).collect();
+    private.iter().sum::<u64>().checked_div(private.len() as u64)
 }
 
 fn read_request(line: &[u8]) -> Result<Request, String> {

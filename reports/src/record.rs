@@ -171,6 +171,10 @@ pub struct Warmup {
     /// Whether the times became steady; `None` where too few fitted the limit to tell.
     #[serde(default)]
     pub steady: Option<bool>,
+    /// Memory that a worker process shares with nobody, on average, once it has done some work; `None` where the strategy has
+    /// no worker processes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker_private_kib: Option<u64>,
 }
 
 /// One line of `looks.jsonl`, of either kind: a look at what was measured so far, which made the plan grow, or the last line, which

@@ -27,6 +27,7 @@ pub const ALL: &[(&str, &str)] = &[
     ("python", include_str!("../experiments/python.toml")),
     ("python-io", include_str!("../experiments/python-io.toml")),
     ("script", include_str!("../experiments/script.toml")),
+    ("idle", include_str!("../experiments/idle.toml")),
     ("pools", include_str!("../experiments/pools.toml")),
     ("pool-size", include_str!("../experiments/pool-size.toml")),
     ("cores", include_str!("../experiments/cores.toml")),

@@ -64,6 +64,13 @@ impl Workload {
         kinds::keeps_connections(kind)
     }
 
+    /// Whether all tasks of a run of this kind wait for one moment, so that a run takes no longer with one task at a time.
+    /// `false` for a kind that does not exist.
+    #[must_use]
+    pub fn waits_together(kind: &str) -> bool {
+        kinds::waits_together(kind)
+    }
+
     /// Whether what this kind needs from outside of the suite, such as a database, is there. Nothing is missing of a kind that
     /// does not exist.
     ///

@@ -51,6 +51,8 @@ fn specs(server: SocketAddr) -> Vec<Spec> {
         ("postgres", &[("delay_ms", Value::Int(2)), ("connections", Value::Int(3))]),
         ("postgres", &[("delay_ms", Value::Int(0))]),
         ("empty", &[]),
+        ("idle", &[("wait_ms", Value::Int(5))]),
+        ("idle", &[("wait_ms", Value::Int(0))]),
         ("payload", &[("in_bytes", Value::Int(1)), ("out_bytes", Value::Int(7))]),
         // Beyond what is copied into a message.
         ("payload", &[("in_bytes", Value::Int(300_000)), ("out_bytes", Value::Int(100_000))]),

@@ -141,6 +141,14 @@ pub fn peak_kib(pid: u32) -> u64 {
     fs::read_to_string(format!("/proc/{pid}/status")).ok().and_then(|s| field(&s, "VmHWM:")).unwrap_or(0)
 }
 
+/// Resident memory of `pid` that it shares with nobody, in KiB: what would be free if it went. Pages of the program that others
+/// have mapped too are not in it, those of a thread's stack in the kernel neither. `None` when it cannot be read.
+#[must_use]
+pub fn private_kib(pid: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    Some(field(&text, "Private_Clean:")? + field(&text, "Private_Dirty:")?)
+}
+
 /// Whether a process `pid` runs: a dead one that nobody has waited for does not.
 #[must_use]
 pub fn exists(pid: u32) -> bool {
@@ -297,10 +305,12 @@ mod tests {
         assert!(exists(pid));
         reset_peak(pid);
         assert!(peak_kib(pid) > 0);
+        let private = private_kib(pid).unwrap();
+        assert!(private > 0 && private <= peak_kib(pid), "{private} KiB");
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(!exists(pid));
-        assert_eq!((peak_kib(pid), cpu_ns(pid)), (0, None));
+        assert_eq!((peak_kib(pid), private_kib(pid), cpu_ns(pid)), (0, None, None));
         assert_eq!(Usage::of([pid]), Usage::default());
     }
 

@@ -252,6 +252,7 @@ impl Recorder<'_> {
             wall_ns: *wall_ns,
             batches: answer.batches,
             steady: answer.steady,
+            worker_private_kib: answer.worker_private_kib,
         }
     }
 

@@ -283,6 +283,8 @@ pub struct Startup {
     pub told: usize,
     /// Of those: never steady.
     pub never_steady: usize,
+    /// Median of the memory that a worker process shares with nobody, where it has some.
+    pub worker_private_kib: Option<f64>,
 }
 
 /// Memory of one strategy against the number of tasks, the other parameters held fixed.

@@ -12,6 +12,7 @@ pub(crate) fn analyse(strategies: &[String], warmups: &[Warmup]) -> Vec<Startup>
         let mine: Vec<&Warmup> = warmups.iter().filter(|w| w.strategy == *name).collect();
         let starts: Vec<f64> = mine.iter().filter_map(|w| Some(w.start_ns? as f64)).collect();
         let cold = |w: &&Warmup| Some(w.first_ns? as f64 / w.wall_ns as f64).filter(|_| w.wall_ns > 0);
+        let private: Vec<f64> = mine.iter().filter_map(|w| Some(w.worker_private_kib? as f64)).collect();
         let ratios: Vec<f64> = mine.iter().filter_map(cold).collect();
         let told: Vec<bool> = mine.iter().filter_map(|w| w.steady).collect();
         (!mine.is_empty()).then(|| Startup {
@@ -21,6 +22,7 @@ pub(crate) fn analyse(strategies: &[String], warmups: &[Warmup]) -> Vec<Startup>
             warmups: mine.len(),
             told: told.len(),
             never_steady: told.iter().filter(|steady| !**steady).count(),
+            worker_private_kib: middle(&private),
         })
     };
     strategies.iter().enumerate().filter_map(one).collect()
@@ -68,6 +70,7 @@ mod tests {
             wall_ns: 1000,
             batches: Some(3),
             steady,
+            worker_private_kib: start_ns.map(|_| 300),
         }
     }
 
@@ -87,6 +90,7 @@ mod tests {
             warmups: 3,
             told: 2,
             never_steady: 1,
+            worker_private_kib: Some(300.0),
         };
         assert_eq!(all, [expected]);
     }

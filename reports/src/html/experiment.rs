@@ -55,6 +55,7 @@ pub(super) struct Experiment {
     loads: Grid,
     cost_figures: Vec<Picture>,
     memory: Grid,
+    workers: Grid,
     startup_figures: Vec<Picture>,
     startup: Grid,
     unsteady: Option<String>,
@@ -124,6 +125,7 @@ impl Experiment {
             loads: latency::loads(a),
             cost_figures: [pictures(Section::Cost), pictures(Section::Memory)].concat(),
             memory: cost::memory(a),
+            workers: cost::workers(a),
             startup_figures: pictures(Section::Startup),
             startup: startup::table(a),
             unsteady: startup::unsteady(a),
@@ -159,7 +161,13 @@ impl Experiment {
                 "Latency and its tail",
                 !self.latency_figures.is_empty() || !self.latency.rows.is_empty(),
             ),
-            ("cost", "What it costs", !self.cost_figures.is_empty() || !self.memory.rows.is_empty()),
+            (
+                "cost",
+                "What it costs",
+                !self.cost_figures.is_empty()
+                    || !self.memory.rows.is_empty()
+                    || !self.workers.rows.is_empty(),
+            ),
             ("startup", "Start-up and steady state", !self.startup.rows.is_empty()),
             (
                 "timeline",

@@ -125,6 +125,7 @@ pub(crate) fn add_startup(run: &mut Analysis) {
             warmups: 40,
             told: 38,
             never_steady: if strategy + 1 == count { 5 } else { 0 },
+            worker_private_kib: None,
         })
         .collect();
 }

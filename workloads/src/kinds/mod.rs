@@ -35,6 +35,7 @@ mod skewed;
 mod sqlite;
 mod stamp;
 mod tokio_io;
+mod waiting;
 mod websocket;
 
 pub use http::server;
@@ -54,6 +55,9 @@ pub(crate) trait Kind: std::fmt::Debug + Send + Sync + Sized + 'static {
 
     /// Whether a prepared workload keeps connections to another process, which are opened as they are needed.
     const KEEPS_CONNECTIONS: bool = Self::INFO.needs_server;
+
+    /// Whether all tasks of a run wait for one moment, however many of them a strategy has at once.
+    const WAITS_TOGETHER: bool = false;
 
     /// Builds the inputs; not timed. `relative` is an earlier workload of this kind with the same server and as many tasks,
     /// whose clients may be shared.
@@ -233,6 +237,14 @@ macro_rules! kinds {
             false
         }
 
+        /// See [`Kind::WAITS_TOGETHER`]; `false` for a kind that is not in the table.
+        pub(crate) fn waits_together(kind: &str) -> bool {
+            $(if kind == <$kind as Kind>::INFO.name {
+                return <$kind as Kind>::WAITS_TOGETHER;
+            })+
+            false
+        }
+
         /// See [`Kind::available`]; nothing is missing of a kind that is not in the table.
         pub(crate) fn available(kind: &str) -> Result<(), String> {
             $(if kind == <$kind as Kind>::INFO.name {
@@ -257,6 +269,7 @@ kinds! {
     Cpu: cpu::Cpu,
     Mixed: mixed::Mixed,
     Empty: empty::Empty,
+    Waiting: waiting::Waiting,
     Payload: payload::Payload,
     Skewed: skewed::Skewed,
     Blocker: blocker::Blocker,
