@@ -274,12 +274,14 @@ fn dropping_a_join_set_aborts_its_tasks() {
 #[test]
 fn impossible_settings_are_errors_that_name_the_knob() {
     type Set = fn(&mut Builder) -> &mut Builder;
-    let cases: [(&str, Set); 6] = [
+    let cases: [(&str, Set); 8] = [
         ("worker_threads", |b| b.worker_threads(0)),
         ("worker_threads", |b| b.worker_threads(usize::MAX)),
         ("max_blocking_threads", |b| b.max_blocking_threads(0)),
         ("event_interval", |b| b.event_interval(0)),
         ("global_queue_interval", |b| b.global_queue_interval(0)),
+        ("max_io_events_per_tick", |b| b.max_io_events_per_tick(0)),
+        ("max_io_events_per_tick", |b| b.max_io_events_per_tick(usize::MAX)),
         ("thread_stack_size", |b| b.thread_stack_size(usize::MAX)),
     ];
     for (knob, set) in cases {

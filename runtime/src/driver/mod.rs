@@ -12,6 +12,8 @@
 //!   only tried, never waited for.
 //! - A **turn** waits for the first of: an event, a due timer (with the clock), an `unpark`, its limit. It then marks
 //!   sources ready and fires timers, and only afterwards calls the wakers it has collected.
+//! - A turn fetches a **batch** of events at most. The rest stays in the queue, in order, and comes with the next turns:
+//!   edge-triggered registrations lose nothing by it, as an edge is taken off the queue only when it is fetched.
 //! - `unpark` is **sticky**: without a turn in progress it ends the next one at once. One that comes after a turn has
 //!   stopped waiting may count for that turn; so callers look for work *after* each turn.
 //! - After `shutdown` every source and timer reports an error, and nothing new is accepted.
@@ -27,6 +29,7 @@ mod queues;
 mod tests;
 mod timer;
 
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Weak};
 use std::task::Waker;
 use std::time::Duration;
@@ -40,6 +43,9 @@ use crate::sync::prim::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use crate::sync::prim::now;
 use poller::{Events, Limit};
 use queues::Queues;
+
+/// How many events a turn fetches at most, unless set otherwise.
+pub(crate) const BATCH: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
 
 /// The right to turn one of the queues.
 pub(crate) struct Driver {
@@ -77,15 +83,16 @@ impl Drop for Clock<'_> {
 }
 
 impl Driver {
-    /// With one event queue.
-    pub(crate) fn new() -> std::io::Result<(Driver, Handle)> {
-        let (mut drivers, handle) = Driver::for_workers(1)?;
+    /// With one event queue, of which a turn fetches at most `batch` events.
+    pub(crate) fn new(batch: NonZeroUsize) -> std::io::Result<(Driver, Handle)> {
+        let (mut drivers, handle) = Driver::for_workers(1, batch)?;
         let driver = drivers.pop().ok_or(std::io::ErrorKind::Other)?;
         Ok((driver, handle))
     }
 
-    /// Opens an event queue for each worker (three descriptors on Linux), and a driver to turn it.
-    pub(crate) fn for_workers(workers: usize) -> std::io::Result<(Vec<Driver>, Handle)> {
+    /// Opens an event queue for each worker (three descriptors on Linux), and a driver to turn it. A turn fetches at most
+    /// `batch` events, its own two descriptors' among them; what is left is there for the next one.
+    pub(crate) fn for_workers(workers: usize, batch: NonZeroUsize) -> std::io::Result<(Vec<Driver>, Handle)> {
         let queues = Queues::new(workers)?;
         let shared = Arc::new_cyclic(|shared| Shared {
             queues,
@@ -95,8 +102,12 @@ impl Driver {
             timekeeper: AtomicUsize::new(0),
         });
         let handle = Handle { shared: shared.clone() };
-        let driver =
-            |queue| Driver { shared: shared.clone(), queue, events: Events::new(), woken: Vec::new() };
+        let driver = |queue| Driver {
+            shared: shared.clone(),
+            queue,
+            events: Events::with_capacity(batch),
+            woken: Vec::new(),
+        };
         Ok(((0..shared.queues.len()).map(driver).collect(), handle))
     }
 

@@ -256,7 +256,7 @@ impl Resident {
 
     /// A turn of `queue`; between fetching and serving others may do anything.
     fn turn(&self, queue: usize) {
-        let mut events = Events::new();
+        let mut events = Events::with_capacity(super::BATCH);
         self.queues.get(queue).poller.wait(&mut events, Limit::Poll).expect("wait");
         thread::yield_now();
         for event in events.iter() {

@@ -179,12 +179,13 @@ fn x1_no_descriptor_reaches_a_child() {
 fn c1_every_knob_at_its_extremes() {
     type Set = fn(&mut Builder, usize) -> &mut Builder;
     /// A knob, how to set it, and which of 0, 1 and the most is refused. The most is what its type holds.
-    const KNOBS: [(&str, Set, [bool; 3]); 6] = [
+    const KNOBS: [(&str, Set, [bool; 3]); 7] = [
         ("worker_threads", |builder, n| builder.worker_threads(n), [true, false, true]),
         ("max_blocking_threads", |builder, n| builder.max_blocking_threads(n), [true, false, false]),
         ("thread_stack_size", |builder, n| builder.thread_stack_size(n), [false, false, true]),
         ("event_interval", |builder, n| builder.event_interval(n as u32), [true, false, false]),
         ("global_queue_interval", |builder, n| builder.global_queue_interval(n as u32), [true, false, false]),
+        ("max_io_events_per_tick", |builder, n| builder.max_io_events_per_tick(n), [true, false, true]),
         (
             "thread_keep_alive",
             |builder, n| {

@@ -8,6 +8,7 @@
 //!   slack: 50 µs, or a thousandth of the wait.
 
 use std::io;
+use std::num::NonZeroUsize;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::Instant;
 
@@ -24,9 +25,6 @@ use crate::io::Ready;
 /// Events hold the closing of either side, exactly (`EPOLLRDHUP`, `EPOLLHUP`).
 pub(in crate::driver) const SAYS_CLOSED: bool = true;
 
-/// At most so many events are fetched by one wait; the rest by the next.
-const BATCH: usize = 1024;
-
 /// Keys of the two descriptors of our own.
 const WAKE: u64 = u32::MAX as u64;
 const TIMER: u64 = 1 << 32 | u32::MAX as u64;
@@ -41,8 +39,9 @@ pub(in crate::driver) struct Events {
 }
 
 impl Events {
-    pub(in crate::driver) fn new() -> Events {
-        Events { buffer: vec![EpollEvent::empty(); BATCH].into(), count: 0, set_to: None }
+    /// For at most `capacity` events per wait; the rest is fetched by the next.
+    pub(in crate::driver) fn with_capacity(capacity: NonZeroUsize) -> Events {
+        Events { buffer: vec![EpollEvent::empty(); capacity.get()].into(), count: 0, set_to: None }
     }
 
     fn fetched(&self) -> &[EpollEvent] {

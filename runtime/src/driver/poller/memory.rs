@@ -3,6 +3,7 @@
 use super::{Event, Key, Limit};
 use crate::sync::prim::{Condvar, Mutex, wait_until};
 use std::io;
+use std::num::NonZeroUsize;
 use std::os::fd::BorrowedFd;
 
 pub(in crate::driver) const SAYS_CLOSED: bool = false;
@@ -11,7 +12,7 @@ pub(in crate::driver) const SAYS_CLOSED: bool = false;
 pub(in crate::driver) struct Events;
 
 impl Events {
-    pub(in crate::driver) fn new() -> Events {
+    pub(in crate::driver) fn with_capacity(_: NonZeroUsize) -> Events {
         Events
     }
 

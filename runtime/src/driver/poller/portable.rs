@@ -1,6 +1,7 @@
 //! Everywhere but on Linux: the `polling` crate in its edge-triggered mode.
 
 use std::io;
+use std::num::NonZeroUsize;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
@@ -16,8 +17,9 @@ pub(in crate::driver) const SAYS_CLOSED: bool = false;
 pub(in crate::driver) struct Events(polling::Events);
 
 impl Events {
-    pub(in crate::driver) fn new() -> Events {
-        Events(polling::Events::new())
+    /// For at most `capacity` events per wait; the rest is fetched by the next.
+    pub(in crate::driver) fn with_capacity(capacity: NonZeroUsize) -> Events {
+        Events(polling::Events::with_capacity(capacity))
     }
 
     pub(in crate::driver) fn iter(&self) -> impl Iterator<Item = Event> + '_ {

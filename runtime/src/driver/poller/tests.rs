@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{Key, Limit};
+use crate::driver::BATCH;
 use crate::io::Ready;
 
 macro_rules! promises {
@@ -24,7 +25,7 @@ macro_rules! promises {
 
             #[test]
             fn a_change_is_announced_once() {
-                let (poller, mut events) = (Poller::new().expect("poller"), Events::new());
+                let (poller, mut events) = (Poller::new().expect("poller"), Events::with_capacity(BATCH));
                 let (a, mut b) = UnixStream::pair().expect("pair");
                 let key = Key::new(7, 9);
                 poller.add(a.as_fd(), key).expect("add");
@@ -47,7 +48,7 @@ macro_rules! promises {
 
             #[test]
             fn a_wait_lasts_until_its_deadline_whatever_was_set_before() {
-                let (poller, mut events) = (Poller::new().expect("poller"), Events::new());
+                let (poller, mut events) = (Poller::new().expect("poller"), Events::with_capacity(BATCH));
                 let now = Instant::now;
                 poller.wait(&mut events, Limit::Until(now())).expect("a deadline that has passed");
                 // Later, then earlier than what is set, then later again, and far beyond any clock.
@@ -65,7 +66,8 @@ macro_rules! promises {
 
             #[test]
             fn a_notification_ends_a_wait_before_or_during_it() {
-                let (poller, mut events) = (Arc::new(Poller::new().expect("poller")), Events::new());
+                let (poller, mut events) =
+                    (Arc::new(Poller::new().expect("poller")), Events::with_capacity(BATCH));
                 poller.notify();
                 poller.notify();
                 poller.wait(&mut events, Limit::Forever).expect("wait");

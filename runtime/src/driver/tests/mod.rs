@@ -76,7 +76,7 @@ fn is_ready(registration: &Registration, interest: Interest) -> bool {
 
 #[test]
 fn unpark_is_sticky_and_ends_a_turn_in_progress() {
-    let (mut driver, handle) = Driver::new().expect("driver");
+    let (mut driver, handle) = Driver::new(BATCH).expect("driver");
     handle.unpark();
     driver.turn(None).expect("a turn that was unparked before it began");
 
@@ -95,7 +95,7 @@ fn unpark_is_sticky_and_ends_a_turn_in_progress() {
 
 #[test]
 fn a_turn_lasts_as_long_as_its_limit() {
-    let (mut driver, _handle) = Driver::new().expect("driver");
+    let (mut driver, _handle) = Driver::new(BATCH).expect("driver");
     let begin = Instant::now();
     driver.turn(Some(Duration::from_millis(3))).expect("turn");
     assert!(begin.elapsed() >= Duration::from_millis(3));
@@ -105,8 +105,8 @@ fn a_turn_lasts_as_long_as_its_limit() {
 /// already fetched then: it must not make the new one ready.
 #[test]
 fn i1_stale_event_after_the_descriptor_number_was_reused() {
-    let (mut driver, handle) = Driver::new().expect("driver");
-    let mut events = poller::Events::new();
+    let (mut driver, handle) = Driver::new(BATCH).expect("driver");
+    let mut events = poller::Events::with_capacity(BATCH);
     for _ in 0..50 {
         let (old, mut peer) = pair();
         let mut reused = OwnedFd::from(old);
@@ -134,7 +134,7 @@ fn i1_stale_event_after_the_descriptor_number_was_reused() {
 
 #[test]
 fn i1_failed_registration_is_rolled_back() {
-    let (_driver, handle) = Driver::new().expect("driver");
+    let (_driver, handle) = Driver::new(BATCH).expect("driver");
     let file = std::fs::File::open("/proc/self/exe").expect("open");
     // epoll refuses regular files with EPERM.
     let error = Registration::new(&handle, file.as_fd(), Ready::EMPTY).expect_err("a regular file");
@@ -152,7 +152,7 @@ fn i1_failed_registration_is_rolled_back() {
 
 #[test]
 fn i1_duplicated_descriptors_are_independent() {
-    let (mut driver, handle) = Driver::new().expect("driver");
+    let (mut driver, handle) = Driver::new(BATCH).expect("driver");
     let (a, mut peer) = pair();
     let duplicate = a.try_clone().expect("dup");
     let first = Registration::new(&handle, a.as_fd(), Ready::EMPTY).expect("register");
@@ -168,7 +168,7 @@ fn i1_duplicated_descriptors_are_independent() {
 /// An event between the failed attempt and the clearing keeps the source ready: 600 times, more than a byte counts.
 #[test]
 fn i2_readiness_between_would_block_and_clear_is_kept() {
-    let (mut driver, handle) = Driver::new().expect("driver");
+    let (mut driver, handle) = Driver::new(BATCH).expect("driver");
     let (mut a, mut peer) = pair();
     let registration = Registration::new(&handle, a.as_fd(), Ready::READABLE).expect("register");
     for round in 0..600_u32 {
@@ -191,7 +191,7 @@ fn i2_readiness_between_would_block_and_clear_is_kept() {
 /// Events of one direction neither set nor keep the readiness of the other for good.
 #[test]
 fn i2_write_events_do_not_keep_a_reader_ready() {
-    let (mut driver, handle) = Driver::new().expect("driver");
+    let (mut driver, handle) = Driver::new(BATCH).expect("driver");
     let (mut a, mut peer) = pair();
     let registration = Registration::new(&handle, a.as_fd(), Ready::READABLE).expect("register");
     let mut attempts = 0;
@@ -215,7 +215,7 @@ fn i2_write_events_do_not_keep_a_reader_ready() {
 /// One event wakes all who wait for its direction, and nobody else.
 #[test]
 fn an_event_wakes_every_waiter_of_its_direction() {
-    let (mut driver, handle) = Driver::new().expect("driver");
+    let (mut driver, handle) = Driver::new(BATCH).expect("driver");
     let (a, mut peer) = pair();
     let registration = Registration::new(&handle, a.as_fd(), Ready::EMPTY).expect("register");
     settle(&mut driver);
@@ -245,7 +245,7 @@ fn an_event_wakes_every_waiter_of_its_direction() {
 
 #[test]
 fn listeners_accept_what_arrives_while_nobody_waits() {
-    let (mut driver, handle) = Driver::new().expect("driver");
+    let (mut driver, handle) = Driver::new(BATCH).expect("driver");
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
     listener.set_nonblocking(true).expect("O_NONBLOCK");
     let address = listener.local_addr().expect("address");
@@ -260,7 +260,7 @@ fn listeners_accept_what_arrives_while_nobody_waits() {
 
 #[test]
 fn shutdown_wakes_all_and_refuses_what_comes_later() {
-    let (mut driver, handle) = Driver::new().expect("driver");
+    let (mut driver, handle) = Driver::new(BATCH).expect("driver");
     let (a, _peer) = pair();
     let registration = Registration::new(&handle, a.as_fd(), Ready::EMPTY).expect("register");
     let mut timer = Box::pin(Timer::new(&handle, Instant::now() + Duration::from_secs(3600)));
@@ -293,7 +293,7 @@ fn p1_a_waker_that_panics_does_not_take_the_others_along() {
             std::panic::resume_unwind(Box::new("from a waker"));
         }
     }
-    let (_driver, handle) = Driver::new().expect("driver");
+    let (_driver, handle) = Driver::new(BATCH).expect("driver");
     let (bell, waker) = Bell::new(&handle);
     let mut woken = vec![Waker::from(Arc::new(Panics)), waker.clone(), Waker::from(Arc::new(Panics)), waker];
     wake_all(&mut woken);
@@ -302,7 +302,7 @@ fn p1_a_waker_that_panics_does_not_take_the_others_along() {
 
 #[test]
 fn async_and_poll_io_carry_data_both_ways() {
-    let (mut driver, handle) = Driver::new().expect("driver");
+    let (mut driver, handle) = Driver::new(BATCH).expect("driver");
     let (a, b) = pair();
     let ra = Registration::new(&handle, a.as_fd(), Ready::EMPTY).expect("register");
     let rb = Registration::new(&handle, b.as_fd(), Ready::EMPTY).expect("register");

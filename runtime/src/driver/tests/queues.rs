@@ -7,7 +7,7 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 const AWAY: usize = 4;
 
 fn two_drivers() -> ([Driver; 2], Handle) {
-    let (drivers, handle) = Driver::for_workers(2).expect("drivers");
+    let (drivers, handle) = Driver::for_workers(2, BATCH).expect("drivers");
     (drivers.try_into().expect("two drivers"), handle)
 }
 
@@ -90,7 +90,7 @@ fn what_has_moved_gets_its_events_from_the_new_queue() {
 #[test]
 fn an_event_of_the_old_queue_is_served_or_comes_again() {
     let (mut drivers, handle) = two_drivers();
-    let mut events = poller::Events::new();
+    let mut events = poller::Events::with_capacity(BATCH);
     for fetched in [true, false] {
         let (a, mut peer) = pair();
         handle.enter(0);
@@ -117,7 +117,7 @@ fn an_event_of_the_old_queue_is_served_or_comes_again() {
 #[test]
 fn i1_stale_events_of_either_queue_find_nothing() {
     let (mut drivers, handle) = two_drivers();
-    let mut events = [poller::Events::new(), poller::Events::new()];
+    let mut events = [poller::Events::with_capacity(BATCH), poller::Events::with_capacity(BATCH)];
     for _ in 0..50 {
         let (old, mut peer) = pair();
         handle.enter(0);

@@ -42,7 +42,7 @@ fn read_all(registration: &Registration, a: &TcpStream, wanted: usize) -> (Vec<u
 
 #[test]
 fn i2_a_short_read_saves_the_attempt_that_would_block() {
-    let (mut driver, handle) = Driver::new().expect("driver");
+    let (mut driver, handle) = Driver::new(BATCH).expect("driver");
     let (a, mut b) = tcp_pair();
     let registration = Registration::new(&handle, a.as_fd(), Ready::EMPTY).expect("register");
     for (wanted, attempts) in [(100, 1), (5, 1), (4, 2), (2, 3)] {
@@ -59,7 +59,7 @@ fn i2_a_short_read_saves_the_attempt_that_would_block() {
 /// answer costs neither data nor the end.
 #[test]
 fn i2_full_reads_learn_to_ask_what_is_left() {
-    let (mut driver, handle) = Driver::new().expect("driver");
+    let (mut driver, handle) = Driver::new(BATCH).expect("driver");
     let (a, mut b) = tcp_pair();
     let stream = crate::net::Evented::new_on(&handle, a, Ready::EMPTY).expect("register");
     let mut buffer = [0; 4];
@@ -87,7 +87,7 @@ fn i2_full_reads_learn_to_ask_what_is_left() {
 /// The peer's end is known before, with, and after the last bytes have been read short.
 #[test]
 fn i2_the_end_after_a_short_read_is_heard() {
-    let (mut driver, handle) = Driver::new().expect("driver");
+    let (mut driver, handle) = Driver::new(BATCH).expect("driver");
     for end_before_the_event in [true, false] {
         for _ in 0..50 {
             let (a, mut b) = tcp_pair();
@@ -115,7 +115,7 @@ fn i2_the_end_after_a_short_read_is_heard() {
 /// A read stops short before urgent data, with more behind it that no event will announce again.
 #[test]
 fn i2_a_read_that_stops_at_urgent_data_clears_nothing() {
-    let (mut driver, handle) = Driver::new().expect("driver");
+    let (mut driver, handle) = Driver::new(BATCH).expect("driver");
     let (a, b) = tcp_pair();
     let registration = Registration::new(&handle, a.as_fd(), Ready::EMPTY).expect("register");
     let peer = socket2::SockRef::from(&b);
@@ -141,7 +141,7 @@ fn i2_a_read_that_stops_at_urgent_data_clears_nothing() {
 /// A writer that was stopped short by a full socket goes on when the peer has read.
 #[test]
 fn i2_a_short_write_waits_for_room() {
-    let (mut driver, handle) = Driver::new().expect("driver");
+    let (mut driver, handle) = Driver::new(BATCH).expect("driver");
     let (a, mut b) = tcp_pair();
     let registration = Registration::new(&handle, a.as_fd(), Ready::WRITABLE).expect("register");
     let data = vec![7; 1 << 20];
@@ -166,7 +166,7 @@ fn i2_a_short_write_waits_for_room() {
 /// bytes behind are read without another event.
 #[test]
 fn i2_a_unix_stream_that_stops_at_a_descriptor_keeps_its_readiness() {
-    let (mut driver, handle) = Driver::new().expect("driver");
+    let (mut driver, handle) = Driver::new(BATCH).expect("driver");
     let (a, b) = pair();
     let stream = crate::net::Evented::new_on(&handle, a, Ready::EMPTY).expect("register");
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];

@@ -34,7 +34,7 @@ fn a_sleeping_task_stays_small() {
 /// Never early; late by no more than the slack, and not at all when the deadline is near.
 #[test]
 fn timers_fire_at_their_time_and_not_before() {
-    let (_driver, handle) = Driver::new().expect("driver");
+    let (_driver, handle) = Driver::new(BATCH).expect("driver");
     let fires_at = |deadline| handle.shared.timers.fires_at(deadline);
     for (nanos, slack) in [(1_000, 32), (100_000, 3_125), (10_000_000, 312_500), (1 << 40, 1 << 20)] {
         let deadline = Instant::now() + Duration::from_nanos(nanos);
@@ -69,7 +69,7 @@ fn timers_fire_at_their_time_and_not_before() {
 /// A clock that steps back neither fires again nor takes a firing back, and what it has shown counts as reached.
 #[test]
 fn t3_the_clock_goes_back_one_tick() {
-    let (_driver, handle) = Driver::new().expect("driver");
+    let (_driver, handle) = Driver::new(BATCH).expect("driver");
     let base = handle.shared.timers.fires_at(Instant::now() + Duration::from_secs(3600));
     let (bell, waker) = Bell::new(&handle);
     let mut cx = Context::from_waker(&waker);
@@ -116,7 +116,7 @@ proptest! {
         steps in steps(),
         scale in prop_oneof![Just(1_u64), Just(1000), Just(1_000_000), Just(1_000_000_000)],
     ) {
-        let (_driver, handle) = Driver::new().expect("driver");
+        let (_driver, handle) = Driver::new(BATCH).expect("driver");
         let base = Instant::now() + Duration::from_secs(3600);
         let at = |units: u32| base + Duration::from_nanos(u64::from(units) * scale);
         // The model knows timers by the time at which they fire: their order, and what the slack makes one.
@@ -183,7 +183,7 @@ proptest! {
 fn an_earlier_timer_shortens_a_wait_in_progress() {
     let hour = Duration::from_secs(3600);
     for (limit, with_a_far_timer) in [(None, false), (None, true), (Some(hour), false), (Some(hour), true)] {
-        let (mut driver, handle) = Driver::new().expect("driver");
+        let (mut driver, handle) = Driver::new(BATCH).expect("driver");
         let mut far = Box::pin(Timer::new(&handle, Instant::now() + hour));
         if with_a_far_timer {
             assert!(far.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());

@@ -227,7 +227,8 @@ impl Sleepers {
 #[test]
 fn an_armed_timer_is_always_waited_for() {
     model(3, || {
-        let (drivers, driver) = super::super::Driver::for_workers(2).expect("event queues");
+        let (drivers, driver) =
+            super::super::Driver::for_workers(2, super::super::BATCH).expect("event queues");
         let sleepers = Arc::new(Sleepers { driver, bells: Default::default(), fired: Mutex::new(false) });
         let threads = [0, 1].map(|worker| {
             let sleepers = sleepers.clone();
@@ -249,7 +250,8 @@ fn an_armed_timer_is_always_waited_for() {
 #[test]
 fn a_timer_armed_on_the_way_to_sleep_is_waited_for() {
     model(3, || {
-        let (drivers, driver) = super::super::Driver::for_workers(2).expect("event queues");
+        let (drivers, driver) =
+            super::super::Driver::for_workers(2, super::super::BATCH).expect("event queues");
         let sleepers = Arc::new(Sleepers { driver, bells: Default::default(), fired: Mutex::new(false) });
         let other = {
             let sleepers = sleepers.clone();
