@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Model-checks the runtime's protocols with loom: tasks and handles, live list, idle protocol, parker, blocking pool, readiness, the descriptors' homes, timers and their clock, the process pool's lanes.
+# Model-checks the runtime's protocols with loom: tasks and handles, live list, idle protocol, parker, blocking pool, readiness, the descriptors' homes, timers and their clock, the stall detector, the process pool's lanes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # Its own target folder: the flag changes every crate, and would make each next build start anew.

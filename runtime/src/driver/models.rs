@@ -12,6 +12,7 @@ use super::io::{Direction, Outcome, Source};
 use super::poller::{Events, Key, Limit};
 use super::queues::{Home, Queues};
 use crate::io::Ready;
+use crate::models::model;
 use crate::sync::prim::{Condvar, Mutex};
 use loom::sync::Arc;
 use loom::thread;
@@ -19,12 +20,6 @@ use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::task::{Context, Poll, Wake, Waker};
-
-fn model(preemptions: usize, f: impl Fn() + Sync + Send + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(preemptions);
-    builder.check(f);
-}
 
 /// Puts a thread to sleep until its waker is called.
 #[derive(Default)]

@@ -8,18 +8,13 @@
 
 use super::hub::Hub;
 use super::job::{End, Header, Job, StackJob, Waiter};
+use crate::models::model;
 use crate::park::Parker;
 use crate::sync::prim::Mutex;
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use loom::thread;
-
-fn model(preemptions: usize, f: impl Fn() + Sync + Send + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(preemptions);
-    builder.check(f);
-}
 
 /// The newest job of a worker.
 struct Slot {

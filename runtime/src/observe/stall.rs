@@ -11,23 +11,50 @@
 //!
 //! The **number** is odd while a poll is under way, and different for each. `since` is when the poll was first seen, hence
 //! not before it began: what is measured is at most a tick too short and never too long, so a poll that is shorter than the
-//! threshold is never reported. Whoever ends a suspected poll reports it; for one that does not end, the
-//! detector does so after [`PATIENCE`].
+//! threshold is never reported.
 //!
-//! | word of a worker | written by | read by | order |
+//! # The words of a worker
+//!
+//! | word | written by | read by | order |
 //! |---|---|---|---|
-//! | `number` | its thread | the detector | Release and Acquire: who sees an odd number sees what is polled |
-//! | `task`, `location` | its thread | the detector | Relaxed; may belong to a later poll, which a second look at `number` tells |
-//! | `suspect` | the detector | its thread | Relaxed: a number that is seen too late belongs to a poll that was short enough |
-//! | `parked` | its thread | the detector | see below |
+//! | `number` | who has the seat | the detector | Release and Acquire: who sees an odd number sees what is polled |
+//! | `task`, `location` | who has the seat | the detector | Relaxed; may belong to a later poll, which a second look at `number` tells |
+//! | `suspect` | the detector | who has the seat | Relaxed: a number that is seen too late belongs to a poll that was short enough |
+//! | `suspicion` | both | both | its lock |
+//! | `parked` | who has the seat | the detector | see *Sleep* |
 //!
-//! **Sleep.** While all workers are parked the detector sleeps, too. It sets `asleep`, fence, looks at every `parked`; a
-//! worker that wakes clears `parked`, fence, looks at `asleep`. One of the two sees the other.
+//! Whoever has the worker's seat is one thread at a time; the seat goes from thread to thread under a lock (`hand_over.rs`).
+//!
+//! **What is polled** is read as under a sequence lock: `number`, the words, a fence, `number` again. The writer has a fence
+//! between the end of one poll and the words of the next: a reader that gets a word of the next poll also gets a later number
+//! at its second look, and drops what it has read.
+//!
+//! # Who reports
+//! Whoever ends a suspected poll; for one that does not end the detector, after `patience`. That not both do is clear, as
+//! `known` lets one report of each place through. That one of them does is decided under the lock of `suspicion`:
+//!
+//! - The detector sets `reported` only when the number is still that of the poll *while it has the lock*, and then reports.
+//!   The end of the poll, which takes the suspicion out under the lock, comes later and sees `reported`.
+//! - Otherwise the poll has ended, and the suspicion is left as it is for its end.
+//!
+//! A poll whose worker **hands over** its seat has no end here: `hand_over` closes its number, and that is all. A suspicion of
+//! it, entered before or after, is of a number that never comes again; the next one overwrites it.
+//!
+//! # Sleep
+//! While all workers are parked the detector sleeps, too. It sets `asleep`, fence, looks at every `parked`; a
+//! worker that wakes clears `parked`, fence, looks at `asleep`. One of the two sees the other. The detector keeps the lock of
+//! `closed` from before its look until it waits, and the worker takes it before it notifies, which is hence not too early.
+//!
+//! Lock order: all three locks are leaves, and foreign code (the callback, `tracing`) runs under none. Modelled in
+//! `stall/models.rs`.
+
+#[cfg(all(test, runtime_loom))]
+mod models;
 
 use super::Subject;
 use crate::error::contain;
 use crate::sync::prim::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering, fence};
-use crate::sync::prim::{Condvar, Mutex, now};
+use crate::sync::prim::{Condvar, Mutex, MutexGuard, now};
 use crate::task::Id;
 use crossbeam_utils::CachePadded;
 use std::collections::HashSet;
@@ -37,7 +64,7 @@ use std::ptr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A poll that goes on for so long is reported before its end.
+/// A poll that goes on for so long, and for the threshold, is reported before its end.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How often the detector looks, at most and at least.
 const TICK: (Duration, Duration) = (Duration::from_micros(250), Duration::from_millis(100));
@@ -157,6 +184,8 @@ pub(crate) type Callback = Arc<dyn Fn(&Stall) + Send + Sync>;
 /// Watches the workers of one runtime.
 pub(crate) struct Detector {
     threshold: Duration,
+    /// A poll that goes on for so long is reported before its end.
+    patience: Duration,
     tick: Duration,
     callback: Option<Callback>,
     workers: Box<[CachePadded<Watched>]>,
@@ -189,9 +218,34 @@ struct Suspicion {
     reported: bool,
 }
 
+impl Watched {
+    /// What the poll of this number is of, if it goes on.
+    fn polled(&self, number: u64) -> Option<(&'static Location<'static>, Option<Id>)> {
+        let location = self.location.load(Ordering::Relaxed);
+        let task = Id::from_bits(self.task.load(Ordering::Relaxed));
+        // The two belong to that poll if it still goes on; pairs with the fence in `around`.
+        fence(Ordering::Acquire);
+        if self.number.load(Ordering::Relaxed) != number {
+            return None;
+        }
+        // SAFETY: made of a `&'static Location` in `around`, and set before any number is odd.
+        let location = unsafe { location.as_ref() }?;
+        Some((location, task))
+    }
+}
+
 impl Detector {
     /// `threshold` is at least a millisecond.
     pub(crate) fn new(workers: usize, threshold: Duration, callback: Option<Callback>) -> Detector {
+        Detector::with_patience(workers, threshold, PATIENCE.max(threshold), callback)
+    }
+
+    fn with_patience(
+        workers: usize,
+        threshold: Duration,
+        patience: Duration,
+        callback: Option<Callback>,
+    ) -> Detector {
         let watched = || Watched {
             number: AtomicU64::new(0),
             location: AtomicPtr::new(ptr::null_mut()),
@@ -203,6 +257,7 @@ impl Detector {
         };
         Detector {
             threshold,
+            patience,
             tick: (threshold / 4).clamp(TICK.0, TICK.1),
             callback,
             workers: (0..workers).map(|_| CachePadded::new(watched())).collect(),
@@ -232,7 +287,7 @@ impl Detector {
             }
         }
         let watched = &self.workers[worker];
-        // Pairs with the fence in `report_running`: who sees what is stored below sees the end of the poll before.
+        // Pairs with the fence in `polled`: who sees what is stored below sees the end of the poll before.
         fence(Ordering::Release);
         watched.location.store(ptr::from_ref(subject.location).cast_mut(), Ordering::Relaxed);
         watched.task.store(subject.task.map_or(0, Id::to_bits), Ordering::Relaxed);
@@ -275,7 +330,6 @@ impl Detector {
         let number = watched.number.load(Ordering::Relaxed);
         if !number.is_multiple_of(2) {
             watched.number.store(number + 1, Ordering::Release);
-            watched.suspicion.lock().take_if(|suspicion| suspicion.number == number);
         }
     }
 
@@ -286,7 +340,7 @@ impl Detector {
 
     pub(super) fn unpark(&self, worker: usize) {
         self.workers[worker].parked.store(false, Ordering::Relaxed);
-        // Pairs with the fence in `sleep`.
+        // Pairs with the fence in `while_all_parked`.
         fence(Ordering::SeqCst);
         if self.asleep.load(Ordering::Relaxed) {
             let _closed = self.closed.lock();
@@ -313,12 +367,18 @@ impl Detector {
         }
     }
 
-    /// Sleeps for a tick, or until a worker wakes; false: it is over.
+    /// Sleeps while all workers are parked, and for a tick; false: it is over.
     fn sleep(&self) -> bool {
-        let mut closed = self.closed.lock();
-        if *closed {
-            return false;
+        let mut closed = self.while_all_parked();
+        if !*closed {
+            (closed, _) = self.wake.wait_timeout(closed, self.tick);
         }
+        !*closed
+    }
+
+    /// Sleeps until a worker is not parked, or it is over.
+    fn while_all_parked(&self) -> MutexGuard<'_, bool> {
+        let mut closed = self.closed.lock();
         self.asleep.store(true, Ordering::Relaxed);
         // Pairs with the fence in `unpark`.
         fence(Ordering::SeqCst);
@@ -327,10 +387,7 @@ impl Detector {
             closed = self.wake.wait(closed);
         }
         self.asleep.store(false, Ordering::Relaxed);
-        if !*closed {
-            (closed, _) = self.wake.wait_timeout(closed, self.tick);
-        }
-        !*closed
+        closed
     }
 
     fn look(&self, worker: usize) {
@@ -343,33 +400,20 @@ impl Detector {
         match &mut *place {
             Some(suspicion) if suspicion.number == number => {
                 let duration = now().duration_since(suspicion.since);
-                if suspicion.reported || duration < PATIENCE.max(self.threshold) {
+                if suspicion.reported || duration < self.patience {
                     return;
                 }
+                // Under the lock: see "Who reports" in the module's docs.
+                let Some((location, task)) = watched.polled(number) else { return };
                 suspicion.reported = true;
                 drop(place);
-                self.report_running(worker, number, duration);
+                self.report(Stall { location, task, worker, duration, over: false });
             }
             place => {
                 *place = Some(Suspicion { number, since: now(), reported: false });
                 watched.suspect.store(number, Ordering::Relaxed);
             }
         }
-    }
-
-    /// Reports a poll that goes on.
-    fn report_running(&self, worker: usize, number: u64, duration: Duration) {
-        let watched = &self.workers[worker];
-        let location = watched.location.load(Ordering::Relaxed);
-        let task = Id::from_bits(watched.task.load(Ordering::Relaxed));
-        // The two belong to that poll if it still goes on; pairs with the fence in `around`.
-        fence(Ordering::Acquire);
-        if watched.number.load(Ordering::Relaxed) != number {
-            return;
-        }
-        // SAFETY: made of a `&'static Location` in `around`, and set before any number is odd.
-        let Some(location) = (unsafe { location.as_ref() }) else { return };
-        self.report(Stall { location, task, worker, duration, over: false });
     }
 
     /// Reports a stall, the first of its place. The callback is foreign code: no lock is held.

@@ -3,6 +3,7 @@
 //! uses an entry's waker while the wheel or the owner does.
 
 use super::*;
+use crate::models::model;
 use crate::sync::prim::Condvar;
 use loom::sync::Arc;
 use loom::thread;
@@ -10,12 +11,6 @@ use std::task::Wake;
 
 /// One tick of the wheel, about; deadlines and clocks below are multiples of it.
 const MS: u64 = 1_000_000;
-
-fn model(preemptions: usize, f: impl Fn() + Sync + Send + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(preemptions);
-    builder.check(f);
-}
 
 /// Something that happens once and can be waited for: a task that is woken, a poller that is notified.
 #[derive(Default)]
