@@ -12,7 +12,7 @@ use super::{
         frame::{HEAVY, Header, Hello, Kind, PROTOCOL, PanicReport, unpack_ns},
     },
     Stage, State,
-    lanes::{INITIALIZER, Life, Worker},
+    worker::{INITIALIZER, Life, Worker},
 };
 use std::{fmt::Display, time::Duration, time::Instant};
 

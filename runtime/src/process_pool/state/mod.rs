@@ -7,7 +7,8 @@
 //! | file | what it keeps |
 //! |---|---|
 //! | `mod` | calls: submitting, awaiting, changing and abandoning them |
-//! | `lanes` | workers: which job goes where, taking unstarted ones back |
+//! | `worker` | a worker: its lane, its life, what it was given |
+//! | `lanes` | which job goes where, taking unstarted ones back |
 //! | `answers` | reading lanes |
 //! | `slots` | how many workers there should be, who reads their lanes |
 //! | `reports` | what the keeper notices: a worker was started, died |
@@ -29,13 +30,13 @@ mod slots;
 #[cfg(test)]
 mod tests;
 mod time;
+mod worker;
 
 use super::{
     CallError, CloseReport, OnDrop, PoolMetrics, Rejection, Retry, TimedOut, breaker::Breaker,
     codec::Encoded, frame::Kind, options::Options,
 };
 pub(super) use answers::Drained;
-use lanes::Worker;
 use slab::Slab;
 use std::{
     cmp::Reverse,
@@ -45,6 +46,7 @@ use std::{
     time::{Duration, Instant},
 };
 use time::Stage;
+use worker::Worker;
 
 /// So many places of jobs that are gone may stand in a queue of any length.
 const FEW: usize = 64;

@@ -9,7 +9,7 @@ use super::{
         spawn::{Exit, Process},
     },
     Phase, Stage, State,
-    lanes::{Life, Worker},
+    worker::{Life, Worker},
 };
 use std::{os::fd::OwnedFd, sync::Arc, time::Instant};
 

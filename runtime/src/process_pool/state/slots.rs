@@ -3,7 +3,7 @@
 use super::{
     super::{CallError, Rejection},
     Stage, State,
-    lanes::{Life, Worker},
+    worker::{Life, Worker},
 };
 use crate::handle::Handle;
 use std::{

@@ -4,7 +4,7 @@
 
 mod corners;
 
-use super::lanes::Life;
+use super::worker::Life;
 use super::*;
 use crate::process_pool::{Builder, ProcessPool, codec};
 use crate::process_pool::{

@@ -15,7 +15,7 @@ use super::{
     JobRef, State,
     answers::Drained,
     is_patient,
-    lanes::{Life, Silence, Worker, send_notes},
+    worker::{Life, Silence, Worker, send_notes},
 };
 use std::{
     cmp::Reverse,
