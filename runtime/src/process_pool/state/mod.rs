@@ -12,7 +12,8 @@
 //! | `answers` | reading lanes |
 //! | `slots` | how many workers there should be, who reads their lanes |
 //! | `reports` | what the keeper notices: a worker was started, died |
-//! | `time` | deadlines, the look at the lanes, retirement, the shutdown |
+//! | `look` | the regular look at the workers: at their lanes and their memory |
+//! | `time` | deadlines, retirement, the shutdown, what the keeper does next |
 //!
 //! A worker may have several jobs, but starts them one at a time, and the lane's claim word tells which: only the one
 //! that it had started can die with it. All others are taken back and given to another worker, unnoticed.
@@ -25,6 +26,7 @@
 
 mod answers;
 mod lanes;
+mod look;
 mod reports;
 mod slots;
 #[cfg(test)]
@@ -138,7 +140,7 @@ pub(super) struct State {
     readers: slots::Readers,
     /// The keeper reads the lanes: nobody else does, or it found that nobody did.
     keeper_reads: bool,
-    look: time::Look,
+    look: look::Look,
     /// The keeper waits, or is on its way there, and will not see changes by itself.
     asleep: bool,
     /// When the keeper will look again by itself.
@@ -176,7 +178,7 @@ impl State {
             next_id: 1,
             readers: slots::Readers::default(),
             keeper_reads: true,
-            look: time::Look::default(),
+            look: look::Look::default(),
             asleep: false,
             armed: None,
             nudge: false,
