@@ -1,5 +1,5 @@
-//! The driver: what a parked worker turns. Its I/O half (the reactor) is `io.rs` over `poller.rs`, its clock half is
-//! `timer.rs`.
+//! The driver: what a parked worker turns. Its I/O half (the reactor) is `io.rs` and `registry.rs` over `poller`, its
+//! clock half is `timer`.
 //!
 //! ```text
 //!  tasks ── Registration, Timer ──► Handle ──► registry, timers, queues ◄── Driver::turn ── the worker of a queue
@@ -25,6 +25,7 @@ mod io;
 mod models;
 mod poller;
 mod queues;
+mod registry;
 #[cfg(test)]
 mod tests;
 mod timer;
@@ -63,7 +64,7 @@ pub(crate) struct Handle {
 
 struct Shared {
     queues: Queues,
-    registry: io::Registry,
+    registry: registry::Registry,
     timers: timer::Timers,
     /// Somebody has the clock. Taking it (Acquire) pairs with giving it back (Release, in the drop of `Clock`).
     clock_taken: AtomicBool,
@@ -96,7 +97,7 @@ impl Driver {
         let queues = Queues::new(workers)?;
         let shared = Arc::new_cyclic(|shared| Shared {
             queues,
-            registry: io::Registry::new(workers.max(1)),
+            registry: registry::Registry::new(workers.max(1)),
             timers: timer::Timers::new(now(), workers, Weak::clone(shared)),
             clock_taken: AtomicBool::new(false),
             timekeeper: AtomicUsize::new(0),
