@@ -25,6 +25,27 @@ pub use join_handle::{AbortHandle, JoinError, JoinHandle};
 pub use join_set::JoinSet;
 pub use yielding::yield_now;
 
+/// The poll budget, at the path that it has in tokio: what this module has of it, again.
+///
+/// ```
+/// # crossover_runtime::runtime::Runtime::new()?.block_on(async {
+/// use crossover_runtime::{spawn, task::coop};
+///
+/// let task = spawn(async {
+///     while coop::has_budget_remaining() {
+///         coop::consume_budget().await;
+///     }
+///     coop::consume_budget().await; // yields: the next poll has a budget of its own
+///     coop::has_budget_remaining()
+/// });
+/// assert!(task.await.unwrap());
+/// # });
+/// # std::io::Result::Ok(())
+/// ```
+pub mod coop {
+    pub use crate::scheduler::budget::{Unconstrained, consume_budget, has_budget_remaining, unconstrained};
+}
+
 use crate::sync::prim::thread_local;
 use header::Header;
 use std::cell::Cell;
