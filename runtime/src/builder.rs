@@ -316,7 +316,8 @@ impl Builder {
     }
 
     /// As [`detect_stalls`](Builder::detect_stalls), and calls `f` for each stall that is reported: on the worker, when the
-    /// poll is over; or on the detector's thread, if it goes on after a second. Its panic goes no further.
+    /// poll is over; or on the detector's thread, if it goes on after a second. It may spawn; like a task it must not block, and
+    /// dropping the runtime in it panics. Its panic goes no further.
     ///
     /// ```
     /// use crossover_runtime::{runtime::Builder, spawn};

@@ -89,7 +89,15 @@ impl Observers {
         }
     }
 
-    /// The worker is about to park.
+    /// Somebody is this worker from now on. A current-thread runtime has none between two `block_on`s, which counts as parked.
+    #[inline]
+    pub(crate) fn begin(&self, worker: usize) {
+        if let Some(detector) = &self.detector {
+            detector.unpark(worker);
+        }
+    }
+
+    /// The worker is about to park, or nobody is it any more.
     #[inline]
     pub(crate) fn park(&self, worker: usize) {
         if let Some(detector) = &self.detector {

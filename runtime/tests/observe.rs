@@ -7,6 +7,8 @@ use crossover_runtime::{spawn, spawn_blocking, time};
 use serde_json::Value;
 use std::collections::HashSet;
 use std::io::ErrorKind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
@@ -160,6 +162,43 @@ fn a_callback_that_panics_harms_nothing() {
     let metrics = rt.metrics();
     drop(rt);
     assert_eq!(long_polls(&metrics), 1);
+}
+
+/// As on a worker: here it is the detector's thread, as the poll goes on until the callback's task has run.
+#[test]
+fn a_callback_may_spawn() {
+    let (report, reports) = channel();
+    let rt = Builder::new_multi_thread()
+        .worker_threads(2)
+        .on_stall(move |stall| {
+            let (report, stall) = (report.clone(), stall.clone());
+            drop(spawn(async move { report.send(stall).unwrap() }));
+        })
+        .build()
+        .unwrap();
+    let task = rt.spawn(async move { reports.recv_timeout(LONG).unwrap() });
+    assert!(!rt.block_on(task).unwrap().is_over());
+}
+
+/// Its end would have to wait for the callback. The poll goes on until the callback has ended.
+#[test]
+fn a_callback_that_drops_its_runtime_panics() {
+    let (report, reports) = channel();
+    let (give, given) = channel::<Runtime>();
+    let given = Mutex::new(given);
+    let rt = Builder::new_multi_thread()
+        .worker_threads(1)
+        .on_stall(move |stall| {
+            assert!(!stall.is_over());
+            let rt = given.lock().unwrap().recv().unwrap();
+            report.send(catch_unwind(AssertUnwindSafe(|| drop(rt))).is_err()).unwrap();
+        })
+        .build()
+        .unwrap();
+    let (end, ending) = channel();
+    drop(rt.spawn(async move { end.send(reports.recv_timeout(LONG)).unwrap() }));
+    give.send(rt).unwrap();
+    assert_eq!(ending.recv().unwrap(), Ok(true));
 }
 
 #[test]

@@ -162,9 +162,13 @@ impl Builder {
         }
         if let Some(detector) = detector {
             let present = presence.guard();
+            let handle = runtime.handle().clone();
             let name = thread::Builder::new().name("crossover-stall".to_owned());
             let started = name.spawn(move || {
                 let _present = present;
+                // For the callback: it finds here what it finds on a worker, its runtime and a thread that must not block.
+                let _blocking = MustNotBlock::enter(MayBlock::InPlace);
+                let _link = Link::enter(handle);
                 detector.run();
             });
             match started {

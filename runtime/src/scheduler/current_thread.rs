@@ -77,6 +77,8 @@ pub(crate) struct Local {
 
 impl Shared {
     pub(crate) fn new(settings: Settings, driver: Driver, driver_handle: driver::Handle) -> Arc<Shared> {
+        let observers = Observers::new(1, settings.detector.clone());
+        observers.park(0);
         let queue = VecDeque::new();
         let core = Core { queue, driver, trouble: Trouble::default(), tick: 0, polls: 0, turned: now() };
         Arc::new(Shared {
@@ -86,7 +88,7 @@ impl Shared {
             driver_handle,
             live: Live::new(1),
             shutting_down: AtomicBool::new(false),
-            observers: Observers::new(1, settings.detector.clone()),
+            observers,
             settings,
             metrics: WorkerMetrics::default(),
             local_len: AtomicUsize::new(0),

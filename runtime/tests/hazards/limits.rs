@@ -136,6 +136,31 @@ fn q2_an_idle_runtime_sleeps() {
     });
 }
 
+/// Nor does the detector of stalls, while all workers sleep or a current-thread runtime is in no `block_on`.
+#[test]
+fn q2_the_detector_of_an_idle_runtime_sleeps() {
+    use nix::sys::resource::{UsageWho, getrusage};
+    alone("limits::q2_the_detector_of_an_idle_runtime_sleeps", || {
+        watchdog(|_| {
+            for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {
+                let rt = builder.worker_threads(2).stall_threshold(Duration::from_millis(1)).build().unwrap();
+                rt.block_on(rt.spawn(async {})).unwrap();
+                let metrics = rt.metrics();
+                eventually("all sleep", || {
+                    metrics.num_workers() == 1 || sum(&metrics, RuntimeMetrics::worker_park_unpark_count) >= 2
+                });
+                std::thread::sleep(Duration::from_millis(200));
+                let sleeps = || getrusage(UsageWho::RUSAGE_SELF).unwrap().voluntary_context_switches();
+                let before = sleeps();
+                std::thread::sleep(Duration::from_millis(500));
+                // It looks every quarter of a millisecond while somebody is awake.
+                let sleeps = sleeps() - before;
+                assert!(sleeps < 200, "{sleeps} sleeps in half a second, with nothing to do");
+            }
+        });
+    });
+}
+
 /// The descriptors that a child process has.
 fn descriptors_of_a_child() -> String {
     let output = Command::new("ls").arg("/proc/self/fd").output().unwrap();

@@ -51,6 +51,7 @@ impl<'a> Running<'a> {
             slot.waiting.retain(|other| !Arc::ptr_eq(other, main));
             core
         };
+        shared.observers.begin(0);
         let queue = RefCell::new(std::mem::take(&mut core.queue));
         let local = Rc::new(Local { shared: Arc::clone(shared), queue });
         let guard = LocalGuard::enter(scheduler::Local::CurrentThread(Rc::clone(&local)));
@@ -226,6 +227,7 @@ impl Drop for Running<'_> {
         // First the link: from here on this thread's wake-ups go to the injector.
         drop(self.guard.take());
         let Some(mut core) = self.core.take() else { return };
+        self.shared.observers.park(0);
         self.shared.metrics.busy_ns.add_time(now().duration_since(self.busy_since));
         core.queue = std::mem::take(&mut *self.local.queue.borrow_mut());
         self.shared.local_len.store(core.queue.len(), Ordering::Relaxed);
