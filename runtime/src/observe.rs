@@ -134,6 +134,7 @@ impl Observers {
 
     /// Begins to record, at most `capacity` spans of each worker; false: somebody does already.
     pub(crate) fn start_trace(&self, start: Instant, capacity: usize) -> bool {
+        // Acquire pairs with the Release in `stop_trace`.
         if self.mode.fetch_or(TRACE, Ordering::Acquire) & TRACE != 0 {
             return false;
         }

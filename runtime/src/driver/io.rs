@@ -161,7 +161,8 @@ impl Source {
     /// Takes back what was noted in `event`, unless another event has arrived since.
     fn clear(&self, event: ReadyEvent) {
         let update = |word: u64| (word / TICK == event.tick).then_some(word & !u64::from(event.ready.bits()));
-        // An Err means that the tick has moved: the readiness is newer than the attempt, and stays.
+        // An Err means that the tick has moved: the readiness is newer than the attempt, and stays. AcqRel keeps the chain
+        // from `set` to `check`: who sees the word without these bits sees what was done before the event, too.
         let _ = self.readiness.fetch_update(Ordering::AcqRel, Ordering::Acquire, update);
     }
 

@@ -75,7 +75,8 @@ const SLEEPING: u64 = 1;
 #[derive(Debug)]
 pub(crate) struct Idle {
     /// Both counters in one word, so that `notify` reads them in one load. `searching` changes by anyone's
-    /// read-modify-write, `sleeping` only under the lock of `sleepers`.
+    /// read-modify-write (AcqRel, so that each change is seen with those before it), `sleeping` only under the lock of
+    /// `sleepers`. That no wake-up is lost rests on the fences, not on these orders.
     state: AtomicU64,
     sleepers: Mutex<Vec<usize>>,
     /// The sleeper that waits for timers: set after it took the clock, cleared after it gave it back. A hint: it is left

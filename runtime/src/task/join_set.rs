@@ -60,7 +60,9 @@ struct Ready {
 
 struct EntryWaker {
     key: u64,
-    /// On the list now? Swapped by wakers (AcqRel), cleared (Release) by the poll that takes the key off.
+    /// On the list now? Swapped by wakers, cleared by the poll that takes the key off. What was written before the wake is
+    /// seen by that poll because both take the list's lock; a wake that finds the flag set has nothing to add, as a task wakes
+    /// its join waker once, and each poll clears the flag before it registers this one.
     queued: AtomicBool,
     ready: Arc<ReadyList>,
 }
