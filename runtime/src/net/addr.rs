@@ -41,6 +41,9 @@ pub enum Target {
 /// # Panics
 /// When it is polled outside of a runtime and has a name to look up.
 ///
+/// # Cancel safety
+/// Giving up the wait loses the answer only; a look-up that has begun ends on its thread.
+///
 /// # Example
 /// ```
 /// # crossover_runtime::runtime::Runtime::new()?.block_on(async {

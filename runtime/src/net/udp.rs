@@ -76,6 +76,9 @@ impl UdpSocket {
     /// # Panics
     /// When it is polled outside of a runtime.
     ///
+    /// # Cancel safety
+    /// Cancel safe: a socket exists only if this returns.
+    ///
     /// # Example
     /// See [`UdpSocket`].
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<UdpSocket> {
@@ -91,6 +94,9 @@ impl UdpSocket {
     ///
     /// # Errors
     /// When no address could be resolved, or the last of them is refused by the system.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: the address changes only if this returns.
     #[doc = example!("crossover_runtime::net::UdpSocket", r#"
 socket.connect("127.0.0.1:53").await?;
 socket.send(b"hello").await?;

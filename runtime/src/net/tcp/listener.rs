@@ -58,6 +58,9 @@ impl TcpListener {
     /// # Panics
     /// When it is polled outside of a runtime.
     ///
+    /// # Cancel safety
+    /// Cancel safe: a socket exists only if this returns.
+    ///
     /// # Example
     /// ```
     /// use crossover_runtime::net::TcpListener;

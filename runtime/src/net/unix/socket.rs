@@ -103,6 +103,9 @@ impl UnixSocket {
     /// # Panics
     /// When it is polled outside of a runtime.
     ///
+    /// # Cancel safety
+    /// Cancel safe: it is ready at its first poll.
+    ///
     /// # Example
     /// See [`UnixSocket`].
     pub async fn connect(self, path: impl AsRef<Path>) -> io::Result<UnixStream> {

@@ -66,6 +66,9 @@ impl UnixStream {
     /// # Panics
     /// When it is polled outside of a runtime.
     ///
+    /// # Cancel safety
+    /// Cancel safe: it is ready at its first poll.
+    ///
     /// # Example
     /// ```
     /// # async fn example() -> std::io::Result<()> {
@@ -86,6 +89,9 @@ impl UnixStream {
     ///
     /// # Panics
     /// When it is polled outside of a runtime.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it is ready at its first poll.
     ///
     /// # Example
     /// See [`UnixListener::bind_addr`](super::UnixListener::bind_addr).
