@@ -213,8 +213,9 @@ impl Recorder {
     /// ```
     pub fn stop(mut self) -> Trace {
         self.stopped = true;
-        let duration = now().duration_since(self.start);
         let tracks = self.handle.inner.scheduler.observers().stop_trace();
+        // Read last: no span ends after it.
+        let duration = now().duration_since(self.start);
         Trace { tracks, duration }
     }
 }
