@@ -188,7 +188,7 @@ impl RuntimeMetrics {
     /// How often a worker queued a task, because it was spawned or woken there; a task that yields is not counted.
     ///
     /// # Panics
-    /// When there is no such worker, as for all `worker_` counters.
+    /// When there is no such worker, as for all counters of a worker.
     ///
     /// # Example
     /// ```
@@ -225,7 +225,7 @@ impl RuntimeMetrics {
         self.handle.inner.scheduler.injector_len()
     }
 
-    /// Woken tasks in a worker's own queue; zero for a worker that does not exist.
+    /// Woken tasks in a worker's own queue; zero for a worker that does not exist (tokio panics).
     ///
     /// ```
     /// # let runtime = crossover_runtime::runtime::Builder::new_multi_thread().worker_threads(2).build()?;
@@ -239,7 +239,7 @@ impl RuntimeMetrics {
     /// How often a worker polled a task.
     ///
     /// # Panics
-    /// When there is no such worker, as for all `worker_` counters.
+    /// When there is no such worker, as for all counters of a worker.
     ///
     /// # Example
     /// ```

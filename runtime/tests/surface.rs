@@ -16,6 +16,24 @@ fn both() -> [Runtime; 2] {
 }
 
 #[test]
+fn the_queue_of_a_worker_that_does_not_exist_is_empty() {
+    for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {
+        let rt = builder.worker_threads(1).build().unwrap();
+        let metrics = rt.metrics();
+        let depths = rt.block_on(rt.spawn(async move {
+            let others: JoinSet<()> = (0..10).map(|_| task::yield_now()).collect();
+            // They come first, and yield too.
+            task::yield_now().await;
+            let depths = [0, 1].map(|worker| metrics.worker_local_queue_depth(worker));
+            drop(others);
+            depths
+        }));
+        let [own, other] = depths.unwrap();
+        assert!(own > 0 && other == 0, "{own} {other}");
+    }
+}
+
+#[test]
 fn sockets_and_timers_work_whatever_was_enabled() {
     for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {
         builder.worker_threads(1).build().unwrap().block_on(async {

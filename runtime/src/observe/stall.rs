@@ -334,7 +334,8 @@ impl Detector {
     }
 
     pub(super) fn park(&self, worker: usize) {
-        // Release: what this worker did before is not seen as done by a parked one.
+        // Release pairs with the Acquire in `while_all_parked`: what this worker did before is not seen as done by a parked
+        // one.
         self.workers[worker].parked.store(true, Ordering::Release);
     }
 

@@ -126,9 +126,11 @@ impl Scheduler {
         }
     }
 
+    /// Zero for a worker that does not exist.
     pub(crate) fn local_len(&self, worker: usize) -> usize {
         match self {
-            Scheduler::CurrentThread(shared) => shared.local_len(),
+            Scheduler::CurrentThread(shared) if worker == 0 => shared.local_len(),
+            Scheduler::CurrentThread(_) => 0,
             Scheduler::MultiThread(shared) => shared.local_len(worker),
         }
     }
