@@ -28,6 +28,7 @@ use crate::sync::prim::{Condvar, Mutex, MutexGuard};
 use crate::task::JoinHandle;
 use rustix::{
     event::{EventfdFlags, PollFd, PollFlags, eventfd, poll},
+    io::Errno,
     time::Timespec,
 };
 use std::{
@@ -38,8 +39,12 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    thread,
     time::{Duration, Instant},
 };
+
+/// A keeper that cannot wait looks this often.
+const BLIND: Duration = Duration::from_millis(1);
 
 /// The state, its lock, and the ways to wake the keeper and those who wait for the pool's end.
 #[derive(Debug)]
@@ -300,8 +305,13 @@ impl Keeper<'_> {
                 let ready = sources.into_iter().zip(flags).filter(|(_, flags)| !flags.is_empty());
                 ready.map(|(source, _)| source).collect()
             }
-            // A signal, or no memory just now: look again.
-            Err(_) => Vec::new(),
+            Err(Errno::INTR) => Vec::new(),
+            // No memory just now; or the limit on descriptors was lowered, and we wait for more than that. Nothing that is
+            // handled blocks: so all of it is looked at, now and then, until the system is itself again.
+            Err(_) => {
+                thread::sleep(BLIND);
+                sources
+            }
         }
     }
 
