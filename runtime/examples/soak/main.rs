@@ -76,7 +76,9 @@ fn build(rng: &mut Rng) -> Runtime {
         .max_blocking_threads(1 + rng.below(8) as usize)
         .thread_keep_alive(Duration::from_micros(rng.below(3000)))
         .event_interval(1 + rng.below(61) as u32)
-        .global_queue_interval(1 + rng.below(61) as u32);
+        .global_queue_interval(1 + rng.below(61) as u32)
+        // Often just one.
+        .max_io_events_per_tick(1 << rng.below(11));
     builder.build().expect("a runtime")
 }
 
