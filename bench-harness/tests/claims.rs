@@ -73,6 +73,70 @@ fn rows_are_listed_and_unknown_ones_refused() {
     assert_eq!(left, 0, "nothing is made by a command that is refused");
 }
 
+/// The rows of the table of claims that the project started from, and those that were learned and published besides; numbers that say
+/// the same share a row. Six of the numbers up to 80 make no claim.
+const ROWS: &str = "1; 2; 3; 4; 5; 6; 7; 8; 9; 10; 11; 12; 13; 14; 15; 16, 59; 17; 18; 19; 20, 69; 21; 22; 23; 24; 25; 26; 27, 34; 28;
+    29; 30; 32; 33; 35; 36; 37; 40; 41, 70; 42; 44; 45; 46; 47; 48; 49; 50; 51; 52; 53; 54; 55; 56; 57; 58; 60; 62; 63; 64; 66; 67;
+    68; 71; 72; 73; 74; 75; 76; 77; 78; 79; 80; x1; x2; x3; x4; x5; break-even; loop-lag; kernels; ctx-switch; spawn-cost; 1m-tasks;
+    tokio-fs; blocking-pool; rayon-idle; io-starve; gil-free; loky-short";
+
+#[test]
+fn the_list_has_every_row_and_no_other() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let listed = crossover(dir.path(), &["claims", "--list"]);
+    let text = String::from_utf8(listed.get_output().stdout.clone()).expect("text");
+    let wanted: Vec<&str> = ROWS.split(';').map(str::trim).collect();
+    // Columns are at least two spaces apart; the last line counts the rows.
+    let ids = text.lines().map(|line| line.trim().split("  ").next().unwrap_or_default());
+    let listed: Vec<&str> = ids.take(wanted.len()).collect();
+    assert_eq!(listed, wanted);
+    assert!(text.contains(&format!("{} claims;", wanted.len())), "{text}");
+}
+
+#[test]
+fn claims_about_a_project_are_measured_on_it() {
+    let dir = tempfile::tempdir().expect("a folder");
+    for (row, figures) in [
+        ("spawn-cost", &["task_us", "thread_over_task", "thread_us"][..]),
+        ("tokio-fs", &["async", "slowdown", "sync"]),
+        ("rayon-idle", &["looking", "outside_jobs", "parked_thread"]),
+        ("ctx-switch", &["async_us", "thread_over_task"]),
+    ] {
+        for side in [&[][..], &["--peer"]] {
+            let measured = crossover(dir.path(), &[&["claim-trial", "figure", row], side].concat()).code(0);
+            let answer: Value = serde_json::from_slice(&measured.get_output().stdout).expect("JSON");
+            assert!(answer["failed"].is_null() && answer["skipped"].is_null(), "{row}: {answer}");
+            for figure in figures {
+                let value = answer["figures"][figure].as_f64();
+                assert!(value.is_some_and(|value| value.is_finite() && value < 1e6), "{row}: {answer}");
+            }
+        }
+    }
+    // No other row has such a side.
+    crossover(dir.path(), &["claim-trial", "figure", "2", "--peer"])
+        .code(2)
+        .stderr(contains("no such experiment"));
+}
+
+#[test]
+fn lines_come_as_they_are_sent_over_http() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let measured = crossover(dir.path(), &["claims", "--row", "44", "--no-python", "--out", "out"]);
+    let code = measured.get_output().status.code();
+    assert!(matches!(code, Some(0 | 4)), "{code:?}");
+    let text = std::fs::read(dir.path().join("out/claims.json")).expect("the file is there");
+    let record: Value = serde_json::from_slice(&text).expect("JSON");
+    let ours = &record["rows"][0]["ours"];
+    assert!(ours["missing"].is_null(), "{ours}");
+    // No line is there before the server has sent it, however slow the machine is.
+    for (n, name) in ["line1", "line2", "line3", "line4", "line5"].iter().enumerate() {
+        let least = 0.1 * (n + 1) as f64;
+        let samples = ours["samples"][name].as_array().map_or(&[][..], Vec::as_slice);
+        let early = samples.iter().filter_map(Value::as_f64).any(|at| at < least);
+        assert!(!early && (samples.len() == 2 || ours["disturbed"].as_u64() > Some(0)), "{ours}");
+    }
+}
+
 #[test]
 fn a_few_claims_are_put_to_the_test_and_reported_again() {
     let dir = tempfile::tempdir().expect("a folder");

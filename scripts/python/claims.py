@@ -16,8 +16,8 @@ cannot run here (no NumPy, say) is `{"id":…,"skipped":"reason"}`, one that wen
 articles had them (30 s for row 51, a million tasks). `--server` is the address of `crossover serve`; without it a small server is
 started. `--list` prints {"id","unit","title","seconds"} per row and measures nothing.
 
-Exit code 0 if the arguments are right, whatever the rows say; else 2. Standard library only; aiohttp, NumPy and Pillow are used for
-the rows that are about them, where they can be imported. Needs Python 3.9 or later.
+Exit code 0 if the arguments are right, whatever the rows say; else 2. Standard library only; aiohttp, NumPy, Pillow and, with
+CROSSOVER_POSTGRES, asyncpg or psycopg 3 are used for the rows that are about them, where they can be imported. Needs Python 3.9 or later.
 """
 import os
 import sys

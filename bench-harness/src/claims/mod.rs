@@ -101,7 +101,7 @@ pub fn script(style: &str, server: SocketAddr) -> Result<u8> {
     figures::public::script(style, server)
 }
 
-/// The stand-in for databases, chats and streams: serves until its parent ends.
+/// The stand-in for a database: serves until its parent ends.
 ///
 /// # Errors
 /// It cannot listen on loopback.

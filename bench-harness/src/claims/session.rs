@@ -1,12 +1,13 @@
 //! Measuring: every repeat of every claim in a fresh process, in rounds, each round in a random order.
 //!
-//! A round takes one repeat of each claim that still wants one: ours and CPython's, one right after the other, in random order. Beside
-//! them the machine is watched; where other programs were busy the repeat does not count and is taken once more at the
-//! end. Facts are checked first, each once. Children are started one at a time, from the main thread.
+//! A round takes one repeat of each claim that still wants one: ours, CPython's, and that of the project which the claim is about, one
+//! right after the other, in random order. Beside them the machine is watched; where other programs were busy the repeat does
+//! not count and is taken once more at the end. Facts are checked first, each once. Children are started one at a time,
+//! from the main thread.
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use crossover_reports::claims::{Check, Column, Figure, Group, Kind, Row, Test};
+use crossover_reports::claims::{Check, Column, Figure, Group, Kind, Peer, Row, Test, Whose};
 use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -29,14 +30,12 @@ const FOREIGN_MAX: f64 = 0.15;
 const LIMIT: Duration = Duration::from_secs(40);
 const LIMIT_FULL: Duration = Duration::from_secs(240);
 
-/// What a repeat takes on average, with CPython's beside it.
+/// What a repeat takes on average, with the other sides': in the quick pass, and in full.
 const ABOUT: Duration = Duration::from_millis(1500);
+const ABOUT_FULL: Duration = Duration::from_secs(6);
 
 /// The fewest repeats that decide something.
 const REPEATS: u32 = 2;
-
-/// Repeats beyond those of the quick pass that a full one takes.
-const MORE: u32 = 3;
 
 /// What is measured with.
 pub(super) struct Session<'a> {
@@ -70,11 +69,13 @@ struct Work {
     again: u32,
 }
 
-/// The two sides of a repeat.
+/// The sides of a repeat.
 #[derive(Clone, Copy)]
 enum Side {
     Ours,
     Cpython,
+    /// The project that the claim is about.
+    Peer,
 }
 
 /// The servers of a session.
@@ -114,9 +115,10 @@ impl Session<'_> {
             stand_in: Server::launch(&stand_in, self.interrupt).map_err(|error| self.stopped(error))?,
         };
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        let about = if self.full { ABOUT_FULL } else { ABOUT };
         let rounds = works.iter().map(|work| self.repeats(work.claim)).max().unwrap_or(0);
         let repeats: u32 = works.iter().map(|work| self.repeats(work.claim)).sum();
-        progress.set_total(ABOUT * repeats);
+        progress.set_total(about * repeats);
         for round in 0..rounds {
             let mut due: Vec<usize> =
                 (0..works.len()).filter(|&at| round < self.repeats(works[at].claim)).collect();
@@ -125,14 +127,14 @@ impl Session<'_> {
             for at in due {
                 let disturbed = self.repeat(&mut works[at], &servers, &mut rng)?;
                 works[at].again += u32::from(disturbed);
-                progress.advance(ABOUT);
+                progress.advance(about);
             }
         }
         let mut due: Vec<usize> =
             (0..works.len()).flat_map(|at| (0..works[at].again).map(move |_| at)).collect();
         due.shuffle(&mut rng);
         if !due.is_empty() {
-            progress.set_total(ABOUT * u32::try_from(due.len()).unwrap_or(u32::MAX));
+            progress.set_total(about * u32::try_from(due.len()).unwrap_or(u32::MAX));
             progress.stage(&format!(
                 "{} again, because other programs were busy",
                 text::count(due.len() as u64, "repeat")
@@ -140,7 +142,7 @@ impl Session<'_> {
         }
         for at in due {
             self.repeat(&mut works[at], &servers, &mut rng)?;
-            progress.advance(ABOUT);
+            progress.advance(about);
         }
         Ok(())
     }
@@ -153,7 +155,7 @@ impl Session<'_> {
     fn repeats(&self, claim: &Claim) -> u32 {
         match claim.run {
             None => 0,
-            Some(_) if self.full => claim.repeats.max(REPEATS) + MORE,
+            Some(_) if self.full => claim.in_full,
             Some(_) if self.named => claim.repeats.max(REPEATS),
             Some(_) => claim.repeats,
         }
@@ -179,11 +181,12 @@ impl Session<'_> {
                 .iter()
                 .map(|&(name, unit)| Figure { name: name.to_owned(), unit })
                 .collect(),
-            tests: claim
-                .bounds
-                .iter()
-                .map(|b| Test { figure: b.figure.to_owned(), must: b.must, of: b.of, claim: b.claim })
-                .collect(),
+            tests: tests(claim, |of| of != Whose::Peer),
+            peer: claim.peer.map(|peer| Peer {
+                name: peer.name.to_owned(),
+                tests: tests(claim, |of| of == Whose::Peer),
+                column: Column::default(),
+            }),
             ..Row::default()
         };
         if claim.run.is_some() && self.repeats(claim) == 0 {
@@ -233,36 +236,43 @@ impl Session<'_> {
         }
     }
 
-    /// One repeat of a claim, on both sides: whether it was disturbed.
+    /// One repeat of a claim, on all sides: whether it was disturbed.
     fn repeat(&self, work: &mut Work, servers: &Servers, rng: &mut ChaCha8Rng) -> Result<bool, Stop> {
         if self.interrupt.is_raised() {
             return Err(Stop::Interrupted);
         }
         let window = LoadWindow::open();
-        let mut sides = [Side::Ours, Side::Cpython];
+        let mut sides = [Side::Ours, Side::Cpython, Side::Peer];
         sides.shuffle(rng);
         // Drawn whether it is used or not: the order of what follows depends on nothing else.
         let seed = rng.random::<u32>();
         let mut answers = Vec::new();
         for side in sides {
             let answer = match side {
-                Side::Ours => Some(self.ours(work.claim, servers, seed)?),
+                Side::Ours => Some(self.ours(work.claim, servers, seed, &[])?),
                 Side::Cpython => self.cpython(work, servers)?,
+                Side::Peer => match work.claim.peer {
+                    Some(_) => Some(self.ours(work.claim, servers, seed, &["--peer"])?),
+                    None => None,
+                },
             };
             answers.extend(answer.map(|answer| (side, answer)));
         }
         let disturbed = window.close().contamination(FOREIGN_MAX).is_some();
         for (side, answer) in answers {
             let column = match side {
-                Side::Ours => &mut work.row.ours,
-                Side::Cpython => &mut work.row.cpython,
+                Side::Ours => Some(&mut work.row.ours),
+                Side::Cpython => Some(&mut work.row.cpython),
+                Side::Peer => work.row.peer.as_mut().map(|peer| &mut peer.column),
             };
-            take(column, answer, disturbed);
+            if let Some(column) = column {
+                take(column, answer, disturbed);
+            }
         }
         Ok(disturbed)
     }
 
-    fn ours(&self, claim: &Claim, servers: &Servers, seed: u32) -> Result<Answer, Stop> {
+    fn ours(&self, claim: &Claim, servers: &Servers, seed: u32, more: &[&str]) -> Result<Answer, Stop> {
         let (http, stand_in) = (servers.http.address().to_string(), servers.stand_in.address().to_string());
         let seed = seed.to_string();
         let mut arguments = vec!["claim-trial", "figure", claim.id(), "--seed", &seed];
@@ -270,6 +280,7 @@ impl Session<'_> {
         if self.full {
             arguments.push("--full");
         }
+        arguments.extend(more);
         self.ask(&arguments)
     }
 
@@ -286,6 +297,12 @@ impl Session<'_> {
             None => Err(Stop::Interrupted),
         }
     }
+}
+
+/// The bounds of a claim on the figures of those that are `wanted`.
+fn tests(claim: &Claim, wanted: impl Fn(Whose) -> bool) -> Vec<Test> {
+    let bounds = claim.bounds.iter().filter(|bound| wanted(bound.of));
+    bounds.map(|b| Test { figure: b.figure.to_owned(), must: b.must, of: b.of, claim: b.claim }).collect()
 }
 
 /// Adds a repeat to a column.

@@ -1,10 +1,8 @@
-//! A server that stands in for what is not on every machine: a database, and a service that streams lines.
+//! A server that stands in for a database, which is not on every machine.
 //!
-//! It speaks lines over TCP on loopback, in a process of its own, and its delays are timers:
-//! - `query MS`: answers `ok` after MS milliseconds, one query of a connection after the other, as a database does;
-//! - `lines N MS`: answers with N lines, MS milliseconds apart.
-//!
-//! Anything else is answered with `what?`. The client's half is [`Connection`].
+//! It speaks lines over TCP on loopback, in a process of its own, and its delays are timers: `query MS` is answered with `ok` after
+//! MS milliseconds, one query of a connection after the other, as a database does; anything else with `what?`. The client's half is
+//! [`Connection`]. Where `CROSSOVER_POSTGRES` names a real one, nobody asks this one: see `figures/database.rs`.
 use std::io;
 use std::net::SocketAddr;
 
@@ -18,9 +16,8 @@ use futures_util::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use super::figures::ms;
 use crate::{server, trial};
 
-/// Longest delay and most lines that it agrees to.
+/// Longest delay that it agrees to.
 const DELAY_MAX_MS: u64 = 10_000;
-const LINES_MAX: u64 = 1000;
 
 /// Serves until the process is killed, or its parent ends.
 ///
@@ -48,17 +45,10 @@ async fn converse(stream: TcpStream) -> io::Result<()> {
     while let Some(line) = futures_util::StreamExt::next(&mut requests).await {
         let line = line?;
         let words: Vec<&str> = line.split_whitespace().collect();
-        let number = |at: usize| words.get(at).and_then(|word| word.parse::<u64>().ok()).unwrap_or(0);
-        match words.first() {
-            Some(&"query") => {
-                sleep(ms(number(1).min(DELAY_MAX_MS))).await;
+        match (words.as_slice(), words.get(1).map(|word| word.parse::<u64>())) {
+            (["query", _], Some(Ok(delay))) => {
+                sleep(ms(delay.min(DELAY_MAX_MS))).await;
                 answers.write_all(b"ok\n").await?;
-            }
-            Some(&"lines") => {
-                for n in 0..number(1).min(LINES_MAX) {
-                    sleep(ms(number(2).min(DELAY_MAX_MS))).await;
-                    answers.write_all(format!("line {n}\n").as_bytes()).await?;
-                }
             }
             _ => answers.write_all(b"what?\n").await?,
         }
@@ -84,8 +74,15 @@ impl Connection {
         self.stream.get_mut().write_all(format!("{request}\n").as_bytes()).await
     }
 
-    /// The next line of an answer.
-    pub(super) async fn line(&mut self) -> io::Result<String> {
+    /// Waits for the `ok` of a request that was sent.
+    pub(super) async fn answer(&mut self) -> io::Result<()> {
+        match self.line().await?.as_str() {
+            "ok" => Ok(()),
+            other => Err(io::Error::other(format!("the stand-in answered {other:?}"))),
+        }
+    }
+
+    async fn line(&mut self) -> io::Result<String> {
         let mut line = String::new();
         if self.stream.read_line(&mut line).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -96,9 +93,6 @@ impl Connection {
     /// Asks, and waits for `ok`.
     pub(super) async fn ask(&mut self, request: &str) -> io::Result<()> {
         self.send(request).await?;
-        match self.line().await?.as_str() {
-            "ok" => Ok(()),
-            other => Err(io::Error::other(format!("the stand-in answered {other:?}"))),
-        }
+        self.answer().await
     }
 }

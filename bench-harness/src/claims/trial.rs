@@ -23,7 +23,7 @@ pub(crate) struct Setup {
     pub(crate) seed: u64,
     /// Where `crossover serve` listens.
     pub(crate) server: Option<SocketAddr>,
-    /// Where the stand-in for databases, chats and streams listens.
+    /// Where the stand-in for a database listens.
     pub(crate) stand_in: Option<SocketAddr>,
     /// Cores that may be used.
     pub(crate) cores: usize,
@@ -67,6 +67,9 @@ pub struct Arguments {
     server: Option<SocketAddr>,
     #[arg(long)]
     stand_in: Option<SocketAddr>,
+    /// On the project that the claim is about
+    #[arg(long)]
+    peer: bool,
     /// End when this process does
     #[arg(long)]
     parent: Option<u32>,
@@ -100,10 +103,11 @@ fn check(name: &str) -> Result<Answer> {
 }
 
 fn measure(arguments: &Arguments) -> Result<Answer> {
-    let Arguments { full, seed, server, stand_in, .. } = *arguments;
+    let Arguments { full, seed, server, stand_in, peer, .. } = *arguments;
     let claim =
         table::find(&arguments.name).ok_or_else(|| anyhow!("there is no claim `{}`", arguments.name))?;
-    let driver = claim.run.ok_or_else(|| anyhow!("claim {} has no experiment", arguments.name))?;
+    let driver = if peer { claim.peer.map(|peer| peer.run) } else { claim.run };
+    let driver = driver.ok_or_else(|| anyhow!("claim {} has no such experiment", arguments.name))?;
     let setup = Setup { full, seed, server, stand_in, cores: num_cpus::get() };
     let outcome = catch_unwind(AssertUnwindSafe(|| driver(&setup)))
         .unwrap_or_else(|payload| Err(Trouble::Failed(strategy::panic_message(&*payload))));

@@ -5,7 +5,7 @@ use minijinja::{AutoEscape, Environment, escape_formatter};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::judge::{Judgement, judge, word};
+use super::judge::{Judgement, called, judge, word};
 use super::markdown::GROUPS;
 use super::record::{Kind, Record, Row, Verdict, Whose};
 use super::{Tally, terminal, words};
@@ -73,6 +73,9 @@ struct View {
     surprises: Vec<String>,
     cpython: Vec<String>,
     ours: Vec<String>,
+    /// What the project is called that the claim is about; empty where there is none.
+    peer_name: String,
+    peer: Vec<String>,
     facts: Vec<(String, &'static str, String)>,
     tests: Vec<[String; 4]>,
     pairs: Vec<(&'static str, String)>,
@@ -121,6 +124,10 @@ impl View {
         add("known criticism", &row.caveat);
         add("notes, ours", &row.ours.notes.join("; "));
         add("notes, CPython", &row.cpython.notes.join("; "));
+        let peer = row.peer.as_ref();
+        if let Some(peer) = peer {
+            add("notes, the project that it is about", &peer.column.notes.join("; "));
+        }
         let facts = row.checks.iter().map(|check| {
             let sign = match check.holds {
                 Some(true) => "holds",
@@ -138,6 +145,8 @@ impl View {
             verdict: terminal::verdict(&judgement, row),
             cpython: words::lines(row, &row.cpython),
             ours: words::lines(row, &row.ours),
+            peer_name: peer.map(|peer| peer.name.clone()).unwrap_or_default(),
+            peer: peer.map(|peer| words::lines(row, &peer.column)).unwrap_or_default(),
             facts: facts.collect(),
             tests: tests(row, &judgement),
             surprises: judgement.surprises,
@@ -165,7 +174,7 @@ fn chip(verdict: Verdict) -> &'static str {
 /// Every bound: whose, what it asks for, what for, and what became of it.
 fn tests(row: &Row, judgement: &Judgement) -> Vec<[String; 4]> {
     let one = |outcome: &super::Outcome| {
-        let who = if outcome.who == Whose::Cpython { "CPython" } else { "ours" };
+        let who = called(row, outcome.who);
         let what = format!("{} {}", words::name(&outcome.test.figure), words::bound(row, &outcome.test));
         let purpose = if outcome.test.claim { "the claim needs it" } else { "expected besides" };
         let kept = match outcome.holds {

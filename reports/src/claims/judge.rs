@@ -4,11 +4,12 @@
 //! ratios and times are, so that it never reaches below zero. Repeats that agree exactly (a count, say) have an interval
 //! without width; a single repeat has none, and decides nothing. A bound is kept by an interval that lies wholly inside, broken by one
 //! wholly outside, and open otherwise. A claim is reproduced where all that it needs is kept, and refuted where anything that it
-//! needs is broken. No verdict is written down anywhere: they all come from here.
+//! needs is broken. No verdict is written down anywhere: they all come from here. A claim about a project that is measured beside
+//! ours is decided by that project's figures; any other by ours, and where those leave it open, by CPython's.
 use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-use super::record::{Column, Row, Test, Verdict, Whose};
+use super::record::{Column, Peer, Row, Test, Verdict, Whose};
 
 /// The confidence of the intervals.
 pub(crate) const CONFIDENCE: f64 = 0.95;
@@ -66,9 +67,12 @@ pub struct Outcome {
 pub struct Judgement {
     /// By our runtime's figures and facts.
     pub ours: Verdict,
-    /// By CPython's figures; `None` where it has none.
+    /// By CPython's figures; `None` where it has none, or none that the claim is about.
     pub cpython: Option<Verdict>,
-    /// The row's: ours where it is decided, else CPython's.
+    /// By the peer's figures; `None` where the claim is about no peer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer: Option<Verdict>,
+    /// The row's: the peer's where there is one, else ours where it is decided, else CPython's.
     pub verdict: Verdict,
     /// What came out otherwise than was expected, in words; empty where nothing did.
     pub surprises: Vec<String>,
@@ -86,21 +90,45 @@ pub fn interval(column: &Column, figure: &str) -> Option<Interval> {
 #[must_use]
 pub fn judge(row: &Row) -> Judgement {
     let mut tests = Vec::new();
-    for (who, column) in [(Whose::Ours, &row.ours), (Whose::Cpython, &row.cpython)] {
-        for test in row.tests.iter().filter(|test| test.of == Whose::All || test.of == who) {
+    for who in [Whose::Ours, Whose::Cpython, Whose::Peer] {
+        let Some(column) = column(row, who) else { continue };
+        let own = row.peer.iter().filter(|_| who == Whose::Peer).flat_map(|peer| &peer.tests);
+        let shared = row.tests.iter().filter(|test| test.of == Whose::All || test.of == who);
+        for test in shared.chain(own) {
             tests.push(Outcome { test: test.clone(), who, holds: holds(test, column) });
         }
     }
     let needed = |who| tests.iter().filter(move |o| o.who == who && o.test.claim).map(|o| o.holds);
     let facts = row.checks.iter().map(|check| check.holds);
     let ours = all_of(needed(Whose::Ours).chain(facts));
-    let cpython = (!row.cpython.samples.is_empty()).then(|| all_of(needed(Whose::Cpython)));
-    let verdict = match (ours, cpython) {
-        (Verdict::NotDecided, Some(other)) => other,
-        (own, _) => own,
+    let about_cpython = !row.cpython.samples.is_empty() && needed(Whose::Cpython).next().is_some();
+    let cpython = about_cpython.then(|| all_of(needed(Whose::Cpython)));
+    let peer = row.peer.as_ref().map(|_| all_of(needed(Whose::Peer)));
+    let verdict = match (peer, ours, cpython) {
+        (Some(peer), ..) => peer,
+        (None, Verdict::NotDecided, Some(other)) => other,
+        (None, own, _) => own,
     };
     let surprises = surprises(row, ours, &tests);
-    Judgement { ours, cpython, verdict, surprises, tests }
+    Judgement { ours, cpython, peer, verdict, surprises, tests }
+}
+
+/// What `who` did; `None` for a peer that the claim is not about.
+fn column(row: &Row, who: Whose) -> Option<&Column> {
+    match who {
+        Whose::Peer => row.peer.as_ref().map(|peer| &peer.column),
+        Whose::Cpython => Some(&row.cpython),
+        Whose::Ours | Whose::All => Some(&row.ours),
+    }
+}
+
+/// What `who` is called in front of readers.
+pub(super) fn called(row: &Row, who: Whose) -> &str {
+    match (who, &row.peer) {
+        (Whose::Peer, Some(Peer { name, .. })) => name,
+        (Whose::Cpython, _) => "CPython",
+        _ => "ours",
+    }
 }
 
 /// Whether `column` keeps the bound.
@@ -134,12 +162,10 @@ fn surprises(row: &Row, ours: Verdict, tests: &[Outcome]) -> Vec<String> {
         out.push(format!("{} here; {} was expected", word(ours), word(expected)));
     }
     for outcome in tests.iter().filter(|o| o.holds == Some(false) && !o.test.claim) {
-        let (who, column) = match outcome.who {
-            Whose::Cpython => ("CPython", &row.cpython),
-            _ => ("ours", &row.ours),
-        };
+        let who = called(row, outcome.who);
         let figure = &outcome.test.figure;
-        let seen = interval(column, figure)
+        let seen = column(row, outcome.who)
+            .and_then(|column| interval(column, figure))
             .map_or_else(String::new, |i| super::words::with_interval(row, figure, &i));
         out.push(format!("{who}: {figure} {seen}; {} was expected", super::words::bound(row, &outcome.test)));
     }
@@ -224,6 +250,44 @@ mod tests {
         assert_eq!(judge(&with(Some(true))).verdict, Verdict::Reproduced);
         assert_eq!(judge(&with(Some(false))).verdict, Verdict::Refuted);
         assert_eq!(judge(&with(None)).verdict, Verdict::NotDecided);
+    }
+
+    #[test]
+    fn a_claim_about_a_project_is_decided_by_that_project() {
+        let about = |samples: &[f64]| Row {
+            peer: Some(Peer {
+                name: "tokio".into(),
+                tests: Vec::new(),
+                column: row(Must::AtLeast(0.0), samples, &[]).ours,
+            }),
+            ..row(Must::AtLeast(10.0), &[2.0, 2.1], &[60.0, 61.0])
+        };
+        let judged = judge(&about(&[12.0, 12.1]));
+        assert_eq!((judged.peer, judged.verdict), (Some(Verdict::Reproduced), Verdict::Reproduced));
+        assert_eq!((judged.ours, judged.cpython), (Verdict::Refuted, Some(Verdict::Reproduced)));
+        // Whatever the others did: nothing is known of the project.
+        for samples in [&[][..], &[9.0, 12.0]] {
+            let judged = judge(&about(samples));
+            assert_eq!((judged.peer, judged.verdict), (Some(Verdict::NotDecided), Verdict::NotDecided));
+        }
+    }
+
+    #[test]
+    fn a_projects_own_bounds_are_for_nobody_else() {
+        let mut row = row(Must::AtMost(5.0), &[2.0, 2.1], &[]);
+        let tests = vec![Test { must: Must::AtLeast(3.0), of: Whose::Peer, ..row.tests[0].clone() }];
+        let column = row.ours.clone();
+        row.peer = Some(Peer { name: "tokio".into(), tests, column });
+        let judged = judge(&row);
+        assert_eq!((judged.ours, judged.peer), (Verdict::Reproduced, Some(Verdict::Refuted)));
+        assert_eq!(judged.tests.iter().filter(|test| test.who == Whose::Peer).count(), 2);
+    }
+
+    #[test]
+    fn figures_that_the_claim_is_not_about_have_no_verdict() {
+        let mut row = row(Must::AtMost(5.0), &[2.0, 2.1], &[9.0, 9.1]);
+        row.tests[0].of = Whose::Ours;
+        assert_eq!(judge(&row).cpython, None);
     }
 
     #[test]

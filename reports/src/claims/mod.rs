@@ -16,7 +16,9 @@ use std::path::Path;
 use serde::Serialize;
 
 pub use judge::{Interval, Judgement, Outcome, interval, judge, word};
-pub use record::{Check, Column, Figure, Group, Kind, Must, Record, Row, SCHEMA, Test, Unit, Verdict, Whose};
+pub use record::{
+    Check, Column, Figure, Group, Kind, Must, Peer, Record, Row, SCHEMA, Test, Unit, Verdict, Whose,
+};
 pub use terminal::render as terminal;
 
 use crate::error::ReportError;
@@ -146,6 +148,8 @@ struct Judged<'a> {
 struct Intervals {
     ours: Vec<(String, Interval)>,
     cpython: Vec<(String, Interval)>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    peer: Vec<(String, Interval)>,
 }
 
 fn json(record: &Record) -> String {
@@ -157,7 +161,11 @@ fn json(record: &Record) -> String {
         Judged {
             row,
             judgement: judge(row),
-            intervals: Intervals { ours: all(&row.ours), cpython: all(&row.cpython) },
+            intervals: Intervals {
+                ours: all(&row.ours),
+                cpython: all(&row.cpython),
+                peer: row.peer.as_ref().map(|peer| all(&peer.column)).unwrap_or_default(),
+            },
         }
     });
     let whole = Whole {

@@ -46,8 +46,9 @@ impl Record {
                     Must::Between(low, high) => Must::Between(rounded(low), rounded(high)),
                 };
             }
-            let columns = [&mut row.ours, &mut row.cpython];
-            for sample in columns.into_iter().flat_map(|column| column.samples.values_mut()).flatten() {
+            let peer = row.peer.as_mut().map(|peer| &mut peer.column);
+            let columns = [&mut row.ours, &mut row.cpython].into_iter().chain(peer);
+            for sample in columns.flat_map(|column| column.samples.values_mut()).flatten() {
                 *sample = rounded(*sample);
             }
         }
@@ -124,6 +125,22 @@ pub struct Row {
     /// What CPython did.
     #[serde(default)]
     pub cpython: Column,
+    /// The project that the claim is about, where it is measured here too: it decides the claim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<Peer>,
+}
+
+/// The project that a claim is about, put to the same test as our runtime.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Peer {
+    /// What it is called.
+    pub name: String,
+    /// What must be true of its figures, beside what must be of everybody's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tests: Vec<Test>,
+    /// What it did.
+    #[serde(default)]
+    pub column: Column,
 }
 
 /// Whose claim it is.
@@ -243,6 +260,8 @@ pub enum Whose {
     Ours,
     /// CPython's.
     Cpython,
+    /// The [`Peer`]'s.
+    Peer,
 }
 
 /// What one side of the comparison did.

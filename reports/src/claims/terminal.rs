@@ -1,8 +1,8 @@
 //! The claims on a terminal: a table of what is said, what was seen, and the verdict.
 use comfy_table::{ContentArrangement, Table, presets};
 
-use super::judge::{Judgement, judge, word};
-use super::record::{Kind, Record, Row, Verdict};
+use super::judge::{Judgement, called, judge, word};
+use super::record::{Kind, Record, Row, Verdict, Whose};
 use super::{Tally, words};
 
 /// The narrowest terminal that is laid out for.
@@ -48,7 +48,7 @@ pub(super) fn claim(row: &Row) -> String {
     if row.cited.is_empty() { row.says.clone() } else { format!("{}: {}", row.says, row.cited) }
 }
 
-/// Our column: figures, then facts.
+/// Our column: figures, then facts, then what the project did that the claim is about.
 pub(super) fn ours(row: &Row) -> Vec<String> {
     let mut out = words::lines(row, &row.ours);
     for check in &row.checks {
@@ -59,18 +59,21 @@ pub(super) fn ours(row: &Row) -> Vec<String> {
         };
         out.push(format!("{sign}: {}", check.detail));
     }
+    out.extend(words::peer(row));
     out
 }
 
-/// The verdict in words; both, where the two sides differ.
+/// The verdict in words; everybody's, where they differ.
 pub(super) fn verdict(judgement: &Judgement, row: &Row) -> String {
     if row.kind == Kind::Qualitative && judgement.verdict == Verdict::NotDecided {
         return "not decided: a judgement".to_owned();
     }
-    match judgement.cpython {
-        Some(cpython) if cpython != judgement.ours => {
-            format!("ours: {}; CPython: {}", word(judgement.ours), word(cpython))
-        }
-        _ => word(judgement.verdict).to_owned(),
+    let peer = judgement.peer.map(|verdict| (Whose::Peer, verdict));
+    let cpython = judgement.cpython.map(|verdict| (Whose::Cpython, verdict));
+    let all: Vec<_> = peer.into_iter().chain([(Whose::Ours, judgement.ours)]).chain(cpython).collect();
+    if all.iter().all(|(_, verdict)| *verdict == judgement.verdict) {
+        return word(judgement.verdict).to_owned();
     }
+    let one = |(who, verdict): &(Whose, Verdict)| format!("{}: {}", called(row, *who), word(*verdict));
+    all.iter().map(one).collect::<Vec<_>>().join("; ")
 }

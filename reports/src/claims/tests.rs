@@ -26,6 +26,10 @@ fn record() -> Record {
     let mut surprise = row("73", Verdict::Refuted, &[2.0, 2.001], &[3.0, 3.001]);
     surprise.checks =
         vec![Check { name: "claim_073_in_order".into(), holds: Some(true), detail: "a, b, c".into() }];
+    let mut about_peer = row("tokio-fs", Verdict::Refuted, &[3.001, 3.002], &[]);
+    let column =
+        Column { samples: samples(&[2.01, 2.01]), notes: vec!["so it is".into()], ..Column::default() };
+    about_peer.peer = Some(Peer { name: "tok<io>".into(), tests: Vec::new(), column });
     Record {
         schema: SCHEMA,
         version: "0.1.0".into(),
@@ -37,6 +41,7 @@ fn record() -> Record {
             row("72", Verdict::Refuted, &[3.001, 3.002, 3.0], &[3.004, 3.0041]),
             surprise,
             Row { id: "30".into(), says: "async adds complexity".into(), ..Row::default() },
+            about_peer,
         ],
     }
 }
@@ -72,7 +77,10 @@ fn the_files_say_what_was_found() {
     let record = record();
     let html = html::render(&record).unwrap();
     for part in [
-        "3 claims: 1 reproduced, 1 refuted, 1 not decided; 1 came out otherwise than expected",
+        "4 claims: 2 reproduced, 1 refuted, 1 not decided; 1 came out otherwise than expected",
+        "<h4>tok&lt;io&gt; here</h4><ul><li>2.01 s</li></ul>",
+        "tok&lt;io&gt;: reproduced; ours: refuted",
+        "so it is",
         "id=\"claim-72\"",
         "ours: reproduced; CPython: refuted",
         "&lt;2&gt;",
@@ -84,10 +92,15 @@ fn the_files_say_what_was_found() {
     assert!(!html.contains("<b>none") && !html.contains("<script") && !html.contains("http"), "{html}");
     let markdown = markdown::render(&record);
     assert!(markdown.contains("| 72 |") && markdown.contains(r"\| seconds"), "{markdown}");
-    assert!(terminal(&record, 100).contains("Otherwise than expected"));
+    assert!(markdown.contains(r"tok\<io\>: 2.01 s"), "{markdown}");
+    let table = terminal(&record, 100);
+    assert!(table.contains("Otherwise than expected") && table.contains("tok<io>: 2.01 s"), "{table}");
     let json: serde_json::Value = serde_json::from_str(&json(&record)).unwrap();
     assert_eq!(json["rows"][0]["judgement"]["verdict"], "refuted");
     assert_eq!(json["tally"]["refuted"], 1);
+    assert_eq!(json["rows"][3]["judgement"]["peer"], "reproduced");
+    assert_eq!(json["rows"][3]["intervals"]["peer"][0][1]["n"], 2);
+    assert!(json["rows"][0].get("peer").is_none(), "a row about nobody has no such key");
 }
 
 #[test]

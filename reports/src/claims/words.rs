@@ -51,9 +51,23 @@ pub(crate) fn name(figure: &str) -> String {
 
 /// What a column holds, a line per figure, then why something is missing.
 pub(crate) fn lines(row: &Row, column: &Column) -> Vec<String> {
+    some(row, column, |_| true)
+}
+
+/// The same of the peer's column, and of its figures only those that a bound is about: for a table that has little room.
+pub(crate) fn peer(row: &Row) -> Vec<String> {
+    let Some(peer) = &row.peer else { return Vec::new() };
+    let bounds = || row.tests.iter().chain(&peer.tests);
+    some(row, &peer.column, |figure| bounds().any(|test| test.figure == figure))
+        .into_iter()
+        .map(|line| format!("{}: {line}", peer.name))
+        .collect()
+}
+
+fn some(row: &Row, column: &Column, wanted: impl Fn(&str) -> bool) -> Vec<String> {
     let mut out = Vec::new();
     let several = row.figures.len() > 1;
-    for figure in &row.figures {
+    for figure in row.figures.iter().filter(|figure| wanted(&figure.name)) {
         let Some(interval) = interval(column, &figure.name) else { continue };
         let value = with_interval(row, &figure.name, &interval);
         out.push(if several { format!("{} {value}", name(&figure.name)) } else { value });

@@ -186,10 +186,10 @@ def spawn_cost(context):
             thread = threading.Thread(target=int)
             thread.start()
             thread.join()
-    return {"task_us": tasks / n * 1e6, "thread_us": clock.s / n * 1e6}
+    return {"task_us": tasks / n * 1e6, "thread_us": clock.s / n * 1e6, "thread_over_task": clock.s / tasks}
 
 
-@row("ctx-switch", "async_us", "µs", "a byte through 500 pipes: per hop, by callbacks of one loop (thread_us: by threads)", 1.5)
+@row("ctx-switch", "async_us", "µs", "a byte through 500 pipes: per hop, by callbacks of one loop (thread_us: by threads; pinned: on one core)", 2.5)
 def brigade(context):
     """The shape of jimblandy/context-switch: each link reads a byte and writes it on."""
     links, rounds = 500, context.size(5, 20)
@@ -242,8 +242,25 @@ def brigade(context):
             os.close(source)
         return clock.s
 
-    hops = links * rounds
-    return {"async_us": run(by_loop()) / hops * 1e6, "thread_us": by_threads() / hops * 1e6}
+    def both():
+        hops = links * rounds
+        return run(by_loop()) / hops * 1e6, by_threads() / hops * 1e6
+
+    task, thread = both()
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        pinned_task, pinned_thread = both()
+    finally:
+        os.sched_setaffinity(0, allowed)
+    return {
+        "async_us": task,
+        "thread_us": thread,
+        "thread_over_task": thread / task,
+        "pinned_async_us": pinned_task,
+        "pinned_thread_us": pinned_thread,
+        "pinned_thread_over_task": pinned_thread / pinned_task,
+    }
 
 
 def _read(path):

@@ -47,6 +47,12 @@ class Context:
     def __init__(self, script, quick, full, server):
         self.script, self.quick, self.full = script, quick, full
         self._given, self._own = server, None
+        self.notes = []
+
+    def note(self, text):
+        """Says something about the row that is measured, once."""
+        if text not in self.notes:
+            self.notes.append(text)
 
     def size(self, quick, usual, full=None):
         """A number by the size that was asked for."""
@@ -89,6 +95,7 @@ class Context:
 def measure(one, context, repeats):
     """The line about a row."""
     samples = {}
+    context.notes = []
     try:
         for _ in range(repeats):
             for name, number in one.measure(context).items():
@@ -108,7 +115,7 @@ def measure(one, context, repeats):
         "n": repeats,
         **({"values": others} if others else {}),
         "samples": {name: [_rounded(number) for number in numbers] for name, numbers in samples.items()},
-        "detail": one.title,
+        "detail": "; ".join([one.title, *context.notes]),
         "python": ".".join(map(str, sys.version_info[:3])),
     }
 

@@ -7,12 +7,14 @@ import asyncio
 import json
 import math
 import sys
+import tempfile
 
 from crossover_trial import kinds
 from crossover_trial.clients import Blocking, Streams, split_address
 from crossover_trial.kinds.scraper import digest
 from crossover_trial.spec import Spec
 
+from . import databases
 from .registry import Clock, needs, row, run
 
 
@@ -96,9 +98,61 @@ def thirty_seconds(context):
     return figures
 
 
-@row("12", "pool", "s", "10 answers of 100 ms over a pool of 10 connections, which stand for a database's", 1.3)
+@row("12", "pool", "s", "10 queries of 100 ms over a pool of 10 connections (sequential: one after another on one)", 1.3)
 def queries(context):
-    return {"pool": _gather(context, 0.1, 10, 10), "sequential": _in_line(context, 0.1, 10)}
+    database = databases.find(context)
+
+    async def main():
+        query, close = await database.connect()
+        with Clock() as in_line:
+            for _ in range(10):
+                await query()
+        close()
+        pool = await asyncio.gather(*[database.connect() for _ in range(10)])
+        with Clock() as pooled:
+            await asyncio.gather(*[query() for query, _ in pool])
+        for _, close in pool:
+            close()
+        return {"pool": pooled.s, "sequential": in_line.s}
+
+    return run(main())
+
+
+@row("46", "speedup", "×", "a GET, a query and a message of 100 ms, and a file of 64 KiB: one after another / at once", 0.6)
+def four_waits(context):
+    database = databases.find(context)
+
+    async def main(path):
+        client = Streams(context.server)
+        await client.get(_delay(0))  # connections are open
+        query, close = await database.connect()
+
+        def read():
+            with open(path, "rb") as file:
+                return file.read()
+
+        async def message():
+            queue = asyncio.Queue()
+            asyncio.get_running_loop().call_later(0.1, queue.put_nowait, True)
+            await queue.get()
+
+        def waits():
+            disk = asyncio.get_running_loop().run_in_executor
+            return [lambda: client.get(_delay(0.1)), query, lambda: disk(None, read), message]
+
+        with Clock() as in_line:
+            for wait in waits():
+                await wait()
+        with Clock() as together:
+            await asyncio.gather(*[wait() for wait in waits()])
+        close()
+        client.close()
+        return {"speedup": in_line.s / together.s, "together": together.s, "sequential": in_line.s}
+
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(bytes(64 << 10))
+        file.flush()
+        return run(main(file.name))
 
 
 @row("15", "over_slowest", "×", "gateway: fan-out to backends of .05 .1 .15 .2 .3 s / the slowest", 0.5)
@@ -236,8 +290,13 @@ def served(context):
     return run(main())
 
 
-@row("x3", "failed", "share", "two readers gathered on one connection: share that failed", 0.3)
+@row("x3", "failed", "share", "two queries gathered on one connection: share that failed", 0.3)
 def one_connection(context):
+    database = databases.asyncpg(context)
+    if database is not None:
+        return run(_gathered_queries(database))
+    context.note("two readers of one connection to the test server; asyncpg on a PostgreSQL server would be the real thing")
+
     async def main():
         reader, writer = await asyncio.open_connection(*split_address(context.server))
 
@@ -250,6 +309,14 @@ def one_connection(context):
         return {"failed": sum(isinstance(result, RuntimeError) for result in results) / 2}
 
     return run(main())
+
+
+async def _gathered_queries(database):
+    """asyncpg refuses the second query of a connection while the first one runs."""
+    query, close = await database.connect()
+    results = await asyncio.gather(query(), query(), return_exceptions=True)
+    close()
+    return {"failed": sum(isinstance(result, Exception) for result in results) / 2}
 
 
 @row("x4", "limited", "s", "1000 requests × 300 ms, 100 at a time as aiohttp does by default (unlimited: all at once)", 5)

@@ -1,11 +1,13 @@
 //! Claims about memory and switches: what an idle task, thread and process take, and what waiting costs the scheduler.
 use std::time::Duration;
 
+use crossover_runtime::process_pool::job;
 use crossover_runtime::spawn;
 use crossover_runtime::time::sleep;
 use futures_util::future::join_all;
 
 use super::cpu::pool;
+use super::engine::{Engine, Ours, Tokio};
 use super::{Found, Outcome, Setup, Trouble, found, ms, one_loop, workers};
 use crate::probe::Usage;
 
@@ -23,20 +25,20 @@ fn private(pid: u32) -> Result<f64, Trouble> {
 }
 
 /// What `count` tasks that sleep take, each, in bytes: spawned, or in one `join_all`.
-fn per_task(count: usize, spawned: bool) -> Result<f64, Trouble> {
-    let runtime = one_loop()?;
+fn per_task<E: Engine>(count: usize, spawned: bool) -> Result<f64, Trouble> {
+    let runtime = E::one_loop()?;
     let me = std::process::id();
-    runtime.block_on(async {
+    E::block_on(&runtime, async {
         let before = private(me)?;
         let held = if spawned {
-            let tasks: Vec<_> = (0..count).map(|_| spawn(sleep(LONG))).collect();
+            let tasks: Vec<_> = (0..count).map(|_| E::spawn(E::sleep(LONG))).collect();
             // Their first polls register the timers; a microsecond each is plenty.
-            sleep(ms(50 + count as u64 / 500)).await;
+            E::sleep(ms(50 + count as u64 / 500)).await;
             let during = private(me)?;
             drop(tasks);
             during
         } else {
-            let mut all = Box::pin(join_all((0..count).map(|_| sleep(LONG))));
+            let mut all = Box::pin(join_all((0..count).map(|_| E::sleep(LONG))));
             let once = std::future::poll_fn(|cx| std::task::Poll::Ready(all.as_mut().poll(cx).is_pending()));
             once.await;
             private(me)?
@@ -75,7 +77,7 @@ fn per_thread(count: usize) -> Result<f64, Trouble> {
 
 /// 47: what an idle task, thread and worker process take.
 pub(crate) fn idle_units(setup: &Setup) -> Outcome {
-    let task = per_task(100_000, true)?;
+    let task = per_task::<Ours>(100_000, true)?;
     let thread = per_thread(if setup.full { 2000 } else { 500 })?;
     let pool = pool(4)?;
     let pids = pool.worker_pids();
@@ -88,11 +90,22 @@ pub(crate) fn idle_units(setup: &Setup) -> Outcome {
         .note("resident memory that is the process's own (Private_* of smaps_rollup); a thread's stack in the kernel is not seen"))
 }
 
+/// As [`per_task`] in one `join_all`, in a worker process.
+#[job]
+fn joined_in_worker(count: u64, engine: String) -> Result<f64, String> {
+    let count = count as usize;
+    let measured =
+        if engine == Tokio::NAME { per_task::<Tokio>(count, false) } else { per_task::<Ours>(count, false) };
+    measured.map_err(|trouble| format!("{trouble:?}"))
+}
+
 /// 1m-tasks: sleeping tasks, spawned and in one `join_all`: a million in full, 100,000 in the quick pass.
-pub(crate) fn million(setup: &Setup) -> Outcome {
+pub(crate) fn million<E: Engine>(setup: &Setup) -> Outcome {
     let count = if setup.full { 1_000_000 } else { 100_000 };
-    let spawned = per_task(count, true)?;
-    let joined = per_task(count, false)?;
+    let spawned = per_task::<E>(count, true)?;
+    // In a process of its own: here it would be given the memory that the tasks have left.
+    let joined = one_loop()?.block_on(pool(1)?.call(joined_in_worker, (count as u64, E::NAME.to_owned())))?;
+    let joined = joined.map_err(Trouble::Failed)?;
     Ok(found("bytes_per_task", spawned).and("bytes_joined", joined).and("spawn_over_join", spawned / joined))
 }
 

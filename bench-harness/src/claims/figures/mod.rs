@@ -5,7 +5,10 @@
 pub(super) mod brigade;
 pub(super) mod clients;
 pub(super) mod cpu;
+pub(super) mod database;
+pub(super) mod engine;
 pub(super) mod files;
+pub(super) mod idle;
 pub(super) mod kernels;
 pub(super) mod lags;
 pub(super) mod memory;
@@ -102,7 +105,7 @@ pub(crate) fn server(setup: &Setup) -> Result<SocketAddr, Trouble> {
     setup.server.ok_or_else(|| Trouble::Failed("the test server is not there".to_owned()))
 }
 
-/// The stand-in for databases, chats and streams.
+/// The stand-in for a database.
 pub(crate) fn stand_in(setup: &Setup) -> Result<SocketAddr, Trouble> {
     setup.stand_in.ok_or_else(|| Trouble::Failed("the stand-in is not there".to_owned()))
 }

@@ -2,12 +2,11 @@
 use std::time::Duration;
 
 use crossover_runtime::process_pool::{CallError, job};
-use crossover_runtime::runtime::Runtime;
-use crossover_runtime::{spawn, spawn_blocking};
 use futures_util::future::join_all;
 
 use super::cpu::{chain, chain_in_worker, chains_in_worker, pool, root_in_worker, steps_of};
-use super::{Outcome, Setup, Trouble, found, median, ms, one_loop, seconds, seconds_of, share, workers};
+use super::engine::Engine;
+use super::{Outcome, Setup, Trouble, found, median, ms, one_loop, seconds, seconds_of, share};
 
 /// Jobs of one run of the break-even.
 const JOBS: u64 = 64;
@@ -25,7 +24,8 @@ pub(crate) fn break_even(_: &Setup) -> Outcome {
     for length in LENGTHS_US {
         let steps = steps_of(Duration::from_micros(length));
         let (mut singles, mut chunks) = (Vec::new(), Vec::new());
-        for _ in 0..7 {
+        // Short jobs scatter most and cost least.
+        for _ in 0..if length <= 50 { 41 } else { 7 } {
             let (plain, _) = seconds(|| (0..JOBS).fold(0, |sum, x| sum ^ chain(x, steps)));
             let calls = || (0..JOBS).map(|x| pool.call(chain_in_worker, (x, steps)));
             let (unbatched, done) = seconds(|| runtime.block_on(join_all(calls())));
@@ -117,26 +117,44 @@ pub(crate) fn dead_worker(_: &Setup) -> Outcome {
     }
 }
 
+/// How often one submitter and eight take turns: the pool's threads come and go between two turns, and the middle bears it.
+const TURNS: usize = 7;
+
 /// blocking-pool: 10,000 empty jobs from each of 1 and of 8 submitters: the time of the latter over the former's, per job and in all.
-pub(crate) fn submitters(setup: &Setup) -> Outcome {
-    let each = if setup.full { 50_000 } else { 10_000 };
-    let runtime = workers(setup)?;
-    submit(&runtime, 1, each)?;
-    let one = submit(&runtime, 1, each)?;
-    let eight = submit(&runtime, 8, each)?;
-    Ok(found("growth", eight / one).and("one", one).and("eight", eight).and("per_job", eight / one / 8.0))
+pub(crate) fn submitters<E: Engine>(setup: &Setup) -> Outcome {
+    let each = if setup.full { 25_000 } else { 10_000 };
+    let runtime = E::workers(setup.cores)?;
+    // Once for nothing: the pool has its threads then.
+    submit::<E>(&runtime, 8, each)?;
+    let (mut one, mut eight, mut growth) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..TURNS {
+        let (single, many) = (submit::<E>(&runtime, 1, each)?, submit::<E>(&runtime, 8, each)?);
+        growth.push(many / single);
+        one.push(single);
+        eight.push(many);
+    }
+    let growth = median(&mut growth);
+    Ok(found("growth", growth)
+        .and("one", median(&mut one))
+        .and("eight", median(&mut eight))
+        .and("per_job", growth / 8.0))
 }
 
-fn submit(runtime: &Runtime, submitters: usize, each: usize) -> Result<f64, Trouble> {
+fn submit<E: Engine>(runtime: &E::Runtime, submitters: usize, each: usize) -> Result<f64, Trouble> {
     let submitter = || {
-        spawn(async move {
-            let jobs: Vec<_> = (0..each).map(|_| spawn_blocking(|| ())).collect();
-            join_all(jobs).await.into_iter().filter(Result::is_ok).count()
+        E::spawn(async move {
+            let jobs: Vec<_> = (0..each).map(|_| E::spawn_blocking(|| ())).collect();
+            let mut done = 0;
+            for job in jobs {
+                done += usize::from(job.await.is_ok());
+            }
+            done
         })
     };
-    let (wall, done) = runtime.block_on(seconds_of(async {
-        join_all((0..submitters).map(|_| submitter()).collect::<Vec<_>>()).await
-    }));
+    let (wall, done) = E::block_on(
+        runtime,
+        seconds_of(async { join_all((0..submitters).map(|_| submitter()).collect::<Vec<_>>()).await }),
+    );
     let done: usize = done.into_iter().map(Result::unwrap_or_default).sum();
     if done != submitters * each {
         return Err(Trouble::Failed(format!("{done} of {} jobs were done", submitters * each)));

@@ -1,89 +1,65 @@
-//! Other claims: what spawning costs, whether idle workers burn, whether computing starves I/O, and what small scripts and parsing take.
+//! Other claims: what spawning costs, whether computing starves I/O, and what small scripts and parsing take.
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crossover_runtime::runtime::{Builder, Runtime};
+use crossover_runtime::runtime::Runtime;
 use crossover_runtime::task::yield_now;
-use crossover_runtime::time::sleep;
 use crossover_runtime::{spawn, spawn_blocking};
 use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
 use super::super::child;
 use super::cpu::chew;
+use super::engine::Engine;
 use super::{
     Outcome, Setup, Trouble, found, largest, median, ms, one_loop, requests, seconds, seconds_of, workers,
 };
-use crate::probe::Usage;
 
-/// spawn-cost: a task and a thread that end at once, in µs each, started one after the other and then awaited.
-pub(crate) fn spawn_cost(setup: &Setup) -> Outcome {
+/// spawn-cost: a task and a thread that end at once, in µs each, started one after the other and then awaited; the middle of
+/// several turns.
+pub(crate) fn spawn_cost<E: Engine>(setup: &Setup) -> Outcome {
     const TASKS: u32 = 100_000;
     const THREADS: u32 = 1000;
-    let runtime = workers(setup)?;
+    const TURNS: usize = 7;
+    let runtime = E::workers(setup.cores)?;
     let tasks = || {
-        runtime.block_on(async {
-            let all: Vec<_> = (0..TASKS).map(|_| spawn(async {})).collect();
+        E::block_on(&runtime, async {
+            let all: Vec<_> = (0..TASKS).map(|_| E::spawn(async {})).collect();
             for task in all {
                 task.await?;
             }
-            Ok::<_, crossover_runtime::task::JoinError>(())
+            Ok::<_, E::Lost>(())
         })
     };
+    // Once for nothing: the memory is there then.
     tasks()?;
-    let (task, done) = seconds(tasks);
-    done?;
-    let (thread, done) = seconds(|| {
-        let all: Vec<_> =
-            (0..THREADS).map(|_| std::thread::Builder::new().spawn(|| ())).collect::<Result<_, _>>()?;
-        for thread in all {
-            // It does nothing, so it cannot panic.
-            let _ = thread.join();
-        }
-        std::io::Result::Ok(())
-    });
-    done?;
-    let (task, thread) = (task * 1e6 / f64::from(TASKS), thread * 1e6 / f64::from(THREADS));
-    Ok(found("thread_over_task", thread / task).and("task_us", task).and("thread_us", thread))
+    let (mut by_task, mut by_thread, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..TURNS {
+        let (task, done) = seconds(tasks);
+        done?;
+        let (thread, done) = seconds(|| start_threads(THREADS));
+        done?;
+        let (task, thread) = (task * 1e6 / f64::from(TASKS), thread * 1e6 / f64::from(THREADS));
+        by_task.push(task);
+        by_thread.push(thread);
+        ratios.push(thread / task);
+    }
+    Ok(found("thread_over_task", median(&mut ratios))
+        .and("task_us", median(&mut by_task))
+        .and("thread_us", median(&mut by_thread)))
 }
 
-/// rayon-idle: CPU time that a task which computes half of the time takes on a runtime with eight workers, beyond what it takes on one with a
-/// single worker: a share of all of it.
-pub(crate) fn idle_workers(_: &Setup) -> Outcome {
-    // CPU time of the process over that of the computing itself.
-    let cost = |workers: usize| -> Result<f64, Trouble> {
-        let runtime = Builder::new_multi_thread().worker_threads(workers).build()?;
-        let before = Usage::own();
-        let useful = runtime.block_on(async {
-            let task = spawn(async {
-                let mut useful = 0.0;
-                for _ in 0..200 {
-                    let begun = thread_time();
-                    chew(Duration::from_micros(500));
-                    useful += thread_time() - begun;
-                    // Wakes another worker, where there is one.
-                    let _ = spawn(yield_now()).await;
-                    sleep(Duration::from_micros(500)).await;
-                }
-                useful
-            });
-            task.await
-        })?;
-        let used = Usage::own().since(before);
-        Ok((used.user_ns + used.sys_ns) as f64 / 1e9 / useful)
-    };
-    let (one, eight) = (cost(1)?, cost(8)?);
-    Ok(found("wasted", (1.0 - one / eight).max(0.0))
-        .and("cpu_one_worker", one)
-        .and("cpu_eight_workers", eight))
-}
-
-/// CPU time of this thread, in seconds.
-fn thread_time() -> f64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
+/// Starts `count` threads that end at once, and waits for all of them.
+fn start_threads(count: u32) -> std::io::Result<()> {
+    let all: Vec<_> =
+        (0..count).map(|_| std::thread::Builder::new().spawn(|| ())).collect::<Result<_, _>>()?;
+    for thread in all {
+        // It does nothing, so it cannot panic.
+        let _ = thread.join();
+    }
+    Ok(())
 }
 
 /// io-starve: requests of 5 ms beside tasks that compute 20 ms at a stretch: their 99th percentile where both share a

@@ -42,7 +42,8 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[("returned", Seconds)],
             &[about("returned", 0.1, 0.1), between("returned", 0.1, 0.102).ours().expected()],
         )
-        .also_in_python(),
+        .also_in_python()
+        .in_full(8),
     claim(&["10"], "task.cancel() cancels: before the start, at an await, not after the end").fact(),
     claim(&["11"], "many HTTP calls at once take as long as one")
         .cites("", "100 × 300 ms: aiohttp .428 s, httpx 1.005 s")
@@ -50,7 +51,7 @@ pub(super) const CLAIMS: &[Claim] = &[
         .measures(
             "100 GETs of a server that takes 300 ms, by one client on one loop",
             clients::hundred,
-            &[("wall", Seconds)],
+            &[("wall", Seconds), ("aiohttp", Seconds)],
             &[at_most("wall", 1.1), between("wall", 0.3, 0.34).ours().expected()],
         )
         .also_in_python(),
@@ -63,7 +64,9 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[("pool", Seconds), ("sequential", Seconds)],
             &[at_most("pool", 0.15), at_least("sequential", 1.0), at_most("pool", 0.12).ours().expected()],
         )
-        .also_in_python(),
+        .also_in_python()
+        .repeated(3)
+        .in_full(6),
     claim(&["13"], "async helps reading and writing files")
         .cites("file operations are on the list of what async is for", "aiofiles under gather is 31.8× slower than plain code (5 → 157 ms)")
         .wants("no faster than plain code either: a job on the pool per file")
@@ -76,7 +79,8 @@ pub(super) const CLAIMS: &[Claim] = &[
         .but("The article is wrong: the disk is not what one waits for")
         .refuted()
         .also_in_python()
-        .repeated(3),
+        .repeated(3)
+        .in_full(8),
     claim(&["14"], "WebSockets and chats: many clients wait at once")
         .cites("", "200 clients: 1.61 s, 100 s one by one")
         .measures(
@@ -94,7 +98,9 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[("over_slowest", Times), ("wall", Seconds)],
             &[between("over_slowest", 1.0, 1.15)],
         )
-        .also_in_python(),
+        .also_in_python()
+        .repeated(3)
+        .in_full(8),
     claim(&["16", "59"], "computing gets no help from async")
         .cites("", "0.99 to 1.03×")
         .wants("0.97 to 1.03×")
@@ -112,7 +118,8 @@ pub(super) const CLAIMS: &[Claim] = &[
             ],
             &[between("async_speedup", 0.85, 1.1)],
         )
-        .also_in_python(),
+        .also_in_python()
+        .in_full(6),
     claim(&["17"], "threads do not help much with computing, because of the global lock")
         .cites("", "0.86× with two threads")
         .wants("≤ 1× behind a lock that is held all the time, ≈ the cores without one")
@@ -123,7 +130,8 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[at_most("threads_speedup", 1.15), at_least("unlocked_speedup", 1.6).ours().expected()],
         )
         .also_in_python()
-        .repeated(3),
+        .repeated(3)
+        .in_full(7),
     claim(&["18"], "for computing use processes")
         .cites("", "1.47 to 1.97× on 2 cores")
         .measures(
@@ -133,7 +141,8 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[at_least("processes_speedup", 1.3)],
         )
         .also_in_python()
-        .repeated(3),
+        .repeated(3)
+        .in_full(9),
     claim(&["19"], "ten calls of 1 s go from 10 s to about 1 s")
         .cites("10 s → ≈ 1 s", "10.07 s → 1.016 s")
         .wants("≈ 1.001 s")
@@ -143,7 +152,8 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[("wall", Seconds), ("sequential", Seconds)],
             &[about("wall", 1.0, 0.1), about("wall", 1.001, 0.01).ours().expected()],
         )
-        .also_in_python(),
+        .also_in_python()
+        .in_full(3),
     claim(&["20", "69"], "await works inside async code only; asyncio.run is the edge").fact(),
     claim(&["21"], "time.sleep blocks the loop")
         .cites("", "gap of a 10 ms ticker: 1.011 s blocked, .023 s awaited, .014 s in an executor")
@@ -196,7 +206,8 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[between("ratio", 0.95, 1.05)],
         )
         .also_in_python()
-        .repeated(3),
+        .repeated(3)
+        .in_full(8),
     claim(&["29"], "a scraper that fetches 100 addresses benefits")
         .wants("a speed-up up to the limit of the client")
         .measures(
@@ -205,6 +216,7 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[("speedup", Times), ("wall", Seconds), ("sequential", Seconds)],
             &[at_least("speedup", 5.0)],
         )
-        .also_in_python(),
+        .also_in_python()
+        .in_full(4),
     claim(&["30"], "async adds complexity").open(),
 ];

@@ -13,7 +13,8 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[("k1", Seconds), ("k10", Seconds), ("k50", Seconds)],
             &[about("k1", 4.0, 0.1), about("k10", 0.4, 0.1), about("k50", 0.08, 0.2)],
         )
-        .in_python_as("k10"),
+        .in_python_as("k10")
+        .in_full(4),
     claim(&["63"], "async is less ideal for short scripts")
         .wants("plain code wins or ties")
         .measures(
@@ -23,7 +24,8 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[at_least("ratio", 0.97)],
         )
         .also_in_python()
-        .repeated(3),
+        .repeated(3)
+        .in_full(8),
     claim(&["64"], "images, video and data crunching are work for processes")
         .cites("", "Pillow resize and JPEG: threads 1.79×, processes 1.92×")
         .wants("threads are as good as processes here")
@@ -34,7 +36,8 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[at_least("processes_speedup", 1.3), at_least("threads_speedup", 1.3).ours().expected()],
         )
         .also_in_python()
-        .repeated(3),
+        .repeated(3)
+        .in_full(9),
     claim(&["66"], "generators become async generators").fact(),
     claim(&["67"], "the application keeps making progress while requests wait")
         .wants("gaps of a few ms")
@@ -79,7 +82,8 @@ pub(super) const CLAIMS: &[Claim] = &[
         )
         .but("The article is wrong: the longest one counts")
         .refuted()
-        .also_in_python(),
+        .also_in_python()
+        .in_full(4),
     claim(&["73"], "an async generator yields five items, .1 s apart")
         .cites("", ".1 .2 .3 .4 .5 s")
         .measures(
@@ -127,7 +131,8 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[("speedup", Times), ("requests_per_s", Count)],
             &[at_least("speedup", 5.0).ours(), at_least("requests_per_s", 1000.0).cpython()],
         )
-        .in_python_as("requests_per_s"),
+        .in_python_as("requests_per_s")
+        .in_full(6),
     claim(&["78"], "inference belongs into processes")
         .cites("", "NumPy MLP: threads 1.55×, processes 1.97×")
         .measures(
@@ -137,7 +142,8 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[at_least("processes_speedup", 1.3), at_least("threads_speedup", 1.3).ours().expected()],
         )
         .also_in_python()
-        .repeated(3),
+        .repeated(3)
+        .in_full(7),
     claim(&["79"], "a synchronous library that cannot be replaced goes into an executor")
         .measures(
             "SQLite, 64 tasks of 2000 look-ups each: the longest gap of a 10 ms ticker beside them on the blocking pool, and inline",
@@ -145,6 +151,7 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[("ticker_gap", Seconds), ("blocked_gap", Seconds), ("wall", Seconds)],
             &[at_most("ticker_gap", 0.1)],
         )
-        .also_in_python(),
+        .also_in_python()
+        .in_full(7),
     claim(&["80"], "a quick reference").wants("compiles").fact(),
 ];

@@ -45,11 +45,12 @@ pub(super) const CLAIMS: &[Claim] = &[
         .measures(
             "1000 GETs of 300 ms, behind a gate of 100 and without one",
             clients::hidden_limit,
-            &[("limited", Seconds), ("unlimited", Seconds)],
+            &[("limited", Seconds), ("unlimited", Seconds), ("aiohttp", Seconds)],
             &[at_least("limited", 3.0), at_most("unlimited", 2.0), at_most("unlimited", 0.81).ours().expected()],
         )
         .also_in_python()
-        .in_full_only(),
+        .in_full_only()
+        .in_full(4),
     claim(&["x5"], "a worker process that dies breaks the whole pool: the other jobs and every later one")
         .wants("only the victim fails")
         .measures(
@@ -75,7 +76,8 @@ pub(super) const CLAIMS: &[Claim] = &[
                 at_most("unbatched_us", 150.0).ours().expected(),
             ],
         )
-        .in_python_as("unbatched_us"),
+        .in_python_as("unbatched_us")
+        .in_full(7),
     claim(&["loop-lag"], "a loop lags by where a computing job runs: in the loop most, in a process least")
         .cites("", "worst delay of a 5 ms ticker: idle .9 ms, in the loop 223, one thread 5.5, two threads 77, a process 1.1")
         .measures(
@@ -97,7 +99,8 @@ pub(super) const CLAIMS: &[Claim] = &[
             ],
         )
         .in_python_as("loop")
-        .repeated(3),
+        .repeated(3)
+        .in_full(7),
     claim(&["kernels"], "the global lock is a fraction of time, not a yes or no")
         .cites("", "threads / processes on two cores: primes .86 / 1.47, sha256 1.95 / 1.85, small sha256 .97 / 1.93, image 1.79 / 1.92, json .94 / 1.71, MLP 1.55 / 1.97")
         .wants("without a lock threads are as good as processes; a lock held for 3/4 of the time leaves 4/3")
@@ -137,5 +140,6 @@ pub(super) const CLAIMS: &[Claim] = &[
             ],
         )
         .in_python_as("primes_threads")
-        .in_full_only(),
+        .in_full_only()
+        .in_full(4),
 ];

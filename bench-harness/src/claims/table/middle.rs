@@ -14,7 +14,8 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[("ratio", Times), ("one", Seconds), ("all", Seconds)],
             &[between("ratio", 0.9, 1.1).ours(), between("ratio", 0.8, 1.25).cpython()],
         )
-        .also_in_python(),
+        .also_in_python()
+        .in_full(7),
     claim(&["35"], "await suspends a task while others run; who waits is woken").fact(),
     claim(&["36"], "for computing use multiprocessing or a ThreadPoolExecutor")
         .cites("either", "threads .86×, processes 1.47×, with pure Python")
@@ -32,7 +33,8 @@ pub(super) const CLAIMS: &[Claim] = &[
         .but("The article is wrong as far as threads hold the lock")
         .refuted()
         .also_in_python()
-        .repeated(3),
+        .repeated(3)
+        .in_full(7),
     claim(&["37"], "there is no parallelism in one loop")
         .wants("CPU time over wall time ≤ 1")
         .measures(
@@ -60,7 +62,8 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[at_most("offloaded_lag", 0.025)],
         )
         .also_in_python()
-        .repeated(3),
+        .repeated(3)
+        .in_full(7),
     claim(&["44"], "an answer can be streamed line by line")
         .cites("", "5 lines × 100 ms: .11 .21 .31 .41 .51 s")
         .measures(
@@ -83,14 +86,17 @@ pub(super) const CLAIMS: &[Claim] = &[
             public::parsing,
             &[("parse", Seconds), ("parse_max", Seconds)],
             &[at_most("parse", 0.001)],
-        ),
+        )
+        .in_full(7),
     claim(&["46"], "HTTP, databases, disks and queues are what programs wait for")
         .measures(
             "a GET, a query and a message of 100 ms each, and a file of 64 KiB: one after the other over all at once",
             streams::four_waits,
             &[("speedup", Times), ("together", Seconds), ("sequential", Seconds)],
             &[at_least("speedup", 2.5)],
-        ),
+        )
+        .also_in_python()
+        .in_full(6),
     claim(&["47"], "blocked workers cost memory: tasks least, threads more, processes most")
         .cites("", "889 B a task, 12.9 KB a thread, 46 to 56 MB a process")
         .measures(
@@ -118,7 +124,8 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[("ratio", Times), ("threads", Count), ("tasks", Count)],
             &[at_least("ratio", 2.0)],
         )
-        .also_in_python(),
+        .also_in_python()
+        .in_full(6),
     claim(&["49"], "one loop handles very many coroutines")
         .wants("no failure")
         .measures(
@@ -146,7 +153,8 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[("wall", Seconds), ("sequential", Seconds)],
             &[at_most("wall", 0.6), between("wall", 0.3, 0.34).ours().expected()],
         )
-        .also_in_python(),
+        .also_in_python()
+        .in_full(3),
     claim(&["52"], "the server and your own limit bound what concurrency gains")
         .wants("ceil(n / limit) · d")
         .measures(
@@ -155,7 +163,8 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[("over_bound", Times), ("over_server_bound", Times)],
             &[between("over_bound", 1.0, 1.5), between("over_server_bound", 1.0, 1.5).ours()],
         )
-        .also_in_python(),
+        .also_in_python()
+        .in_full(7),
     claim(&["53"], "timeout=10 and raise_for_status tell what went wrong").fact(),
     claim(&["54"], "concurrency without a limit exhausts the sockets")
         .wants("a typed error each, no hang")
@@ -193,5 +202,6 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[at_least("threads_speedup", 1.4)],
         )
         .also_in_python()
-        .repeated(3),
+        .repeated(3)
+        .in_full(7),
 ];

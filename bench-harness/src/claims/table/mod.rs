@@ -49,8 +49,21 @@ pub struct Claim {
     pub(crate) run: Option<Driver>,
     /// What the CPython script calls its main figure, where CPython has this experiment too.
     pub python: Option<&'static str>,
+    /// The project that the claim is about, where it is measured here too.
+    pub peer: Option<Beside>,
     /// Repeats in the quick pass, which leaves out what has none.
     pub repeats: u32,
+    /// Repeats in full.
+    pub in_full: u32,
+}
+
+/// A project that a claim is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Beside {
+    /// What it is called.
+    pub name: &'static str,
+    /// Makes one repeat of the same experiment on it.
+    pub(crate) run: Driver,
 }
 
 /// A bound on a figure.
@@ -101,6 +114,11 @@ impl Bound {
         Self { of: Whose::Cpython, ..self }
     }
 
+    /// For the figures of the project that the claim is about only.
+    const fn peer(self) -> Self {
+        Self { of: Whose::Peer, ..self }
+    }
+
     /// Expected, but not needed by the claim.
     const fn expected(self) -> Self {
         Self { claim: false, ..self }
@@ -125,9 +143,14 @@ const fn claim(ids: &'static [&'static str], says: &'static str) -> Claim {
         bounds: &[],
         run: None,
         python: None,
+        peer: None,
         repeats: 2,
+        in_full: IN_FULL,
     }
 }
+
+/// Repeats in full, unless a claim says otherwise: what is short or scatters takes more of them, what is long and clear fewer.
+const IN_FULL: u32 = 5;
 
 impl Claim {
     /// A fact, which checks decide.
@@ -170,6 +193,11 @@ impl Claim {
         Self { python: Some(main), ..self }
     }
 
+    /// It is about the project `name`, on which `run` makes the same experiment.
+    const fn about_peer(self, name: &'static str, run: Driver) -> Self {
+        Self { peer: Some(Beside { name, run }), ..self }
+    }
+
     /// It was expected to come out as refuted.
     const fn refuted(self) -> Self {
         Self { expected: Some(Verdict::Refuted), ..self }
@@ -193,6 +221,11 @@ impl Claim {
     /// Repeats in the quick pass.
     const fn repeated(self, repeats: u32) -> Self {
         Self { repeats, ..self }
+    }
+
+    /// Repeats in full.
+    const fn in_full(self, in_full: u32) -> Self {
+        Self { in_full, ..self }
     }
 
     /// Its main id.
@@ -278,7 +311,11 @@ mod tests {
             }
             let main = claim.python.is_none_or(|main| claim.figures.iter().any(|(name, _)| *name == main));
             assert!(main, "{id}: CPython's main figure is none of the row's");
-            assert!(claim.repeats != 1, "{id}: one repeat decides nothing");
+            assert!(claim.repeats != 1 && claim.in_full > 1, "{id}: one repeat decides nothing");
+            // A bound of the project's own, or one for everybody, decides a claim about it.
+            let decides = |bound: &&Bound| bound.claim && matches!(bound.of, Whose::All | Whose::Peer);
+            assert!(claim.peer.is_none() || claim.bounds.iter().any(|bound| decides(&bound)), "{id}");
+            assert!(claim.peer.is_some() || claim.bounds.iter().all(|bound| bound.of != Whose::Peer), "{id}");
         }
         for fact in facts::ALL {
             assert!(find(fact.row).is_some_and(|claim| claim.id() == fact.row), "{}", fact.name);

@@ -21,7 +21,7 @@ class Command(unittest.TestCase):
         self.assertEqual(code, 0)
         found = {line["id"]: line for line in lines}
         self.assertEqual(len(found), len(lines))
-        wanted = "2 6 9 11 12 13 14 15 16 17 18 19 21 22 23 24 28 29 33 36 37 42 44 47 48 49 50 51 52 55 60 62 63 64 67 68 71 72 73"
+        wanted = "2 6 9 11 12 13 14 15 16 17 18 19 21 22 23 24 28 29 33 36 37 42 44 46 47 48 49 50 51 52 55 60 62 63 64 67 68 71 72 73"
         wanted += " 74 76 77 78 79 x1 x2 x3 x4 x5 break-even loop-lag kernels 1m-tasks loky-short gil-free ctx-switch spawn-cost tokio-fs"
         self.assertEqual(set(wanted.split()) - set(found), set())
         for line in lines:
@@ -60,11 +60,16 @@ class Command(unittest.TestCase):
             self.assertIn("usage", err)
 
     def test_the_own_server_serves_all_that_rows_need(self):
-        code, lines, _ = claims("--quick", "--row", "44", "--row", "14", "--row", "15", "--row", "x3")
-        self.assertEqual((code, [line.get("error") for line in lines]), (0, [None] * 4))
+        rows = [part for name in ("44", "14", "15", "x3", "12", "46") for part in ("--row", name)]
+        code, lines, _ = claims("--quick", *rows)
+        self.assertEqual((code, [line.get("error") for line in lines]), (0, [None] * 6))
         self.assertEqual(set(lines[0]["values"]), {"line1", "line2", "line3", "line4"})
         self.assertGreaterEqual(lines[1]["value"], 0.5)
         self.assertEqual(lines[3]["value"], 0.5)
+        self.assertTrue(lines[4]["value"] < 0.5 < lines[4]["values"]["sequential"], lines[4])
+        self.assertGreaterEqual(lines[5]["value"], 2)
+        for line in lines[3:]:
+            self.assertRegex(line["detail"], "stand-in|test server|PostgreSQL")
 
 
 if __name__ == "__main__":
