@@ -1,7 +1,11 @@
 //! Which cells are still open, and where a further point would place a crossing better; `adaptive` explains why a look is free.
+//!
+//! A cell is open by what its verdict is led by: the tail of the latency under an open load, among those that keep up, else the
+//! wall time. Crossings are of wall time always.
 use std::collections::BTreeSet;
 
 use crate::adaptive::Needs;
+use crate::analysis::latency::Tails;
 use crate::analysis::pairs::Pairs;
 use crate::analysis::stage::Stage;
 use crate::analysis::table::{self, Estimate};
@@ -23,10 +27,13 @@ const POINTS_MAX: usize = 6;
 pub(crate) fn needs(stage: &Stage<'_>) -> Needs {
     let logs = table::logs(stage.samples, table::wall);
     let pairs = Pairs::new(&stage.context(&logs));
-    let mut open: Vec<(f64, usize)> =
-        (0..stage.index.cells.len()).filter_map(|cell| Some((effort(stage, &pairs, cell)?, cell))).collect();
-    open.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-    let mut undecided: Vec<usize> = open.into_iter().map(|(_, cell)| cell).collect();
+    let mut undecided = if stage.samples.iter().any(|sample| sample.rate.is_some()) {
+        let tails = Tails::new(stage);
+        let pairs = Pairs::new(&stage.context(&tails.p99));
+        open(stage, &pairs, |cell, strategy| !tails.is_behind(cell, strategy))
+    } else {
+        open(stage, &pairs, |_, _| true)
+    };
     let mut refine: Vec<Params> = Vec::new();
     if stage.settings.refine_crossover {
         let mut wide: Vec<(f64, &Crossover)> = pairs
@@ -52,20 +59,32 @@ pub(crate) fn needs(stage: &Stage<'_>) -> Needs {
     Needs { undecided: undecided.into_iter().map(|c| stage.index.cells[c].name.clone()).collect(), refine }
 }
 
-/// The strategy that a cell's verdict is about.
-fn candidate(stage: &Stage<'_>, pairs: &Pairs, cell: usize) -> Option<usize> {
-    verdict::candidate(&stage.present[cell], |a, b| pairs.estimate(cell, a, b).map(|e| e.centre))
+/// The cells that are open between the strategies that are `compared` there, the most hopeful first.
+fn open(stage: &Stage<'_>, pairs: &Pairs, compared: impl Fn(usize, usize) -> bool) -> Vec<usize> {
+    let effort = |cell: usize| {
+        let present: Vec<usize> =
+            stage.present[cell].iter().copied().filter(|&strategy| compared(cell, strategy)).collect();
+        Some((effort(stage, pairs, cell, &present)?, cell))
+    };
+    let mut open: Vec<(f64, usize)> = (0..stage.index.cells.len()).filter_map(effort).collect();
+    open.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    open.into_iter().map(|(_, cell)| cell).collect()
+}
+
+/// The one of the `present` strategies that a cell's verdict is about.
+fn candidate(present: &[usize], pairs: &Pairs, cell: usize) -> Option<usize> {
+    verdict::candidate(present, |a, b| pairs.estimate(cell, a, b).map(|e| e.centre))
 }
 
 /// How many times its data an open cell may take to be decided; `None` where it is decided, may not be judged, or lies on the
 /// edge of the margin.
-fn effort(stage: &Stage<'_>, pairs: &Pairs, cell: usize) -> Option<f64> {
-    if stage.integrity.no_verdict[cell].is_some() || stage.present[cell].len() < 2 {
+fn effort(stage: &Stage<'_>, pairs: &Pairs, cell: usize, present: &[usize]) -> Option<f64> {
+    if stage.integrity.no_verdict[cell].is_some() || present.len() < 2 {
         return None;
     }
-    let candidate = candidate(stage, pairs, cell)?;
+    let candidate = candidate(present, pairs, cell)?;
     let mut most: Option<f64> = None;
-    for &other in stage.present[cell].iter().filter(|&&other| other != candidate) {
+    for &other in present.iter().filter(|&&other| other != candidate) {
         let one = match pairs.estimate(cell, candidate, other) {
             Some(estimate) if estimate.is_enough() => effort_of(stage, &estimate)?,
             // Nothing can be said yet: one process more, before the others.
@@ -103,7 +122,7 @@ fn matters(stage: &Stage<'_>, pairs: &Pairs, crossing: &Crossover) -> bool {
     }
     let near = line(stage, crossing).into_iter().min_by(|a, b| (a.0 - at).abs().total_cmp(&(b.0 - at).abs()));
     let Some((_, cell)) = near else { return false };
-    let Some(candidate) = candidate(stage, pairs, cell) else { return false };
+    let Some(candidate) = candidate(&stage.present[cell], pairs, cell) else { return false };
     let may_be_best = |s: usize| {
         s == candidate
             || pairs

@@ -3,7 +3,7 @@ use base64::Engine as _;
 use crossover_reports::analysis::model::{Analysis, Metric};
 use crossover_reports::load::Folder;
 use crossover_reports::record::{Sample, Verdict, VerdictKind};
-use crossover_reports::{Options, report};
+use crossover_reports::{Options, needs, report};
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 use rand::{RngExt, SeedableRng};
@@ -136,6 +136,26 @@ fn equal_tails_tie_and_one_process_proves_nothing() {
     assert!(same.headline.ends_with("every strategy keeps up"), "{}", same.headline);
     let one = run(&measured(&THREE, usual, |s| (s.process, s.round) = (0, s.round + 6 * s.process)));
     assert!(by_latency(&one).iter().flatten().all(|v| v.verdict == VerdictKind::Undecided));
+}
+
+#[test]
+fn a_look_asks_for_the_tails_that_are_open() {
+    let options = Options { bootstrap: 400, seed: 1 };
+    let open = |tail: Tail, edit: fn(&mut Sample)| {
+        let folder = measured(&THREE, tail, edit);
+        needs(&folder.samples, &folder.settings, &options).undecided
+    };
+    assert!(open(usual, |_| {}).is_empty(), "all tails are decided");
+    // Wall times are those of the arrivals and tie everywhere; the tails at 10 ms are all over the place.
+    let wild: fn(&mut Sample) = |s| {
+        if s.params["n"].as_f64() == Some(10.0) {
+            let odd = f64::from((s.round * 7 + s.process * 5 + s.strategy.len() as u32) % 4);
+            s.latency = Some(encoded((0..TASKS).map(|i| 10.0 + if i < 4 { odd } else { 0.0 })));
+        }
+    };
+    assert_eq!(open(|_, _| (1.0, 1.0), wild), ["n=10"]);
+    // Who falls behind is not compared: nothing can be decided by it.
+    assert!(open(|name, _| (1.0, if name == "event-loop" { 1.0 } else { 0.5 }), wild).is_empty());
 }
 
 #[test]
