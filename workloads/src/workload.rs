@@ -64,7 +64,8 @@ impl Workload {
         kinds::keeps_connections(kind)
     }
 
-    /// Whether all tasks of a run of this kind wait for one moment, so that a run takes no longer with one task at a time.
+    /// Whether all tasks of a run of this kind wait for one moment, so that a run takes no longer with one task at a time, and
+    /// what it shows is the memory of those that wait.
     /// `false` for a kind that does not exist.
     #[must_use]
     pub fn waits_together(kind: &str) -> bool {

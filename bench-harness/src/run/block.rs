@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use crossover_reports::record::{SCHEMA, Sample, Warmup};
+use crossover_workloads::Workload;
 
 use super::pilot::Pilot;
 use super::session::{Asked, Helpers, Question, Session, Stop};
@@ -77,6 +78,22 @@ struct Round {
     helpers: Helpers,
     /// (cell, strategy) pairs.
     warm: HashSet<(String, String)>,
+}
+
+impl Round {
+    /// Gives a sample a trial process of its own. Where memory is what is asked for, none may show what cells before it
+    /// took: allocators and runtimes keep what was freed.
+    fn renew(&mut self, session: &mut Session<'_>, planned: &Planned) {
+        let strategy = &planned.strategy;
+        if !self.warm.iter().any(|(_, other)| other == strategy) {
+            return;
+        }
+        self.warm.retain(|(_, other)| other != strategy);
+        if let Some(helper) = self.helpers.remove(strategy) {
+            helper.wait_closed();
+            self.helpers.extend(session.start(std::slice::from_ref(strategy)));
+        }
+    }
 }
 
 impl Recorder<'_> {
@@ -188,6 +205,9 @@ impl Recorder<'_> {
             return Ok(self.failed(planned, reason));
         }
         let estimate = self.sample_cost(planned);
+        if Workload::waits_together(&session.exp.workload.kind) {
+            round.renew(session, planned);
+        }
         if round.warm.insert((cell.clone(), strategy.clone())) {
             let question = Question::warm_up(cell, *batch);
             let asked = session.ask(&mut round.helpers, strategy, question, estimate)?;

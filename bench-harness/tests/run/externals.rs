@@ -382,6 +382,34 @@ for line in sys.stdin.buffer:
 }
 
 #[test]
+fn every_sample_of_idle_tasks_has_a_process_of_its_own() {
+    let lab = Lab::new();
+    // It counts its processes, and keeps none of them from anything.
+    let file = lab.gated([0, 0]);
+    let text = fs::read_to_string(&file).unwrap();
+    let text = text
+        .replace(
+            "kind = \"cpu\"\ntasks = 3\nkernel = \"sha256\"\ninput_bytes = [64, 1024]",
+            "kind = \"idle\"\nwait_ms = 5\ntasks = [3, 400]",
+        )
+        .replace("\"threads\"", "\"event-loop\", \"processes\"");
+    fs::write(&file, text).unwrap();
+    lab.run(&["run", &file.to_string_lossy(), "--out", "out"]).assert_measured();
+    lab.assert_complete("out");
+    lab.assert_warmed_up("out");
+    let samples = lab.samples("out");
+    assert!(samples.iter().all(|sample| sample.ok));
+    let started = fs::read(lab.path("started")).unwrap().len();
+    let measured = samples.iter().filter(|sample| sample.strategy == "gate").count();
+    assert!(measured >= 8 && started > measured, "{started} processes took {measured} samples");
+    for warmup in lab.warmups("out") {
+        assert_eq!(warmup.worker_private_kib.is_some(), warmup.strategy == "processes", "{warmup:?}");
+    }
+    let page = fs::read_to_string(lab.path("out/report.html")).unwrap();
+    assert!(page.contains("Memory per worker process of gated"));
+}
+
+#[test]
 fn a_long_error_is_one_short_line_in_the_journal() {
     let lab = Lab::new();
     let script = r#"
