@@ -138,10 +138,16 @@ fn strategies(exp: &Experiment) -> Vec<Value> {
             }
         };
         match exp.strategies.limits_of(name) {
-            Some(limits) => json!({
-                "name": name, "about": about,
-                "workers": limits.workers, "concurrency_cap": limits.concurrency_cap,
-            }),
+            Some(limits) => {
+                let mut told = json!({
+                    "name": name, "about": about,
+                    "workers": limits.workers, "concurrency_cap": limits.concurrency_cap,
+                });
+                if let Some(jobs) = exp.strategies.jobs_per_worker_of(name) {
+                    told["jobs_per_worker"] = jobs.into();
+                }
+                told
+            }
             None => {
                 let workers = exp.strategies.workers_of(name);
                 json!({ "name": name, "about": about, "workers": workers, "concurrency_cap": null })

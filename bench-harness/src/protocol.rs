@@ -37,6 +37,9 @@ pub struct Request {
     pub seed: u64,
     /// Workers that the strategy should use.
     pub workers: u32,
+    /// A worker process of the built-in strategy `processes` is replaced after so many jobs. Told to nobody else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jobs_per_worker: Option<u32>,
     /// Address of the test server, where the workload needs one.
     pub server: Option<SocketAddr>,
     /// Steps of the mixed kernel that take one microsecond on this machine, where the workload needs it.

@@ -109,6 +109,7 @@ fn ask(strategy: &str, rate: Option<f64>, interrupt: &Interrupt) -> Result<Measu
         batch: 1,
         seed: 1,
         workers: 1,
+        jobs_per_worker: None,
         server: Some(server.address()),
         spin_per_us: None,
         warmup: false,

@@ -91,8 +91,8 @@ pub(crate) fn allow_many_files() {
 /// The state between requests.
 struct Trial {
     name: String,
-    /// The strategy, started, and its number of workers.
-    strategy: Option<(u32, Box<dyn Strategy>)>,
+    /// The strategy, started, and how.
+    strategy: Option<(strategy::Options, Box<dyn Strategy>)>,
     /// Prepared work: inputs, kept-alive connections.
     store: Store,
 }
@@ -130,6 +130,7 @@ impl Trial {
         outcome.unwrap_or_else(|payload| Err(strategy::panic_message(&*payload))).unwrap_or_else(|reason| {
             // What failed half-way may not be fit for another request.
             self.strategy = None;
+            crossover_workloads::give_back();
             Answer::failed(id, reason)
         })
     }
@@ -147,10 +148,12 @@ impl Trial {
             return Ok(Answer { id, ok: true, ..answer });
         }
         let mut start_ns = None;
-        if self.strategy.as_ref().is_none_or(|(workers, _)| *workers != request.workers) {
+        let Request { workers, jobs_per_worker, .. } = request;
+        let options = strategy::Options { workers, jobs_per_worker };
+        if self.strategy.as_ref().is_none_or(|(started, _)| *started != options) {
             self.strategy = None;
             let start = Instant::now();
-            self.strategy = Some((request.workers, strategy::start(&self.name, request.workers)?));
+            self.strategy = Some((options, strategy::start_with(&self.name, options)?));
             start_ns = Some(measure::nanos(start.elapsed()));
         }
         let (_, strategy) = self.strategy.as_mut().ok_or("the strategy did not start")?;
@@ -187,6 +190,8 @@ fn read_request(line: &[u8]) -> Result<Request, String> {
         Err(format!("schema {schema} of the protocol is unknown, this is {}", protocol::SCHEMA))
     } else if batch == 0 || workers == 0 {
         Err("`batch` and `workers` must be at least 1".to_owned())
+    } else if request.jobs_per_worker == Some(0) {
+        Err("`jobs_per_worker` must be at least 1".to_owned())
     } else if rate.is_some_and(|rate| rate <= 0.0 || batch != 1) {
         Err("under an open load `rate` must be above 0 and `batch` 1".to_owned())
     } else if rate.is_some() && request.startup.is_included() {

@@ -124,6 +124,12 @@ pub enum WorkloadError {
         /// What the runtime reports.
         reason: String,
     },
+    /// The task crashed on the blocking pool, as it was planned to: see [`Workload::crashed`](crate::Workload::crashed).
+    #[error("task {task} crashed, as was planned")]
+    Crashed {
+        /// The task.
+        task: u32,
+    },
 }
 
 impl WorkloadError {

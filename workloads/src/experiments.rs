@@ -13,6 +13,8 @@ pub const ALL: &[(&str, &str)] = &[
     ("payload", include_str!("../experiments/payload.toml")),
     ("skewed", include_str!("../experiments/skewed.toml")),
     ("blocker", include_str!("../experiments/blocker.toml")),
+    ("crash", include_str!("../experiments/crash.toml")),
+    ("leak", include_str!("../experiments/leak.toml")),
     ("capacity", include_str!("../experiments/capacity.toml")),
     ("delay-spread", include_str!("../experiments/delay-spread.toml")),
     ("echo", include_str!("../experiments/echo.toml")),

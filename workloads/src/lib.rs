@@ -57,10 +57,11 @@ mod workload;
 pub use async_runtime::{AsyncRuntime, Crossover};
 pub use checksum::{combine, format_checksum};
 pub use error::WorkloadError;
-pub use kinds::{Shipped, calibrate_spin, server};
+pub use kinds::{Shipped, calibrate_spin, give_back, server};
 pub use spec::{Spec, Value};
 pub use store::Store;
 pub use worker::{
-    Traced, monotonic_ns, run_in_worker, ship_in_worker, trace_in_worker, trace_shipped_in_worker,
+    Traced, give_back_in_worker, monotonic_ns, run_in_worker, ship_in_worker, trace_in_worker,
+    trace_shipped_in_worker,
 };
-pub use workload::{Workload, estimate};
+pub use workload::{Seen, Workload, estimate};

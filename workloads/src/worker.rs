@@ -13,10 +13,10 @@ use crate::{Shipped, Spec, Store, Workload};
 static PREPARED: Mutex<Store> = Mutex::new(Store::new());
 
 /// Runs one task in a worker process, in blocking style. The first call with a spec prepares its inputs, later ones
-/// find them. The error is the text of a [`WorkloadError`](crate::WorkloadError).
+/// find them. The error is the text of a [`WorkloadError`](crate::WorkloadError). A task that is planned to crash ends the process.
 #[job]
 pub fn run_in_worker(spec: Spec, task: u32) -> Result<u64, String> {
-    prepared(&spec).and_then(|workload| workload.run_blocking(task).map_err(|e| e.to_string()))
+    prepared(&spec).and_then(|workload| workload.run_in_worker(task).map_err(|e| e.to_string()))
 }
 
 /// What a task did in a worker process, and where.
@@ -53,6 +53,13 @@ pub fn trace_shipped_in_worker(spec: Spec, task: u32, message: Blob) -> Result<(
     let from_ns = monotonic_ns();
     let shipped = ship_in_worker(spec, task, message)?;
     Ok((Traced { digest: 0, pid: std::process::id(), from_ns, to_ns: monotonic_ns() }, shipped))
+}
+
+/// Gives back what tasks have leaked in this worker process, see [`give_back`](crate::give_back). Returns the process's id.
+#[job]
+pub fn give_back_in_worker() -> u32 {
+    crate::give_back();
+    std::process::id()
 }
 
 /// The time of the clock that all processes of a machine share, in nanoseconds from some moment before they began.

@@ -3,12 +3,14 @@
 //! A [`Workload`] is immutable apart from what its clients keep (connection pools). It is cheap to clone and may be used
 //! from any number of threads and tasks at once.
 
+use std::any::Any;
 use std::time::Duration;
 
 use crossover_runtime::process_pool::Blob;
+use rustix::process::Signal;
 
 use crate::catalog;
-use crate::kinds::{self, Shipped, Work};
+use crate::kinds::{self, PlannedCrash, Shipped, Work};
 use crate::params::{Params, Setup};
 use crate::{AsyncRuntime, Crossover, Spec, WorkloadError};
 
@@ -91,6 +93,9 @@ impl Workload {
     ///
     /// # Errors
     /// [`WorkloadError::NoSuchTask`], or what the kind's work can meet.
+    ///
+    /// # Panics
+    /// Where the work [may crash](Self::may_crash) and plans it for this task; so do the other styles.
     pub fn run_blocking(&self, task: u32) -> Result<u64, WorkloadError> {
         self.check(task)?;
         self.work.run_blocking(task)
@@ -159,6 +164,42 @@ impl Workload {
         self.work.run_offloaded(task, around).await
     }
 
+    /// Runs one task in a worker process, in blocking style.
+    ///
+    /// # Errors
+    /// Those of [`run_blocking`](Self::run_blocking).
+    pub(crate) fn run_in_worker(&self, task: u32) -> Result<u64, WorkloadError> {
+        self.check(task)?;
+        self.work.run_in_worker(task)
+    }
+
+    /// Whether tasks of this work are planned to crash, so that whoever runs them on a thread of its own has to catch panics.
+    #[must_use]
+    pub fn may_crash(&self) -> bool {
+        self.work.may_crash()
+    }
+
+    /// Whether its tasks leak memory, which [`give_back`](crate::give_back) is to give back after each run, in every process that ran
+    /// some of them.
+    #[must_use]
+    pub fn leaks(&self) -> bool {
+        self.work.leaks()
+    }
+
+    /// The digest of a task that gave no result, if it crashed as it was planned to and `seen` shows that. `None` is a failure
+    /// like any other.
+    #[must_use]
+    pub fn crashed(&self, task: u32, seen: Seen<'_>) -> Option<u64> {
+        self.check(task).ok()?;
+        let digest = self.work.crash_digest(task)?;
+        let as_planned = match seen {
+            Seen::Panic(payload) => payload.downcast_ref().is_some_and(|it: &PlannedCrash| it.task == task),
+            Seen::Signal(signal) => signal == Signal::ABORT.as_raw(),
+            Seen::Error(error) => matches!(error, WorkloadError::Crashed { task: it } if *it == task),
+        };
+        as_planned.then_some(digest)
+    }
+
     /// What has to be sent along to a worker process for this task, a copy of its own; `None` for every kind whose workers
     /// have all that they need. Where there is something, [`ship_in_worker`](crate::ship_in_worker) runs the task, and
     /// [`unpack`](Self::unpack) makes the digest of what comes back.
@@ -197,6 +238,17 @@ impl Workload {
         let tasks = self.tasks;
         if task < tasks { Ok(()) } else { Err(WorkloadError::NoSuchTask { task, tasks }) }
     }
+}
+
+/// What the boundary that a strategy has around its tasks saw of one that gave no result.
+#[derive(Clone, Copy, Debug)]
+pub enum Seen<'a> {
+    /// It panicked, with this payload.
+    Panic(&'a (dyn Any + Send)),
+    /// The worker process that ran it was ended by this signal.
+    Signal(i32),
+    /// It gave this error.
+    Error(&'a WorkloadError),
 }
 
 /// What one run of the whole work costs when its tasks run one after another: rough, from the parameters alone, for

@@ -7,11 +7,15 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Command, ExitCode, ExitStatus};
 
-use crossover_runtime::process_pool::{self, ProcessPool};
+use crossover_runtime::process_pool::{self, Blob, CallError, ProcessPool};
 use crossover_runtime::runtime::{Builder, Runtime};
-use crossover_workloads::{Spec, Value, Workload, catalog, run_in_worker, server, ship_in_worker};
+use crossover_runtime::task::JoinHandle;
+use crossover_workloads::{
+    Seen, Shipped, Spec, Value, Workload, WorkloadError, catalog, run_in_worker, server, ship_in_worker,
+};
 
 const TASKS: u32 = 6;
 
@@ -59,6 +63,11 @@ fn specs(server: SocketAddr) -> Vec<Spec> {
         ("skewed", &[("cpu_us", Value::Int(3)), ("skew", Value::Int(2))]),
         ("blocker", &[("every", Value::Int(3)), ("block_ms", Value::Int(2)), ("wait_ms", Value::Int(1))]),
         ("blocker", &[("every", Value::Int(2)), ("block_ms", Value::Int(0)), ("wait_ms", Value::Int(0))]),
+        ("crash", &[("every", Value::Int(0)), ("cpu_us", Value::Int(3))]),
+        ("crash", &[("every", Value::Int(2)), ("cpu_us", Value::Int(3))]),
+        ("crash", &[("every", Value::Int(1)), ("cpu_us", Value::Int(0))]),
+        ("leak", &[("leak_bytes", Value::Int(100_000)), ("cpu_us", Value::Int(3))]),
+        ("leak", &[("leak_bytes", Value::Int(0)), ("cpu_us", Value::Int(0))]),
     ];
     let mut specs = Vec::new();
     for (kind, params) in cases {
@@ -96,6 +105,34 @@ fn specs(server: SocketAddr) -> Vec<Spec> {
     specs
 }
 
+/// One task in blocking style. A planned crash has a digest too.
+fn on_this_thread(workload: &Workload, task: u32) -> u64 {
+    match catch_unwind(AssertUnwindSafe(|| workload.run_blocking(task))) {
+        Ok(result) => result.expect("the task succeeds"),
+        Err(payload) => workload.crashed(task, Seen::Panic(&*payload)).expect("a planned crash"),
+    }
+}
+
+/// The same for a task of a runtime.
+async fn joined(workload: &Workload, task: u32, handle: JoinHandle<Result<u64, WorkloadError>>) -> u64 {
+    match handle.await.map_err(|error| error.try_into_panic().expect("nobody cancels it")) {
+        Ok(Ok(digest)) => digest,
+        Ok(Err(error)) => workload.crashed(task, Seen::Error(&error)).expect("a planned crash"),
+        Err(payload) => workload.crashed(task, Seen::Panic(&*payload)).expect("a planned crash"),
+    }
+}
+
+/// The same for a call of a worker process.
+fn answered(workload: &Workload, task: u32, answer: Result<Result<Shipped, String>, CallError>) -> u64 {
+    match answer {
+        Ok(shipped) => workload.unpack(task, &shipped.expect("the task succeeds")),
+        Err(CallError::WorkerDied { signal: Some(signal), .. }) => {
+            workload.crashed(task, Seen::Signal(signal)).expect("a planned crash")
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
 /// All tasks at once on this runtime: async, and offloaded.
 fn on_runtime(runtime: &Runtime, workload: &Workload) -> [Vec<u64>; 2] {
     runtime.block_on(async {
@@ -113,8 +150,8 @@ fn on_runtime(runtime: &Runtime, workload: &Workload) -> [Vec<u64>; 2] {
             .collect();
         let mut digests = [Vec::new(), Vec::new()];
         for (handles, digests) in [inline, offloaded].into_iter().zip(&mut digests) {
-            for handle in handles {
-                digests.push(handle.await.expect("the task ends").expect("the task succeeds"));
+            for (task, handle) in (0..).zip(handles) {
+                digests.push(joined(workload, task, handle).await);
             }
         }
         digests
@@ -123,7 +160,7 @@ fn on_runtime(runtime: &Runtime, workload: &Workload) -> [Vec<u64>; 2] {
 
 fn styles_agree(spec: &Spec, runtimes: &[(&str, Runtime)], pool: &ProcessPool) {
     let workload = Workload::prepare(spec).unwrap();
-    let blocking: Vec<u64> = (0..TASKS).map(|task| workload.run_blocking(task).unwrap()).collect();
+    let blocking: Vec<u64> = (0..TASKS).map(|task| on_this_thread(&workload, task)).collect();
     let mut distinct = blocking.clone();
     distinct.sort_unstable();
     distinct.dedup();
@@ -132,7 +169,7 @@ fn styles_agree(spec: &Spec, runtimes: &[(&str, Runtime)], pool: &ProcessPool) {
     let mut reseeded = spec.clone();
     reseeded.seed += 1;
     let reseeded = Workload::prepare(&reseeded).unwrap();
-    assert_ne!(reseeded.run_blocking(0).unwrap(), blocking[0], "digests depend on the seed: {spec:?}");
+    assert_ne!(on_this_thread(&reseeded, 0), blocking[0], "digests depend on the seed: {spec:?}");
 
     for (flavour, runtime) in runtimes {
         let [inline, offloaded] = on_runtime(runtime, &workload);
@@ -157,12 +194,17 @@ fn in_workers(spec: &Spec, workload: &Workload, runtime: &Runtime, pool: &Proces
         };
         let shipments: Vec<_> = (0..TASKS).map(ship).collect();
         let mut digests = [Vec::new(), Vec::new()];
-        for call in calls {
-            digests[0].push(call.await.expect("the call returns").expect("the task succeeds"));
+        for (task, call) in (0..).zip(calls) {
+            let answer =
+                call.await.map(|digest| digest.map(|part| Shipped { part, answer: Blob::default() }));
+            // Only what is shipped is made a digest of by the caller.
+            digests[0].push(match answer {
+                Ok(Ok(shipped)) => shipped.part,
+                other => answered(workload, task, other),
+            });
         }
         for (task, call) in (0..).zip(shipments) {
-            let shipped = call.await.expect("the call returns").expect("the task succeeds");
-            digests[1].push(workload.unpack(task, &shipped));
+            digests[1].push(answered(workload, task, call.await));
         }
         digests
     })
@@ -178,6 +220,29 @@ fn workers_explain_what_they_refuse(good: &Spec, runtime: &Runtime, pool: &Proce
     let error = runtime.block_on(pool.call(run_in_worker, (good.clone(), TASKS))).unwrap().unwrap_err();
     assert!(error.contains("task 6 does not exist"), "{error}");
     assert_eq!(pool.worker_pids(), pids);
+}
+
+/// A worker's death is that of one task: those behind it in its pipe run elsewhere, and each victim costs one process.
+fn a_death_hurts_nobody_else(runtime: &Runtime) {
+    const MANY: u32 = 600;
+    let params = [("every".to_owned(), Value::Int(7)), ("cpu_us".to_owned(), Value::Int(1))].into();
+    let kind = "crash".to_owned();
+    let spec = Spec { kind, params, tasks: MANY, seed: 3, server: None, spin_per_us: Some(100.0) };
+    let workload = Workload::prepare(&spec).unwrap();
+    let pool = ProcessPool::builder().workers(2).queue_limit(MANY as usize).build().unwrap();
+    runtime.block_on(async {
+        let calls: Vec<_> = (0..MANY).map(|task| pool.call(run_in_worker, (spec.clone(), task))).collect();
+        for (task, call) in (0..).zip(calls) {
+            let whole = workload.crashed(task, Seen::Signal(6)).is_none();
+            match call.await {
+                Ok(digest) => assert_eq!(digest, Ok(on_this_thread(&workload, task)), "task {task}"),
+                Err(error) => assert!(!whole && error.is_worker_died(), "task {task}: {error}"),
+            }
+        }
+    });
+    let metrics = pool.metrics();
+    assert_eq!((metrics.completed, metrics.failed), (u64::from(MANY - MANY / 7), u64::from(MANY / 7)));
+    assert_eq!(metrics.deaths, u64::from(MANY / 7), "{metrics:?}");
 }
 
 /// Futures of tasks can be spawned on any runtime that moves tasks between threads.
@@ -224,6 +289,7 @@ fn main() -> ExitCode {
         println!("digests of {} {:?} agree", spec.kind, spec.params);
     }
     workers_explain_what_they_refuse(&specs[0], &runtimes[0].1, &pool);
+    a_death_hurts_nobody_else(&runtimes[0].1);
     futures_are_send(&Workload::prepare(&specs[0]).unwrap());
     ExitCode::SUCCESS
 }

@@ -46,6 +46,8 @@ pub mod limits {
     pub const TASKS: i64 = 1_000_000;
     /// Workers of a strategy.
     pub const WORKERS: u32 = 1024;
+    /// Jobs after which a worker process is replaced.
+    pub const JOBS_PER_WORKER: u32 = 1_000_000;
     /// Process rounds.
     pub const PROCESSES: u32 = 1000;
     /// Rounds within a process round.
@@ -130,6 +132,13 @@ impl Strategies {
         own.or_else(base).unwrap_or(self.workers)
     }
 
+    /// After how many jobs a worker process of `name` is replaced: its own number, else that of the strategy behind it.
+    #[must_use]
+    pub fn jobs_per_worker_of(&self, name: &str) -> Option<u32> {
+        let own = self.variants.get(name).and_then(|variant| variant.jobs_per_worker);
+        own.or_else(|| self.overrides.get(self.base_of(name)).and_then(|options| options.jobs_per_worker))
+    }
+
     /// The strategy that does the work of `name`: what a variant is a variant of, else `name` itself.
     #[must_use]
     pub fn base_of<'a>(&'a self, name: &'a str) -> &'a str {
@@ -148,6 +157,8 @@ impl Strategies {
 pub struct StrategyOptions {
     /// Its own number of workers.
     pub workers: Option<u32>,
+    /// After how many jobs a worker process is replaced.
+    pub jobs_per_worker: Option<u32>,
 }
 
 /// A built-in strategy under another name: with other workers, or the same again.
@@ -157,6 +168,8 @@ pub struct Variant {
     pub strategy: String,
     /// Its own number of workers.
     pub workers: Option<u32>,
+    /// After how many jobs a worker process is replaced.
+    pub jobs_per_worker: Option<u32>,
 }
 
 /// A strategy that is a program of its own and speaks the trial protocol.

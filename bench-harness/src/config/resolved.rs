@@ -50,16 +50,12 @@ impl Experiment {
         line(out, "workers", &self.strategies.workers.to_string());
         for (name, options) in &self.strategies.overrides {
             let _ = write!(out, "\n[strategies.{name}]\n");
-            if let Some(workers) = options.workers {
-                line(out, "workers", &workers.to_string());
-            }
+            workers(out, options.workers, options.jobs_per_worker);
         }
         for (name, variant) in &self.strategies.variants {
             let _ = write!(out, "\n[strategies.variants.{}]\n", text(name));
             line(out, "strategy", &text(&variant.strategy));
-            if let Some(workers) = variant.workers {
-                line(out, "workers", &workers.to_string());
-            }
+            workers(out, variant.workers, variant.jobs_per_worker);
         }
         for (name, external) in &self.strategies.external {
             let _ = write!(out, "\n[strategies.external.{}]\n", text(name));
@@ -68,6 +64,15 @@ impl Experiment {
             if external.optional {
                 line(out, "optional", "true");
             }
+        }
+    }
+}
+
+/// What a strategy says of its workers.
+fn workers(out: &mut String, workers: Option<u32>, jobs_per_worker: Option<u32>) {
+    for (key, number) in [("workers", workers), ("jobs_per_worker", jobs_per_worker)] {
+        if let Some(number) = number {
+            line(out, key, &number.to_string());
         }
     }
 }

@@ -105,8 +105,11 @@ fn read_workers(reader: Reader<'_>, node: &Node, key: &str) -> Result<u32, Confi
 
 fn read_override(reader: Reader<'_>, entry: &Entry, info: &Info) -> Result<StrategyOptions, ConfigError> {
     let path = format!("strategies.{}", entry.key);
-    let section = Section::open(reader, &path, &entry.node, &["workers"])?;
-    Ok(StrategyOptions { workers: own_workers(&section, info)? })
+    let section = Section::open(reader, &path, &entry.node, &["workers", "jobs_per_worker"])?;
+    Ok(StrategyOptions {
+        workers: own_workers(&section, info)?,
+        jobs_per_worker: jobs_per_worker(&section, info)?,
+    })
 }
 
 /// The `workers` of a table about the built-in strategy `info`.
@@ -118,6 +121,18 @@ fn own_workers(section: &Section<'_>, info: &Info) -> Result<Option<u32>, Config
         return Err(section.reader.error(node, &key, message));
     }
     read_workers(section.reader, node, &key).map(Some)
+}
+
+/// The `jobs_per_worker` of a table about the built-in strategy `info`.
+fn jobs_per_worker(section: &Section<'_>, info: &Info) -> Result<Option<u32>, ConfigError> {
+    let Some(node) = section.get("jobs_per_worker") else { return Ok(None) };
+    let key = section.key("jobs_per_worker");
+    if info.name != strategy::PROCESSES {
+        let message = format!("{} has no worker processes to replace ({})", info.name, info.about);
+        return Err(section.reader.error(node, &key, message));
+    }
+    let jobs = section.reader.int(node, &key, 1, i64::from(limits::JOBS_PER_WORKER))?;
+    Ok(u32::try_from(jobs).ok())
 }
 
 /// Reads `[strategies.variants.NAME]`.
@@ -132,7 +147,7 @@ fn read_variant(
         let message = "this name belongs to an external strategy: give the variant another one";
         return Err(reader.sources.error(&entry.place, &path, message));
     }
-    let section = Section::open(reader, &path, &entry.node, &["strategy", "workers"])?;
+    let section = Section::open(reader, &path, &entry.node, &["strategy", "workers", "jobs_per_worker"])?;
     let names = || strategy::choices().map(|info| info.name);
     let known = || format!("known: {}", names().collect::<Vec<_>>().join(", "));
     let key = section.key("strategy");
@@ -145,7 +160,11 @@ fn read_variant(
             format!("there is no built-in strategy \"{}\"{}", shown(name), did_you_mean(name, names()));
         return Err(reader.error(node, &key, message).help(known()));
     };
-    Ok(Variant { strategy: name.to_owned(), workers: own_workers(&section, info)? })
+    Ok(Variant {
+        strategy: name.to_owned(),
+        workers: own_workers(&section, info)?,
+        jobs_per_worker: jobs_per_worker(&section, info)?,
+    })
 }
 
 /// Refuses a name that is no name, or that belongs to a built-in strategy.
@@ -314,6 +333,46 @@ mod tests {
         let set = with_sets(&text, &["strategies.variants.t-32.workers=8"]).expect("valid");
         assert_eq!(set.strategies.workers_of("t-32"), 8);
     }
+
+    #[test]
+    fn worker_processes_may_be_replaced_after_so_many_jobs() {
+        let with = |lines: &str| {
+            GOOD.replace("\"threads\"]", "\"processes\", \"fresh\", \"other\"]").replace("[measure]", lines)
+        };
+        let variants = "[strategies.variants.fresh]\nstrategy = \"processes\"\nworkers = 3\n\
+                        jobs_per_worker = 64\n[strategies.variants.other]\nstrategy = \"processes\"\n[measure]";
+        let exp = parse(&with(variants)).unwrap_or_else(|error| panic!("{error}"));
+        let jobs =
+            |exp: &Experiment, names: [&str; 4]| names.map(|name| exp.strategies.jobs_per_worker_of(name));
+        let names = ["sequential", "processes", "fresh", "other"];
+        assert_eq!(jobs(&exp, names), [None, None, Some(64), None]);
+        assert_eq!(exp.strategies.workers_of("fresh"), 3);
+        round_trip(&exp);
+        let all = format!("[strategies.processes]\njobs_per_worker = 9\n{variants}");
+        let exp = parse(&with(&all)).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(jobs(&exp, names), [None, Some(9), Some(64), Some(9)]);
+        round_trip(&exp);
+        let set = with_sets(&with(&all), &["strategies.variants.fresh.jobs_per_worker=1"]).expect("valid");
+        assert_eq!(set.strategies.jobs_per_worker_of("fresh"), Some(1));
+    }
+
+    #[test]
+    fn nobody_else_has_worker_processes_and_numbers_have_limits() {
+        for (strategy, number, words) in [
+            ("processes", "0", "0 is impossible: must be at least 1"),
+            ("processes", "1000001", "too large: must be at most 1000000"),
+            ("processes", "\"many\"", "expected a whole number"),
+            ("threads", "64", "threads has no worker processes to replace"),
+        ] {
+            let table = format!("[strategies.{strategy}]\njobs_per_worker = {number}\n[measure]");
+            let error = parse(&GOOD.replace("[measure]", &table)).expect_err(number).to_string();
+            let place = format!("strategies.{strategy}.jobs_per_worker");
+            for word in [words, &place, "t.toml:13:"] {
+                assert!(error.contains(word), "lacks {word:?}: {error}");
+            }
+        }
+    }
+
     #[test]
     fn peers_are_named_like_any_other_and_take_no_part_unasked() {
         let more = "[strategies.tokio]\nworkers = 3\n[strategies.variants.rayon-8]\nstrategy = \"rayon\"\n\

@@ -57,6 +57,7 @@ pub(super) fn trace_cell(
             batch: 1,
             seed,
             workers: exp.strategies.workers_of(name),
+            jobs_per_worker: exp.strategies.jobs_per_worker_of(name),
             server: server.as_ref().map(Server::address),
             spin_per_us,
             warmup: true,

@@ -8,7 +8,7 @@ mod process;
 use std::time::{Duration, Instant};
 
 pub use machine::{Load, LoadWindow};
-pub use process::{Usage, cpu_ns, descendants, exists, peak_kib, private_kib, reset_peak};
+pub use process::{Usage, cpu_ns, descendants, exists, peak_kib, private_kib, reset_peak, resident_kib};
 
 /// The smallest step of the clock that times samples: the median of the smallest steps seen in several bursts.
 #[must_use]

@@ -149,6 +149,14 @@ pub fn private_kib(pid: u32) -> Option<u64> {
     Some(field(&text, "Private_Clean:")? + field(&text, "Private_Dirty:")?)
 }
 
+/// Resident memory of `pid` now, in KiB; 0 when it is gone.
+#[must_use]
+pub fn resident_kib(pid: u32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
+    let pages = text.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    pages.unwrap_or(0) * rustix::param::page_size() as u64 / 1024
+}
+
 /// Whether a process `pid` runs: a dead one that nobody has waited for does not.
 #[must_use]
 pub fn exists(pid: u32) -> bool {
@@ -304,13 +312,14 @@ mod tests {
         assert!(descendants(std::process::id()).contains(&pid));
         assert!(exists(pid));
         reset_peak(pid);
-        assert!(peak_kib(pid) > 0);
+        assert!(peak_kib(pid) > 0 && resident_kib(pid) > 0);
         let private = private_kib(pid).unwrap();
         assert!(private > 0 && private <= peak_kib(pid), "{private} KiB");
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(!exists(pid));
-        assert_eq!((peak_kib(pid), private_kib(pid), cpu_ns(pid)), (0, None, None));
+        assert_eq!((peak_kib(pid), private_kib(pid)), (0, None));
+        assert_eq!((resident_kib(pid), cpu_ns(pid)), (0, None));
         assert_eq!(Usage::of([pid]), Usage::default());
     }
 

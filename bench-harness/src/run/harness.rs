@@ -78,6 +78,7 @@ fn request(session: &Session<'_>, strategy: &str, tasks: u32, warmup: bool) -> R
         batch: 1,
         seed: session.seed,
         workers: session.exp.strategies.workers_of(strategy),
+        jobs_per_worker: session.exp.strategies.jobs_per_worker_of(strategy),
         server: None,
         spin_per_us: None,
         warmup,

@@ -252,6 +252,7 @@ impl<'a> Session<'a> {
             batch,
             seed: self.seed,
             workers: self.exp.strategies.workers_of(strategy),
+            jobs_per_worker: self.exp.strategies.jobs_per_worker_of(strategy),
             server: self.server.as_ref().map(Server::address),
             spin_per_us: self.spin_per_us,
             warmup,

@@ -24,7 +24,7 @@ pub struct Job {
     recorder: Option<Arc<Recorder>>,
     /// What is told when a task is done; `None` where only the whole is timed.
     latencies: Option<Arc<Latencies>>,
-    runner: Runner,
+    pub(super) runner: Runner,
 }
 
 impl Job {
@@ -124,12 +124,9 @@ impl Runner {
         if recorder.is_none() && latencies.is_none() {
             return workload.run_blocking(task);
         }
-        let begun = self.begin();
-        let segment = recorder.as_ref().map(|recorder| recorder.segment(task));
-        let digest = workload.run_blocking(task);
-        drop(segment);
-        self.done(task, begun);
-        digest
+        let _timed = self.timed(task);
+        let _segment = recorder.as_ref().map(|recorder| recorder.segment(task));
+        workload.run_blocking(task)
     }
 
     /// Runs a task in async style, see [`Workload::run_async`]. Cancel safety: as there.
@@ -151,15 +148,13 @@ impl Runner {
     /// # Panics
     /// As there.
     pub async fn run_async_on<R: AsyncRuntime>(self, task: u32) -> Result<u64, WorkloadError> {
-        let begun = self.begin();
+        let _timed = self.timed(task);
         let workload = &self.shared.workload;
-        let digest = match &self.shared.recorder {
+        match &self.shared.recorder {
             None => workload.run_async_on::<R>(task).await,
             // In a box, so that a measured future is no larger for it.
             Some(recorder) => recorder.polls(task, Box::pin(workload.run_async_on::<R>(task))).await,
-        };
-        self.done(task, begun);
-        digest
+        }
     }
 
     /// Runs a task in async style with its blocking and heavy parts on the blocking pool, see
@@ -171,28 +166,37 @@ impl Runner {
     /// # Panics
     /// As there.
     pub async fn run_offloaded(self, task: u32) -> Result<u64, WorkloadError> {
-        let begun = self.begin();
-        let digest = match &self.shared.recorder {
+        let _timed = self.timed(task);
+        match &self.shared.recorder {
             None => self.shared.workload.run_offloaded(task).await,
             Some(recorder) => {
                 let on_thread = Arc::clone(recorder);
                 let around = move || on_thread.segment(task);
                 recorder.polls(task, Box::pin(self.shared.workload.run_offloaded_within(task, around))).await
             }
-        };
-        self.done(task, begun);
-        digest
-    }
-
-    /// A task begins here: when, if that is wanted.
-    fn begin(&self) -> u64 {
-        self.shared.latencies.as_ref().map_or(0, |latencies| latencies.begin())
-    }
-
-    /// A task that began at `begun` is done.
-    fn done(&self, task: u32, begun: u64) {
-        if let Some(latencies) = &self.shared.latencies {
-            latencies.done(task, begun);
         }
+    }
+
+    /// The work that it runs.
+    pub(super) fn workload(&self) -> &Workload {
+        &self.shared.workload
+    }
+
+    /// A task begins here. It ends when what is returned is dropped: one that crashes is over as well.
+    fn timed(&self, task: u32) -> Option<Timed<'_>> {
+        self.shared.latencies.as_deref().map(|latencies| Timed { latencies, task, begun: latencies.begin() })
+    }
+}
+
+/// A task under way, whose time is wanted.
+struct Timed<'a> {
+    latencies: &'a Latencies,
+    task: u32,
+    begun: u64,
+}
+
+impl Drop for Timed<'_> {
+    fn drop(&mut self) {
+        self.latencies.done(self.task, self.begun);
     }
 }

@@ -16,6 +16,7 @@ mod job;
 mod peers;
 mod processes;
 mod sequential;
+mod settle;
 mod slower;
 mod spawned;
 mod thread_per_task;
@@ -47,6 +48,32 @@ pub trait Strategy: fmt::Debug {
     fn helpers(&self) -> Vec<u32> {
         Vec::new()
     }
+
+    /// What the helpers held together at most since this was last asked, in KiB, where they are replaced as a rule: those that
+    /// are left at the end of a run do not tell. `None` where they do.
+    fn take_helpers_peak(&mut self) -> Option<u64> {
+        None
+    }
+
+    /// Gives back what tasks of `job` have leaked, wherever they ran. No run may be under way.
+    ///
+    /// # Errors
+    /// When a helper cannot be told.
+    fn give_back(&mut self, job: &Job) -> Result<(), String> {
+        if job.workload.leaks() {
+            crossover_workloads::give_back();
+        }
+        Ok(())
+    }
+}
+
+/// How a strategy is to be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Workers, of those that have some.
+    pub workers: u32,
+    /// A worker process of [`PROCESSES`] is replaced by a new one after so many jobs; `None`: never.
+    pub jobs_per_worker: Option<u32>,
 }
 
 /// Starts the built-in strategy `name` with `workers` workers.
@@ -54,6 +81,15 @@ pub trait Strategy: fmt::Debug {
 /// # Errors
 /// When there is no such strategy, or its threads, runtime or processes cannot be started.
 pub fn start(name: &str, workers: u32) -> Result<Box<dyn Strategy>, String> {
+    start_with(name, Options { workers, jobs_per_worker: None })
+}
+
+/// Starts the built-in strategy `name` with all that may be set.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_with(name: &str, options: Options) -> Result<Box<dyn Strategy>, String> {
+    let Options { workers, jobs_per_worker } = options;
     Ok(match name {
         SEQUENTIAL => Box::new(sequential::Sequential),
         SLOWER => Box::new(slower::Slower::default()),
@@ -62,7 +98,7 @@ pub fn start(name: &str, workers: u32) -> Result<Box<dyn Strategy>, String> {
         "threads" => Box::new(threads::Threads::start(workers)?),
         "thread-per-task" => Box::new(thread_per_task::ThreadPerTask),
         "blocking-pool" => Box::new(blocking_pool::BlockingPool::start(workers)?),
-        "processes" => Box::new(processes::Processes::start(workers)?),
+        PROCESSES => Box::new(processes::Processes::start(workers, jobs_per_worker)?),
         _ => {
             return peers::start(name, workers)
                 .unwrap_or_else(|| Err(format!("there is no strategy `{name}`")));
@@ -128,7 +164,7 @@ pub const BUILT_IN: &[Info] = &[
         workers: Some("worker threads of the runtime, beside its blocking pool"),
     },
     Info {
-        name: "processes",
+        name: PROCESSES,
         about: "a pool of worker processes that stays up; each task is one call over a socketpair",
         workers: Some("worker processes"),
     },
@@ -136,6 +172,9 @@ pub const BUILT_IN: &[Info] = &[
 
 /// The strategy that runs one task after another, which every checksum is compared with.
 pub const SEQUENTIAL: &str = "sequential";
+
+/// The strategy of worker processes, which alone can replace its workers.
+pub const PROCESSES: &str = "processes";
 
 /// `sequential` with a tenth more to compute: what `crossover calibrate` must find out.
 const SLOWER: &str = "sequential-slower";
@@ -169,7 +208,7 @@ pub fn limits(name: &str, workers: u32) -> Option<Limits> {
         SEQUENTIAL | SLOWER => (1, Some(1)),
         "event-loop" => (1, None),
         "work-stealing" => (workers, None),
-        "threads" | "processes" => (workers, Some(workers)),
+        "threads" | PROCESSES => (workers, Some(workers)),
         "thread-per-task" => (0, None),
         "blocking-pool" => (workers, Some(BLOCKING_THREADS_MAX)),
         _ => return peers::limits(name, workers),

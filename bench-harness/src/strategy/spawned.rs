@@ -6,7 +6,7 @@ use crossover_runtime::runtime::Runtime;
 use crossover_runtime::task::JoinHandle;
 use crossover_workloads::{WorkloadError, combine};
 
-use super::{Job, Runner, task_failed};
+use super::{Job, Runner};
 use crate::load::Arrivals;
 
 /// Spawns `task_future` for every task of `job` on `runtime`, and folds their digests in the order of the tasks.
@@ -24,7 +24,7 @@ where
             job.handed(task);
             handles.push(crossover_runtime::spawn(task_future(job.runner(), task)));
         }
-        fold(Ok(0), (0..tasks).zip(handles)).await
+        fold(job, Ok(0), (0..tasks).zip(handles)).await
     })
 }
 
@@ -52,21 +52,18 @@ where
                 Err(reason) => break Err(reason),
             }
         };
-        fold(ended, handles).await
+        fold(job, ended, handles).await
     })
 }
 
 /// Awaits every task and adds their digests to `folded`, unless that, or one of them, is an error.
 async fn fold(
+    job: &Job,
     mut folded: Result<u64, String>,
     handles: impl IntoIterator<Item = (u32, JoinHandle<Result<u64, WorkloadError>>)>,
 ) -> Result<u64, String> {
     for (task, handle) in handles {
-        let digest = match handle.await {
-            Ok(Ok(digest)) => Ok(digest),
-            Ok(Err(error)) => Err(task_failed(task, error)),
-            Err(error) => Err(task_failed(task, error)),
-        };
+        let digest = job.settle(task, handle.await);
         folded = folded.and_then(|acc| Ok(combine(acc, task, digest?)));
     }
     folded

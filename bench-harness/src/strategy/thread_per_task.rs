@@ -2,14 +2,14 @@
 //!
 //! A run starts all of them and joins them in order. A server that starts a thread per request joins none: it would keep the
 //! stack of every thread that has ended; so tasks that arrive send their results back over a channel.
-use std::thread::{Builder, JoinHandle};
+use std::thread::Builder;
 
 use crossbeam_channel::unbounded;
 
-use crossover_workloads::{WorkloadError, combine};
+use crossover_workloads::combine;
 
-use super::threads::{fold, run_caught};
-use super::{Job, Strategy, panic_message, task_failed};
+use super::threads::fold;
+use super::{Job, Strategy, task_failed};
 use crate::load::Arrivals;
 
 /// See the module.
@@ -33,7 +33,7 @@ impl Strategy for ThreadPerTask {
             }
         }
         for (task, thread) in (0..tasks).zip(threads) {
-            let digest = join(task, thread);
+            let digest = job.settle(task, thread.join());
             folded = folded.and_then(|acc| Ok(combine(acc, task, digest?)));
         }
         folded
@@ -47,7 +47,7 @@ impl Strategy for ThreadPerTask {
                 job.handed(task);
                 let thread = Builder::new().spawn(move || {
                     // Whoever waits does so until the last thread has sent.
-                    let _ = done.send((task, run_caught(&runner, task)));
+                    let _ = done.send((task, runner.run_caught(task)));
                 });
                 // Detached.
                 drop(thread.map_err(|error| not_started(task, &error))?);
@@ -62,12 +62,4 @@ impl Strategy for ThreadPerTask {
 
 fn not_started(task: u32, error: &std::io::Error) -> String {
     task_failed(task, format_args!("cannot start its thread: {error}"))
-}
-
-fn join(task: u32, thread: JoinHandle<Result<u64, WorkloadError>>) -> Result<u64, String> {
-    match thread.join() {
-        Ok(Ok(digest)) => Ok(digest),
-        Ok(Err(error)) => Err(task_failed(task, error)),
-        Err(payload) => Err(task_failed(task, panic_message(&*payload))),
-    }
 }

@@ -2,13 +2,12 @@
 //!
 //! The queue and the way back are crossbeam's channels. The pool lives as long as the strategy: dropping it closes
 //! the queue, and the threads end after the task they are at.
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use crossover_workloads::combine;
 
-use super::{Job, Runner, Strategy, panic_message, task_failed};
+use super::{Job, Runner, Strategy};
 use crate::load::Arrivals;
 
 /// See the module.
@@ -47,15 +46,7 @@ impl Threads {
 fn work(tasks: &Receiver<Task>) {
     for Task { runner, task, done } in tasks {
         // Nobody waits any more only if the strategy is being dropped.
-        let _ = done.send((task, run_caught(&runner, task)));
-    }
-}
-
-/// Runs a task; a panic is a failure like any other.
-pub(super) fn run_caught(runner: &Runner, task: u32) -> Result<u64, String> {
-    match catch_unwind(AssertUnwindSafe(|| runner.run_blocking(task))) {
-        Ok(result) => result.map_err(|error| task_failed(task, error)),
-        Err(payload) => Err(task_failed(task, panic_message(&*payload))),
+        let _ = done.send((task, runner.run_caught(task)));
     }
 }
 

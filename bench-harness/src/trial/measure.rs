@@ -65,18 +65,23 @@ impl Work<'_> {
         for pid in helpers.iter().copied().chain([me]) {
             probe::reset_peak(pid);
         }
-        let before = Usage::own().plus(Usage::of(helpers));
+        self.strategy.take_helpers_peak();
+        // A worker that dies on the way moves from one to the other when the pool has waited for it.
+        let before = Usage::own().plus(Usage::ended()).plus(Usage::of(helpers));
         let start = Instant::now();
         let checksum = match &mut arrivals {
             Some(arrivals) => format_checksum(self.strategy.serve(&job, arrivals)?),
             None => run_batch(self.strategy, &job, self.batch)?,
         };
         let wall = start.elapsed();
-        let own = Usage::own();
+        let own = Usage::own().plus(Usage::ended());
         // Asked again: a worker that died on the way was replaced.
         let helpers = self.strategy.helpers();
         let used = own.plus(Usage::of(helpers.iter().copied())).since(before);
-        let rss_peak_kib = helpers.into_iter().chain([me]).map(probe::peak_kib).sum();
+        let marks: u64 = helpers.into_iter().map(probe::peak_kib).sum();
+        let helpers_kib = self.strategy.take_helpers_peak().unwrap_or(0).max(marks);
+        let rss_peak_kib = helpers_kib + probe::peak_kib(me);
+        self.strategy.give_back(self.job)?;
         let per_run = |ns: u64| ns / u64::from(self.batch);
         let answer = Answer {
             wall_ns: Some(per_run(nanos(wall)).max(1)),
@@ -118,6 +123,7 @@ impl Work<'_> {
             None => self.strategy.run(&job)?,
         };
         let wall_ns = recorder.elapsed_ns();
+        self.strategy.give_back(self.job)?;
         Ok(Answer {
             wall_ns: Some(wall_ns.max(1)),
             checksum: Some(format_checksum(checksum)),
@@ -132,13 +138,16 @@ impl Work<'_> {
             None => {
                 let start = Instant::now();
                 let checksum = run_batch(self.strategy, self.job, batch)?;
-                Ok((checksum, start.elapsed()))
+                let took = start.elapsed();
+                self.strategy.give_back(self.job)?;
+                Ok((checksum, took))
             }
             Some(mut arrivals) => {
                 let latencies = arrivals.latencies();
                 let job = self.job.clone().timed(Some(Arc::clone(&latencies)));
                 let checksum = self.strategy.serve(&job, &mut arrivals)?;
                 arrivals.finish()?;
+                self.strategy.give_back(self.job)?;
                 Ok((format_checksum(checksum), Duration::from_nanos(latencies.wall_ns())))
             }
         }
@@ -204,10 +213,14 @@ pub(super) fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Runs the whole work `batch` times: their checksum, or all that differ, which equals no oracle's.
+/// Runs the whole work `batch` times: their checksum, or all that differ, which equals no oracle's. Between two runs it gives back what
+/// the first one leaked, as whoever calls does after the last.
 fn run_batch(strategy: &mut dyn Strategy, job: &Job, batch: u32) -> Result<String, String> {
     let mut checksums = Checksums::default();
     for run in 0..batch {
+        if run > 0 {
+            strategy.give_back(job)?;
+        }
         job.begin_run(run);
         checksums.add(strategy.run(job)?);
     }

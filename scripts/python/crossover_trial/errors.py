@@ -20,6 +20,17 @@ class TaskFailed(Exception):
         return f"task {self.task}: {self.reason}"
 
 
+class PlannedCrash(Exception):
+    """A task that was to crash did; no failure of a run where it is noticed as that."""
+
+    def __init__(self, task):
+        super().__init__(task)
+        self.task = task
+
+    def __str__(self):
+        return f"task {self.task} crashed, as was planned"
+
+
 def reason_of(error):
     """A sentence about `error` that says more than its class, on one line of at most 300 characters."""
     if isinstance(error, (Unfit, BadRequest, TaskFailed)):

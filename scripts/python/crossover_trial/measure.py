@@ -74,6 +74,7 @@ def open_load(strategy, spec, rate):
     before = usage.of(strategy.helpers())
     served = strategy.serve(spec, rate)
     used = usage.of(strategy.helpers()).since(before)
+    strategy.give_back(spec)
     gap_ns = 1e9 / rate
     latencies = [mark.end - served.first - round(task * gap_ns) for task, mark in enumerate(served.marks)]
     # Of very many, every second or third and so on: they are spread over the whole run.
@@ -95,6 +96,7 @@ def trace(strategy, spec, rate):
     else:
         served = strategy.serve(spec, rate, watch=True)
         start, marks = served.first, served.marks
+    strategy.give_back(spec)
     end = max(mark.end for mark in marks)
     workers = {}
     segments = sorted(
@@ -120,7 +122,9 @@ def trace(strategy, spec, rate):
 def _timed(strategy, spec, batch):
     start = time.monotonic_ns()
     checksums = strategy.run(spec, batch)
-    return max(time.monotonic_ns() - start, 1), [shown(checksum) for checksum in checksums]
+    took = max(time.monotonic_ns() - start, 1)
+    strategy.give_back(spec)
+    return took, [shown(checksum) for checksum in checksums]
 
 
 def folded(marks):

@@ -9,6 +9,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use crossover_runtime::process_pool::Blob;
+use crossover_runtime::task::JoinError;
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::KindInfo;
@@ -18,12 +19,14 @@ use crate::{AsyncRuntime, WorkloadError};
 mod beside;
 mod blocker;
 mod cpu;
+mod crash;
 mod echo;
 mod empty;
 mod file;
 mod gateway;
 mod http;
 mod idle;
+mod leak;
 mod lines;
 mod mixed;
 mod payload;
@@ -39,6 +42,7 @@ mod waiting;
 mod websocket;
 
 pub use http::server;
+pub use leak::give_back;
 pub use mixed::calibrate_spin;
 
 /// The largest future that [`Kind::run_async`] may return as it is.
@@ -96,6 +100,29 @@ pub(crate) trait Kind: std::fmt::Debug + Send + Sync + Sized + 'static {
         offload(task, around, move || this.run_blocking(task))
     }
 
+    /// One task in a worker process, in blocking style.
+    ///
+    /// # Errors
+    /// What the work can meet.
+    fn run_in_worker(&self, task: u32) -> Result<u64, WorkloadError> {
+        self.run_blocking(task)
+    }
+
+    /// Whether any of the tasks is planned to crash.
+    fn may_crash(&self) -> bool {
+        false
+    }
+
+    /// The digest of a task that is planned to crash; `None` for all others.
+    fn crash_digest(&self, _task: u32) -> Option<u64> {
+        None
+    }
+
+    /// Whether its tasks leave something behind that is to be given back by [`give_back`].
+    fn leaks(&self) -> bool {
+        false
+    }
+
     /// What has to be sent along to a worker process for this task; `None` where a worker has all that it needs.
     fn shipment(&self, _task: u32) -> Option<Blob> {
         None
@@ -106,7 +133,7 @@ pub(crate) trait Kind: std::fmt::Debug + Send + Sync + Sized + 'static {
     /// # Errors
     /// What the work can meet.
     fn run_shipped(&self, task: u32, _message: &Blob) -> Result<Shipped, WorkloadError> {
-        Ok(Shipped { part: self.run_blocking(task)?, answer: Blob::default() })
+        Ok(Shipped { part: self.run_in_worker(task)?, answer: Blob::default() })
     }
 
     /// Reads what came back from [`run_shipped`](Self::run_shipped), and makes the task's digest.
@@ -153,7 +180,23 @@ pub(crate) async fn offload<G>(
         let _around = around();
         work()
     });
-    handle.await.unwrap_or_else(|error| Err(WorkloadError::Offload { task, reason: error.to_string() }))
+    handle.await.unwrap_or_else(|error| Err(not_back(task, error)))
+}
+
+/// Why the blocking pool has no result. A task that was planned to crash there did not fail.
+fn not_back(task: u32, error: JoinError) -> WorkloadError {
+    let reason = error.to_string();
+    match error.try_into_panic() {
+        Ok(payload) if payload.is::<PlannedCrash>() => WorkloadError::Crashed { task },
+        _ => WorkloadError::Offload { task, reason },
+    }
+}
+
+/// What a task that is planned to crash panics with.
+#[derive(Debug)]
+pub(crate) struct PlannedCrash {
+    /// The task.
+    pub(crate) task: u32,
 }
 
 /// Makes the table: the catalog's list, and the type that holds a prepared workload of any kind.
@@ -198,6 +241,26 @@ macro_rules! kinds {
                 around: impl FnOnce() -> G + Send + 'static,
             ) -> Result<u64, WorkloadError> {
                 match self { $(Self::$variant(work) => work.run_offloaded(task, around).await),+ }
+            }
+
+            /// See [`Kind::run_in_worker`].
+            pub(crate) fn run_in_worker(&self, task: u32) -> Result<u64, WorkloadError> {
+                match self { $(Self::$variant(work) => work.run_in_worker(task)),+ }
+            }
+
+            /// See [`Kind::may_crash`].
+            pub(crate) fn may_crash(&self) -> bool {
+                match self { $(Self::$variant(work) => work.may_crash()),+ }
+            }
+
+            /// See [`Kind::crash_digest`].
+            pub(crate) fn crash_digest(&self, task: u32) -> Option<u64> {
+                match self { $(Self::$variant(work) => work.crash_digest(task)),+ }
+            }
+
+            /// See [`Kind::leaks`].
+            pub(crate) fn leaks(&self) -> bool {
+                match self { $(Self::$variant(work) => work.leaks()),+ }
             }
 
             /// See [`Kind::shipment`].
@@ -273,6 +336,8 @@ kinds! {
     Payload: payload::Payload,
     Skewed: skewed::Skewed,
     Blocker: blocker::Blocker,
+    Crash: crash::Crash,
+    Leak: leak::Leak,
     Echo: echo::Echo,
     Gateway: gateway::Gateway,
     Scraper: scraper::Scraper,

@@ -18,7 +18,8 @@ use std::future::Future;
 
 use crossover_workloads::{AsyncRuntime, WorkloadError, combine};
 
-use super::{Info, Job, Limits, Strategy, task_failed};
+use super::settle::Lost;
+use super::{Info, Job, Limits, Strategy};
 use crate::load::{Arrivals, Pipe};
 
 /// The peers, in the order in which they are listed.
@@ -77,11 +78,11 @@ trait Peer {
     /// The pipe of a load generator as it watches it.
     type Pipe: Pipe;
 
-    /// Spawns `task`, at once; what it gives waits for the task's end. An error says why there is no result.
+    /// Spawns `task`, at once; what it gives waits for the task's end.
     fn spawn(
         &self,
         task: impl Future<Output = Result<u64, WorkloadError>> + Send + 'static,
-    ) -> impl Future<Output = Result<Result<u64, WorkloadError>, String>>;
+    ) -> impl Future<Output = Result<Result<u64, WorkloadError>, Lost>>;
 }
 
 /// Spawns every task of `job` and folds their digests in the order of the tasks. To be run by `peer` itself.
@@ -94,7 +95,7 @@ async fn run_all<P: Peer>(peer: &P, job: &Job) -> Result<u64, String> {
         job.handed(task);
         handles.push((task, peer.spawn(job.runner().run_async_on::<P::Runtime>(task))));
     }
-    fold(Ok(0), handles).await
+    fold(job, Ok(0), handles).await
 }
 
 /// The same with every task spawned as it arrives.
@@ -111,20 +112,17 @@ async fn serve_all<P: Peer>(peer: &P, job: &Job, arrivals: &mut Arrivals) -> Res
             Err(reason) => break Err(reason),
         }
     };
-    fold(ended, handles).await
+    fold(job, ended, handles).await
 }
 
 /// Awaits every task and adds their digests to `folded`, unless that, or one of them, is an error.
 async fn fold(
+    job: &Job,
     mut folded: Result<u64, String>,
-    handles: Vec<(u32, impl Future<Output = Result<Result<u64, WorkloadError>, String>>)>,
+    handles: Vec<(u32, impl Future<Output = Result<Result<u64, WorkloadError>, Lost>>)>,
 ) -> Result<u64, String> {
     for (task, handle) in handles {
-        let digest = match handle.await {
-            Ok(Ok(digest)) => Ok(digest),
-            Ok(Err(error)) => Err(task_failed(task, error)),
-            Err(reason) => Err(task_failed(task, reason)),
-        };
+        let digest = job.settle(task, handle.await);
         folded = folded.and_then(|acc| Ok(combine(acc, task, digest?)));
     }
     folded

@@ -11,7 +11,7 @@ use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::load::Arrivals;
-use crate::strategy::threads::{fold, run_caught};
+use crate::strategy::threads::fold;
 use crate::strategy::{Job, Strategy};
 
 /// See the module.
@@ -61,7 +61,7 @@ impl Strategy for Rayon {
             (0..tasks).for_each(|task| job.handed(task));
         }
         let digests: Vec<Result<u64, String>> =
-            self.pool.install(|| (0..tasks).into_par_iter().map(|task| run_caught(&runner, task)).collect());
+            self.pool.install(|| (0..tasks).into_par_iter().map(|task| runner.run_caught(task)).collect());
         (0..tasks).zip(digests).try_fold(0, |acc, (task, digest)| Ok(combine(acc, task, digest?)))
     }
 
@@ -74,7 +74,7 @@ impl Strategy for Rayon {
                 job.handed(task);
                 scope.spawn_fifo(move |_| {
                     // Whoever waits does so until the last task has sent.
-                    let _ = done.send((task, run_caught(&runner, task)));
+                    let _ = done.send((task, runner.run_caught(task)));
                 });
             }
             Ok(())

@@ -26,6 +26,7 @@ use hyper::rt::ReadBufCursor;
 
 use super::Peer;
 use crate::load::{Arrivals, Pipe};
+use crate::strategy::settle::Lost;
 use crate::strategy::{Job, Strategy, panic_message};
 
 /// See the module.
@@ -86,9 +87,9 @@ impl Peer for Smol {
     fn spawn(
         &self,
         task: impl Future<Output = Result<u64, WorkloadError>> + Send + 'static,
-    ) -> impl Future<Output = Result<Result<u64, WorkloadError>, String>> {
+    ) -> impl Future<Output = Result<Result<u64, WorkloadError>, Lost>> {
         let task = self.executor.spawn(task);
-        async move { AssertUnwindSafe(task).catch_unwind().await.map_err(|payload| panic_message(&*payload)) }
+        async move { AssertUnwindSafe(task).catch_unwind().await.map_err(Lost::Panicked) }
     }
 }
 

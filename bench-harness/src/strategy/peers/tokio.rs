@@ -17,10 +17,12 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::net::unix::pipe::Receiver;
 use tokio::runtime::{self, Builder, Handle, Runtime};
+use tokio::task::JoinError;
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt as _};
 
 use super::Peer;
 use crate::load::{Arrivals, Pipe};
+use crate::strategy::settle::Lost;
 use crate::strategy::{Job, Strategy, spawned};
 
 /// See the module.
@@ -70,10 +72,14 @@ impl Peer for Current {
     fn spawn(
         &self,
         task: impl Future<Output = Result<u64, WorkloadError>> + Send + 'static,
-    ) -> impl Future<Output = Result<Result<u64, WorkloadError>, String>> {
+    ) -> impl Future<Output = Result<Result<u64, WorkloadError>, Lost>> {
         let handle = tokio::spawn(task);
-        async move { handle.await.map_err(|error| error.to_string()) }
+        async move { handle.await.map_err(lost) }
     }
+}
+
+fn lost(error: JoinError) -> Lost {
+    error.try_into_panic().map_or_else(|error| Lost::Otherwise(error.to_string()), Lost::Panicked)
 }
 
 impl Pipe for Receiver {

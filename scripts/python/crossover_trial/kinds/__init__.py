@@ -7,6 +7,8 @@ A module has a function `prepare(spec)` that builds all inputs, untimed, and ret
     input_bytes             what the prepared inputs take
     close()                 only where there is something to put away
 
+and, where tasks crash on purpose (see `crash`), `may_crash`, `crashed` and `run_in_worker`;
+and, where tasks leave something behind (see `leak`), `give_back`;
 and, where other processes must be sent what a task needs (see `payload`), `message`, `reply` and `digest`.
 
 A work may be used by many threads at once. `prepare` raises `Unfit` for what this Python cannot do.
@@ -14,10 +16,10 @@ A work may be used by many threads at once. `prepare` raises `Unfit` for what th
 import importlib
 
 from .. import clients
-from ..errors import BadRequest, Unfit
+from ..errors import BadRequest, PlannedCrash, Unfit
 
 KINDS = (
-    ("empty", "cpu", "mixed", "skewed", "blocker", "payload", "queue")
+    ("empty", "cpu", "mixed", "skewed", "blocker", "crash", "leak", "payload", "queue")
     + ("http", "gateway", "lines", "scraper", "echo", "websocket", "file", "sqlite", "postgres")
 )
 
@@ -30,6 +32,12 @@ _WAITING = ("http", "gateway", "lines", "scraper", "echo", "websocket", "file", 
 
 # Kinds whose tasks have to be sent what they need, where they run in another process.
 SHIPPING = ("payload",)
+
+# Kinds whose tasks may be planned to crash.
+CRASHING = ("crash",)
+
+# Kinds whose tasks leave something behind that has to be given back after each run.
+LEAKING = ("leak",)
 
 _kept = {}
 
@@ -60,6 +68,12 @@ def close_connections():
     clients.close_all()
 
 
+def give_back(spec):
+    """Gives back what tasks have leaked in this process; nothing happens for other kinds."""
+    if spec.kind in LEAKING:
+        prepare(spec).give_back()
+
+
 def close():
     """Lets go of everything that is kept; what is in files is removed."""
     while _kept:
@@ -69,6 +83,27 @@ def close():
 def _close(work):
     if hasattr(work, "close"):
         work.close()
+
+
+def settle_of(work):
+    """What makes a digest of a planned crash; None where the work plans none, and no boundary is needed."""
+    return work.crashed if getattr(work, "may_crash", False) else None
+
+
+def run_settled(work, task):
+    """One task in blocking style, with the boundary for planned crashes right around it."""
+    try:
+        return work.run_blocking(task)
+    except PlannedCrash as crash:
+        return work.crashed(task, crash)
+
+
+async def run_async_settled(work, task):
+    """The same as a coroutine."""
+    try:
+        return await work.run_async(task)
+    except PlannedCrash as crash:
+        return work.crashed(task, crash)
 
 
 class Params:

@@ -6,6 +6,7 @@
     marked(spec, watch)      one run with the times of every task: a list of `Mark` by task. With `watch` they have segments, where
                              that costs more
     serve(spec, rate, watch) one run whose tasks arrive at a rate: `Served`
+    give_back(spec)          what tasks of a run have leaked, wherever they ran; called after each run, and by `run` between two
     helpers()                process ids beside this one
     close()                  lets go of everything, at once
     ahead(spec)              inputs that can be there before it is started; untimed, where its start is timed

@@ -8,7 +8,7 @@ import threading
 
 from .. import kinds
 from ..digests import fold
-from ..errors import TaskFailed, reason_of
+from ..errors import PlannedCrash, TaskFailed, reason_of
 from . import Mark, Served
 from .pool import LEAD_NS, due_times, now, sleep_until
 
@@ -32,9 +32,12 @@ class Strategy:
         return self._loop.run_until_complete(self._run(spec, batch))
 
     async def _run(self, spec, batch):
-        run_async, checksums = kinds.prepare(spec).run_async, []
-        for _ in range(batch):
-            checksums.append(fold(await _gather([run_async(task) for task in range(spec.tasks)])))
+        work, checksums = kinds.prepare(spec), []
+        run_async, settle = work.run_async, kinds.settle_of(work)
+        for run in range(batch):
+            if run:
+                self.give_back(spec)
+            checksums.append(fold(await _gather([run_async(task) for task in range(spec.tasks)], settle)))
         return checksums
 
     def marked(self, spec, watch=False):
@@ -69,6 +72,9 @@ class Strategy:
         generator.join()
         return Served(first, await _gather(tasks), lags)
 
+    def give_back(self, spec):
+        kinds.give_back(spec)
+
     def helpers(self):
         return []
 
@@ -90,11 +96,16 @@ class Strategy:
             loop.close()
 
 
-async def _gather(coroutines):
-    """All results in order. After a failure nothing is left running, and the error names the first task that failed."""
+async def _gather(coroutines, settle=None):
+    """All results in order. After a failure nothing is left running, and the error names the first task that failed.
+
+    `settle(task, crash)` makes a result of a planned crash.
+    """
     tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
     try:
-        return await asyncio.gather(*tasks)
+        if settle is None:
+            return await asyncio.gather(*tasks)
+        return [await _settled(number, task, settle) for number, task in enumerate(tasks)]
     except Exception as first:
         for task in tasks:
             task.cancel()
@@ -105,14 +116,21 @@ async def _gather(coroutines):
         raise first
 
 
+async def _settled(number, task, settle):
+    try:
+        return await task
+    except PlannedCrash as crash:
+        return settle(number, crash)
+
+
 async def _mark(work, task, handed):
     start = now()
-    return Mark(await work.run_async(task), handed, start, now(), _WORKER)
+    return Mark(await kinds.run_async_settled(work, task), handed, start, now(), _WORKER)
 
 
 async def _watch(work, task, handed):
     """The same with every stretch that the task was on the loop."""
-    watched = _Watched(work.run_async(task))
+    watched = _Watched(kinds.run_async_settled(work, task))
     digest = await watched
     segments = watched.segments
     return Mark(digest, handed, segments[0][0], segments[-1][1], _WORKER, segments)

@@ -79,7 +79,7 @@ def serve(worker, pipes):
                 _answer(pipes, worker)
             else:
                 start = now()
-                digest = work.run_blocking(number)
+                digest = kinds.run_settled(work, number)
                 _answer(pipes, worker, number, digest, start, now())
         except Exception as error:
             _answer(pipes, worker, number, reason=("unfit: " if isinstance(error, Unfit) else "") + reason_of(error))
@@ -132,6 +132,8 @@ class Strategy:
     def prepare(self, spec):
         if spec == self._prepared:
             return
+        if spec.kind in kinds.LEAKING:
+            raise Unfit(f"{spec.kind} needs every worker to hear that a run is over, and the interpreters hear of tasks alone")
         if spec.kind in kinds.SHIPPING:
             raise Unfit(f"{spec.kind} sends objects, and the pipes of the interpreters hold numbers")
         self._prepared = None
@@ -212,6 +214,9 @@ class Strategy:
             if reason.startswith("unfit: "):
                 raise Unfit(reason[len("unfit: ") :])
             raise RuntimeError(reason)
+
+    def give_back(self, spec):
+        """Nothing is left behind: such work is refused."""
 
     def helpers(self):
         return []

@@ -2,8 +2,9 @@
 import concurrent.futures
 import time
 
+from .. import kinds
 from ..digests import fold
-from ..errors import TaskFailed, reason_of
+from ..errors import PlannedCrash, TaskFailed, reason_of
 from . import Mark, Served
 
 # Between asking for an open load and its first task.
@@ -27,10 +28,15 @@ def sleep_until(at):
     return -wait
 
 
-def collect(futures):
-    """The results in order. After a failure nothing is left running, and the error names the first task that failed."""
+def collect(futures, settle=None):
+    """The results in order. After a failure nothing is left running, and the error names the first task that failed.
+
+    `settle(task, crash)` makes a result of a planned crash.
+    """
     try:
-        return [future.result() for future in futures]
+        if settle is None:
+            return [future.result() for future in futures]
+        return [_settled(task, future, settle) for task, future in enumerate(futures)]
     except Exception as first:
         for future in futures:
             future.cancel()
@@ -43,11 +49,25 @@ def collect(futures):
         raise first
 
 
+def _settled(task, future, settle):
+    try:
+        return future.result()
+    except PlannedCrash as crash:
+        return settle(task, crash)
+
+
 class Pool:
     """A strategy that has `digests(spec)`, one run, and `submit_marked(spec, task)`, a future of (result, start, end, worker)."""
 
     def run(self, spec, batch):
-        return [fold(self.digests(spec)) for _ in range(batch)]
+        checksums = [fold(self.digests(spec))]
+        for _ in range(1, batch):
+            self.give_back(spec)
+            checksums.append(fold(self.digests(spec)))
+        return checksums
+
+    def give_back(self, spec):
+        kinds.give_back(spec)
 
     def marked(self, spec, watch=False):
         handed, futures = [], []

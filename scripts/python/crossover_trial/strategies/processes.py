@@ -3,7 +3,8 @@
 A task crosses as its number and comes back as its digest: inputs are built in every worker beforehand. Only kind `payload` sends
 what a task needs. `--chunk N` sends N tasks at a time, as `Executor.map(chunksize=N)` does (not with `payload`).
 
-A worker that dies takes the whole pool with it (BrokenProcessPool): that request fails, the next one starts a new pool.
+A worker that dies takes the whole pool with it (BrokenProcessPool): that request fails, the next one starts a new pool. Work whose
+tasks are planned to die (kind `crash`) is begun all the same, and then said not to fit, with what was seen.
 """
 import concurrent.futures
 import multiprocessing
@@ -20,6 +21,7 @@ _PATIENCE_S = 60
 # In a worker: where all of them meet, and the work at hand.
 _together = None
 _work = None
+_run = None
 
 
 def _begin(together, alive, others_end):
@@ -37,18 +39,24 @@ def _meet():
 
 def _prepare(spec):
     """Prepares the work, in every worker; the reason where it does not fit."""
-    global _work
+    global _work, _run
     _meet()
     try:
         _work = kinds.prepare(spec)
+        _run = getattr(_work, "run_in_worker", _work.run_blocking)
     except Unfit as error:
         return str(error)
     return None
 
 
+def _give_back(spec):
+    _meet()
+    kinds.give_back(spec)
+
+
 def _call(task):
     try:
-        return _work.run_blocking(task)
+        return _run(task)
     except Exception as error:
         raise TaskFailed(task, reason_of(error)) from None
 
@@ -84,8 +92,8 @@ class Strategy(Pool):
         self._executor, self._workers, self._pids = None, 0, []
         # While it is open the workers live.
         self._end = None
-        # What the workers have at hand, and the same here where a task is sent what it needs.
-        self._prepared, self._ships = None, None
+        # What the workers have at hand, and the same here where a task is sent what it needs; whether tasks are to die.
+        self._prepared, self._ships, self._may_crash = None, None, False
 
     def start(self, workers):
         if workers == self._workers:
@@ -107,6 +115,7 @@ class Strategy(Pool):
             if refusal is not None:
                 raise Unfit(refusal)
         work = kinds.prepare(spec) if spec.kind in kinds.SHIPPING else None
+        self._may_crash = spec.kind in kinds.CRASHING and kinds.prepare(spec).may_crash
         self._prepared, self._ships = spec, work
 
     def digests(self, spec):
@@ -140,7 +149,13 @@ class Strategy(Pool):
         except TaskFailed as error:
             if isinstance(error.__cause__, BrokenProcessPool):
                 self.close()
+                if self._may_crash:
+                    raise Unfit(f"a worker's death is the end of the whole pool: {error}") from error
             raise
+
+    def give_back(self, spec):
+        if spec.kind in kinds.LEAKING:
+            self._everywhere(_give_back, spec)
 
     def helpers(self):
         return self._pids

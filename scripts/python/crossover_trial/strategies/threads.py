@@ -12,7 +12,7 @@ from .pool import Pool, collect, now
 
 def _marked(work, task):
     start = now()
-    digest = work.run_blocking(task)
+    digest = kinds.run_settled(work, task)
     return digest, start, now(), threading.current_thread().name
 
 
@@ -36,8 +36,9 @@ class Strategy(Pool):
         kinds.prepare(spec)
 
     def digests(self, spec):
-        run, submit = kinds.prepare(spec).run_blocking, self._executor.submit
-        return collect([submit(run, task) for task in range(spec.tasks)])
+        work, submit = kinds.prepare(spec), self._executor.submit
+        run = work.run_blocking
+        return collect([submit(run, task) for task in range(spec.tasks)], kinds.settle_of(work))
 
     def submit_marked(self, spec, task):
         return self._executor.submit(_marked, kinds.prepare(spec), task)

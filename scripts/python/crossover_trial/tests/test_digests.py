@@ -76,9 +76,9 @@ class Vectors(unittest.TestCase):
                         self.assertEqual(kind, "postgres")  # there is no server
                         checked.add(kind)
                         continue
-                    done = [work.run_blocking(task) for task in range(3)]
+                    done = [kinds.run_settled(work, task) for task in range(3)]
                     self.assertEqual([f"`{shown(digest)}`" for digest in done + [fold(done)]], found)
-                    self.assertEqual([loop.run_until_complete(work.run_async(task)) for task in range(3)], done)
+                    self.assertEqual([loop.run_until_complete(kinds.run_async_settled(work, task)) for task in range(3)], done)
                     checked.add(kind)
         kinds.close()
         loop.close()

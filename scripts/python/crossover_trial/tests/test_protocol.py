@@ -23,6 +23,15 @@ def gone(pids, within_s=5):
     return not any(map(is_alive, pids))
 
 
+def resident_kib(pid):
+    """What a process and its children have resident."""
+    total = 0
+    for each in [pid] + children(pid):
+        with open(f"/proc/{each}/statm", encoding="ascii") as file:
+            total += int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE") // 1024
+    return total
+
+
 class Answers(unittest.TestCase):
     def test_all_kinds_under_all_strategies(self):
         for strategy in strategies():
@@ -161,6 +170,42 @@ class Kinds(unittest.TestCase):
             with self.subTest(strategy=strategy), Trial(strategy) as trial:
                 for changes in ({"warmup": True}, {}, {"trace": True}, {"rate": 500.0, "batch": 1}):
                     self.assertEqual(trial.checksum({**asked, **changes}), "21c7eca8ba058acf")
+
+    def test_planned_crashes_are_no_failures(self):
+        asked = request("crash", {"every": 2, "cpu_us": 7}, batch=3)
+        for strategy in strategies():
+            if strategy == "processes":
+                continue
+            with self.subTest(strategy=strategy), Trial(strategy) as trial:
+                for changes in ({"warmup": True}, {}, {"trace": True}, {"rate": 500.0, "batch": 1}):
+                    self.assertEqual(trial.checksum({**asked, **changes}), "07fd992d2903a783")
+                out, err, code = trial.end()
+                self.assertEqual((out, err, code), (b"", b"", 0))
+
+    def test_a_planned_death_breaks_a_pool_of_processes(self):
+        with Trial("processes") as trial:
+            for _ in range(2):
+                answer = trial.ask(request("crash", {"every": 2, "cpu_us": 7}))
+                self.assertFalse(answer["ok"])
+                self.assertTrue(answer["unfit"])
+                self.assertIn("BrokenProcessPool", answer["error"])
+            # Without crashes it does the work, before and after.
+            self.assertEqual(trial.checksum(request("crash", {"every": 0, "cpu_us": 7})), "21f060ab767bc3f5")
+            out, err, code = trial.end()
+            self.assertEqual((out, err, code), (b"", b"", 0))
+
+    def test_what_a_run_leaked_is_gone_before_the_next(self):
+        asked = request("leak", {"leak_bytes": 262144, "cpu_us": 7}, tasks=64)
+        sums = set()
+        for strategy in ("asyncio", "threads", "processes"):
+            with self.subTest(strategy=strategy), Trial(strategy) as trial:
+                self.assertEqual(trial.checksum({**asked, "tasks": 3}), "5a6cf6a78068db53")
+                started = resident_kib(trial.process.pid)
+                for changes in ({"warmup": True}, {"batch": 4}, {"trace": True}, {"rate": 5000.0}):
+                    sums.add(trial.checksum({**asked, **changes}))
+                # 16 MiB each run.
+                self.assertLess(resident_kib(trial.process.pid), started + 8 * 1024)
+        self.assertEqual(len(sums), 1)
 
     def test_files_are_gone_afterwards(self):
         for strategy in strategies():
