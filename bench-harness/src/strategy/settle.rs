@@ -108,3 +108,46 @@ impl Runner {
         self.settle(task, catch_unwind(AssertUnwindSafe(|| self.run_blocking(task))))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crossover_workloads::{Spec, Value};
+
+    use super::*;
+
+    /// Four tasks, of which the last is to crash.
+    fn job() -> Job {
+        let params = [("every", 4), ("cpu_us", 1)];
+        let params = params.into_iter().map(|(name, n)| (name.to_owned(), Value::Int(n))).collect();
+        let kind = "crash".to_owned();
+        Job::prepare(Spec { kind, params, tasks: 4, seed: 7, server: None, spin_per_us: Some(10.0) }).unwrap()
+    }
+
+    fn died(signal: Option<i32>) -> CallError {
+        let stderr_tail = String::new();
+        CallError::WorkerDied { job: "j", signal, code: None, stderr_tail, jobs_served: 0 }
+    }
+
+    #[test]
+    fn a_planned_crash_has_one_digest_however_it_is_seen() {
+        let (job, runner) = (job(), job().runner());
+        let digest = runner.run_caught(3).unwrap();
+        assert_eq!(job.settle(3, Err(died(Some(6)))), Ok(digest));
+        assert_eq!(job.settle::<Lost>(3, Ok(Err(WorkloadError::Crashed { task: 3 }))), Ok(digest));
+        assert_eq!(job.settle::<Lost>(3, Ok(Ok(8))), Ok(8), "whoever comes back whole has another one");
+        assert_ne!(digest, 8);
+    }
+
+    #[test]
+    fn what_was_not_planned_is_a_failure_with_its_reason() {
+        let job = job();
+        let bug = || Lost::Panicked(Box::new("out of luck"));
+        for task in [2, 3] {
+            assert_eq!(job.settle(task, Err(bug())), Err(format!("task {task}: panicked: out of luck")));
+            let killed = job.settle(task, Err(died(Some(9)))).unwrap_err();
+            assert!(killed.contains("SIGKILL") && killed.starts_with(&format!("task {task}: ")), "{killed}");
+            assert!(job.settle(task, Err(died(None))).unwrap_err().contains("unknown"));
+        }
+        assert!(job.settle(2, Err(died(Some(6)))).unwrap_err().contains("SIGABRT"), "task 2 was to live");
+    }
+}
