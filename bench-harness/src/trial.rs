@@ -138,18 +138,18 @@ impl Trial {
     fn handle(&mut self, request: Request) -> Result<Answer, String> {
         let (warmup, traced) = (request.warmup, request.trace);
         let (id, batch, rate) = (request.id, request.batch, request.rate);
+        let Request { workers, jobs_per_worker, .. } = request;
+        let options = strategy::Options { workers, jobs_per_worker };
         if request.startup.is_included() && !traced {
             // One that is up would cost memory, and perhaps time.
             self.strategy = None;
-            let (name, workers, spec) = (&self.name, request.workers, spec_of(request));
+            let (name, spec) = (&self.name, spec_of(request));
             let workload = self.store.get(&spec).map_err(|error| error.to_string())?;
-            let lives = lives::Lives { name, workers, spec: &spec, workload: &workload, batch };
+            let lives = lives::Lives { name, options, spec: &spec, workload: &workload, batch };
             let answer = if warmup { lives.warm_up()? } else { lives.measure()? };
             return Ok(Answer { id, ok: true, ..answer });
         }
         let mut start_ns = None;
-        let Request { workers, jobs_per_worker, .. } = request;
-        let options = strategy::Options { workers, jobs_per_worker };
         if self.strategy.as_ref().is_none_or(|(started, _)| *started != options) {
             self.strategy = None;
             let start = Instant::now();

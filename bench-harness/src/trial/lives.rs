@@ -19,14 +19,14 @@ use crate::config::Startup;
 use crate::load::Latencies;
 use crate::probe::{self, Usage};
 use crate::protocol::Answer;
-use crate::strategy::{self, Job};
+use crate::strategy::{self, Job, Options, Strategy};
 
 /// What the lives of a sample have in common.
 #[derive(Debug)]
 pub(super) struct Lives<'a> {
     /// The strategy.
     pub(super) name: &'a str,
-    pub(super) workers: u32,
+    pub(super) options: Options,
     pub(super) spec: &'a Spec,
     /// What `spec` describes, with its inputs.
     pub(super) workload: &'a Workload,
@@ -104,26 +104,31 @@ impl Lives<'_> {
             let job = mine.as_ref().unwrap_or(&shared);
             job.begin_run(run);
             let begun = Instant::now();
-            let mut strategy = strategy::start(self.name, self.workers)?;
+            let mut strategy = strategy::start_with(self.name, self.options)?;
             lived.checksums.add(strategy.run(job)?);
             lived.wall += begun.elapsed();
             if run + 1 == batch {
-                lived.read(strategy.helpers());
+                lived.read(&mut *strategy);
             }
             let ending = Instant::now();
             drop(mine);
             drop(strategy);
             lived.wall += ending.elapsed();
+            // What worker processes have leaked went with them.
+            if self.workload.leaks() {
+                crossover_workloads::give_back();
+            }
         }
         Ok(lived)
     }
 }
 
 impl Lived {
-    /// Reads what the processes `helpers` have taken.
-    fn read(&mut self, helpers: Vec<u32>) {
+    /// Reads what the helpers of `strategy` have taken.
+    fn read(&mut self, strategy: &mut dyn Strategy) {
         let before = Usage::own();
-        self.helpers_peak_kib = helpers.into_iter().map(probe::peak_kib).sum();
+        let marks = strategy.helpers().into_iter().map(probe::peak_kib).sum();
+        self.helpers_peak_kib = strategy.take_helpers_peak().unwrap_or(0).max(marks);
         self.reading = Usage::own().since(before);
     }
 }
@@ -135,6 +140,8 @@ mod tests {
     use super::*;
     use crate::config::Value;
     use crate::strategy::{BUILT_IN, PEERS};
+
+    const OPTIONS: Options = Options { workers: 2, jobs_per_worker: None };
 
     fn spec() -> Spec {
         Spec {
@@ -161,7 +168,7 @@ mod tests {
         };
         let names = BUILT_IN.iter().chain(PEERS).map(|info| info.name).filter(|name| *name != "processes");
         for name in names {
-            let lives = Lives { name, workers: 2, spec: &spec, workload: &workload, batch: 3 };
+            let lives = Lives { name, options: OPTIONS, spec: &spec, workload: &workload, batch: 3 };
             for answer in [lives.warm_up().unwrap(), lives.measure().unwrap()] {
                 assert_eq!(answer.checksum.as_deref(), Some(&*oracle), "{name}");
                 assert_eq!((answer.startup, answer.steady), (Startup::Included, None), "{name}");
@@ -176,7 +183,7 @@ mod tests {
     fn a_strategy_that_does_not_start_is_the_answer() {
         let spec = spec();
         let workload = Workload::prepare(&spec).unwrap();
-        let lives = Lives { name: "no-such", workers: 2, spec: &spec, workload: &workload, batch: 1 };
+        let lives = Lives { name: "no-such", options: OPTIONS, spec: &spec, workload: &workload, batch: 1 };
         assert!(lives.measure().unwrap_err().contains("no-such"));
     }
 }

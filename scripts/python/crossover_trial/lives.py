@@ -77,4 +77,5 @@ class Lives:
             kinds.close_connections()
             strategy.end()
             wall_ns += clock() - ending
+            kinds.give_back(spec)  # what worker processes have leaked went with them
         return max(wall_ns, 1), runs, peak_kib, reading
