@@ -5,8 +5,9 @@
 #   scripts/postgres.sh start | stop | status     one that stays; `eval "$(scripts/postgres.sh start)"` tells the shell
 #
 # The command finds the server by CROSSOVER_POSTGRES, the URL of its port on the loopback interface, or by PGHOST (the
-# folder of its Unix socket), PGPORT, PGUSER and PGDATABASE. The port asks for a password, for other users of the machine can
-# reach it; it stands in the URL. The server runs as an unprivileged user and keeps everything in a folder of /tmp. Server and folder go when the command ends, and also when
+# folder of its Unix socket), PGPORT, PGUSER and PGDATABASE, and its process by CROSSOVER_POSTGRES_PID: what that computes is no
+# foreign load. The port asks for a password, for other users of the machine can reach it; it stands in the URL. The server runs
+# as an unprivileged user and keeps everything in a folder of /tmp. Server and folder go when the command ends, and also when
 # this script is killed, even by kill -9.
 #
 # Ends with the command's status; 77 where no server is installed; `status` with 3 where none was started.
@@ -24,8 +25,8 @@ find_programs() { # the folder of initdb and postgres
 
 # A server that stays is this script with a command that does not end. Its number and its URL stand in a file.
 state=${XDG_STATE_HOME:-$HOME/.local/state}/crossover/postgres
-running() { # sets pid and url
-  { read -r pid && read -r url; } 2>/dev/null <"$state" && kill -0 "$pid" 2>/dev/null
+running() { # sets pid, url and server
+  { read -r pid && read -r url && read -r server; } 2>/dev/null <"$state" && kill -0 "$pid" 2>/dev/null
 }
 if [ $# = 1 ]; then
   case $1 in
@@ -43,14 +44,14 @@ if [ $# = 1 ]; then
       if ! running; then
         mkdir -p "$(dirname "$state")"
         rm -f "$state"
-        setsid "$0" bash -c 'umask 077; printf "%s\n" "$PPID" "$CROSSOVER_POSTGRES" >"$1.new" && mv "$1.new" "$1" && exec sleep infinity' \
+        setsid "$0" bash -c 'umask 077; printf "%s\n" "$PPID" "$CROSSOVER_POSTGRES" "$CROSSOVER_POSTGRES_PID" >"$1.new" && mv "$1.new" "$1" && exec sleep infinity' \
           keeper "$state" </dev/null >/dev/null &
         until running; do
           kill -0 $! 2>/dev/null || { wait $!; exit; }
           sleep 0.1
         done
       fi
-      printf 'export CROSSOVER_POSTGRES=%s\n' "$url"
+      printf 'export CROSSOVER_POSTGRES=%s CROSSOVER_POSTGRES_PID=%s\n' "$url" "$server"
       exit ;;
   esac
 fi
@@ -121,7 +122,7 @@ for attempt in $(seq 10); do
   start_server && break
   grep -qs 'could not bind' "$work/log" && [ "$attempt" != 10 ] || fail "the server did not start"
 done
-export PGPORT CROSSOVER_POSTGRES=postgresql://postgres:$password@127.0.0.1:$PGPORT/postgres
+export PGPORT CROSSOVER_POSTGRES=postgresql://postgres:$password@127.0.0.1:$PGPORT/postgres CROSSOVER_POSTGRES_PID=$server
 
 cd "$OLDPWD"
 # In the background, for a trap waits until a command in the foreground has ended.

@@ -37,6 +37,9 @@ const ABOUT_FULL: Duration = Duration::from_secs(6);
 /// The fewest repeats that decide something.
 const REPEATS: u32 = 2;
 
+/// What all repeats of a claim may take in full, beyond the fewest: those of a long one say more each.
+const SHARE_FULL: Duration = Duration::from_secs(30);
+
 /// What is measured with.
 pub(super) struct Session<'a> {
     pub(super) full: bool,
@@ -67,6 +70,8 @@ struct Work {
     row: Row,
     /// Repeats that were disturbed and are to be taken again.
     again: u32,
+    /// What its first repeat took.
+    took: Option<Duration>,
 }
 
 /// The sides of a repeat.
@@ -95,7 +100,7 @@ impl Session<'_> {
         progress: &mut Progress,
     ) -> Result<(Vec<Row>, bool)> {
         let mut works: Vec<Work> =
-            claims.iter().map(|claim| Work { claim, row: self.row(claim), again: 0 }).collect();
+            claims.iter().map(|claim| Work { claim, row: self.row(claim), again: 0, took: None }).collect();
         let done = match self.work_off(&mut works, progress) {
             Ok(()) => true,
             Err(Stop::Interrupted) => false,
@@ -116,18 +121,22 @@ impl Session<'_> {
         };
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         let about = if self.full { ABOUT_FULL } else { ABOUT };
-        let rounds = works.iter().map(|work| self.repeats(work.claim)).max().unwrap_or(0);
-        let repeats: u32 = works.iter().map(|work| self.repeats(work.claim)).sum();
-        progress.set_total(about * repeats);
-        for round in 0..rounds {
+        for round in 0.. {
             let mut due: Vec<usize> =
-                (0..works.len()).filter(|&at| round < self.repeats(works[at].claim)).collect();
+                (0..works.len()).filter(|&at| round < self.wanted(&works[at])).collect();
+            if due.is_empty() {
+                break;
+            }
             due.shuffle(&mut rng);
+            let left = |work: &Work| work.took.unwrap_or(about) * self.wanted(work).saturating_sub(round);
+            progress.set_total(works.iter().map(left).sum());
+            let rounds = works.iter().map(|work| self.wanted(work)).max().unwrap_or(0);
             progress.stage(&format!("round {} of {rounds}", round + 1));
             for at in due {
+                let start = Instant::now();
                 let disturbed = self.repeat(&mut works[at], &servers, &mut rng)?;
                 works[at].again += u32::from(disturbed);
-                progress.advance(about);
+                progress.advance(*works[at].took.get_or_insert(start.elapsed()));
             }
         }
         let mut due: Vec<usize> =
@@ -158,6 +167,18 @@ impl Session<'_> {
             Some(_) if self.full => claim.in_full,
             Some(_) if self.named => claim.repeats.max(REPEATS),
             Some(_) => claim.repeats,
+        }
+    }
+
+    /// The same, once it is known how long one takes.
+    fn wanted(&self, work: &Work) -> u32 {
+        let repeats = self.repeats(work.claim);
+        match work.took {
+            Some(took) if self.full => {
+                let fit = SHARE_FULL.as_secs_f64() / took.as_secs_f64().max(1e-3);
+                repeats.min(REPEATS.max(fit as u32))
+            }
+            _ => repeats,
         }
     }
 

@@ -172,19 +172,23 @@ pub fn descendants(root: u32) -> Vec<u32> {
 /// CPU time of this process and all below it, those that have ended and been waited for included.
 pub(super) fn own_tree_cpu_ns() -> u64 {
     let root = std::process::id();
-    let below: u64 = tree(root)
-        .into_iter()
-        .filter(|stat| stat.pid != root)
-        .map(|stat| {
-            let own = cpu_ns(stat.pid).unwrap_or_else(|| ticks_ns(stat.utime + stat.stime));
-            own + ticks_ns(stat.cutime + stat.cstime)
-        })
-        .sum();
+    let below: u64 = tree(root).iter().filter(|stat| stat.pid != root).map(with_ended_ns).sum();
     let ended = getrusage(UsageWho::RUSAGE_CHILDREN).map_or(0, |usage| {
         let us = |t: nix::sys::time::TimeVal| t.tv_sec() * 1_000_000 + t.tv_usec();
         u64::try_from(us(usage.user_time()) + us(usage.system_time())).unwrap_or(0) * 1000
     });
     below + ended + cpu_ns(root).unwrap_or(0)
+}
+
+/// The same of the process `root`, what has ended in ticks of 10 ms; 0 when it is gone.
+pub(super) fn tree_cpu_ns(root: u32) -> u64 {
+    tree(root).iter().map(with_ended_ns).sum()
+}
+
+/// CPU time of a process and of those that it has waited for.
+fn with_ended_ns(stat: &Stat) -> u64 {
+    let own = cpu_ns(stat.pid).unwrap_or_else(|| ticks_ns(stat.utime + stat.stime));
+    own + ticks_ns(stat.cutime + stat.cstime)
 }
 
 /// `root` and all processes below it.

@@ -244,7 +244,7 @@ pub(crate) fn caught(setup: &Setup) -> Outcome {
 
 /// 77: requests a second, with 100 connections that are kept alive and with one, to a server that takes a millisecond for each.
 pub(crate) fn throughput(setup: &Setup) -> Outcome {
-    let (many, few) = if setup.full { (20_000, 500) } else { (5_000, 200) };
+    let (many, few) = if setup.full { (10_000, 500) } else { (5_000, 200) };
     let runtime = workers(setup)?;
     let work = requests(ms(1), many, setup)?;
     let rate = |tasks: u32, limit: usize| -> Result<f64, Trouble> {
