@@ -2,13 +2,15 @@
 //! are replaced take their share along.
 //!
 //! Bounds are wide: the memory that a process needs beside what tasks leak varies by some pages.
-use std::io::{BufRead, BufReader, Write as _};
+use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use crossover_bench::probe;
 use crossover_bench::protocol::Answer;
 use crossover_bench::strategy::choices;
 use serde_json::{Value, json};
+
+use crate::trial::Trial;
 
 /// What a task leaks: a run of 256 tasks leaks 32 MiB.
 const LEAK_KIB: u64 = 128;
@@ -27,25 +29,15 @@ fn leaks(more: &Value) -> Value {
 
 /// What one trial answers to each request, and what it and its workers have resident after it.
 fn asked(strategy: &str, requests: &[Value]) -> Vec<(Answer, u64)> {
-    let mut trial = Command::new(env!("CARGO_BIN_EXE_crossover"))
-        .args(["trial", strategy])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let (mut stdin, mut stdout) = (trial.stdin.take().unwrap(), BufReader::new(trial.stdout.take().unwrap()));
+    let mut trial = Trial::start(strategy);
     let mut told = Vec::new();
     for request in requests {
-        writeln!(stdin, "{request}").unwrap();
-        let mut line = String::new();
-        stdout.read_line(&mut line).unwrap();
-        let answer: Answer = serde_json::from_str(&line).unwrap();
+        let answer: Answer = trial.asked(request);
         assert!(answer.ok, "{strategy}: {answer:?}");
-        let all = probe::descendants(trial.id()).into_iter().chain([trial.id()]);
+        let all = probe::descendants(trial.pid()).into_iter().chain([trial.pid()]);
         told.push((answer, all.map(probe::resident_kib).sum()));
     }
-    drop(stdin);
-    assert!(trial.wait().unwrap().success());
+    assert!(trial.end().success());
     told
 }
 

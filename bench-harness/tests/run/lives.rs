@@ -1,64 +1,31 @@
 //! Start-up included: every run is the life of a strategy, which leaves nothing behind, and whoever does not do it is not taken
 //! for one that did.
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Stdio};
 
 use crossover_bench::probe;
 use serde_json::{Value, json};
 
 use crate::support::{Lab, code_block, wait_until};
+use crate::trial::Trial;
 
-/// A trial of ours that is asked by hand.
-struct Trial {
-    child: Child,
-    answers: BufReader<std::process::ChildStdout>,
+/// Asks for three tasks of some milliseconds each with two workers, start-up included.
+fn ask(trial: &mut Trial, more: &[(&str, Value)]) -> Value {
+    let mut request = json!({
+        "schema": 1, "id": 1, "workload": "mixed", "params": {"cpu_us": 5000, "wait_us": 0}, "tasks": 3, "batch": 2,
+        "seed": 7, "workers": 2, "server": null, "spin_per_us": 100.0, "warmup": false, "startup": "included",
+    });
+    for (key, value) in more {
+        request[*key] = value.clone();
+    }
+    trial.ask(&request);
+    trial.answer()
 }
 
-impl Trial {
-    fn start(strategy: &str) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_crossover"))
-            .args(["trial", strategy])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let answers = BufReader::new(child.stdout.take().unwrap());
-        Self { child, answers }
-    }
-
-    /// Asks for three tasks of some milliseconds each with two workers, start-up included.
-    fn ask(&mut self, more: &[(&str, Value)]) -> Value {
-        let mut request = json!({
-            "schema": 1, "id": 1, "workload": "mixed", "params": {"cpu_us": 5000, "wait_us": 0}, "tasks": 3, "batch": 2,
-            "seed": 7, "workers": 2, "server": null, "spin_per_us": 100.0, "warmup": false, "startup": "included",
-        });
-        for (key, value) in more {
-            request[*key] = value.clone();
-        }
-        let stdin = self.child.stdin.as_mut().unwrap();
-        writeln!(stdin, "{request}").unwrap();
-        let mut line = String::new();
-        self.answers.read_line(&mut line).unwrap();
-        serde_json::from_str(&line).unwrap()
-    }
-
-    /// It has a single thread. One that was joined may take a moment to vanish from the system's list.
-    #[track_caller]
-    fn assert_alone(&self, strategy: &str) {
-        let tasks = format!("/proc/{}/task", self.child.id());
-        wait_until(&format!("the threads of {strategy} to end"), || {
-            fs::read_dir(&tasks).unwrap().count() == 1
-        });
-    }
-}
-
-impl Drop for Trial {
-    fn drop(&mut self) {
-        // Errors mean that it is gone.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// The trial has a single thread. One that was joined may take a moment to vanish from the system's list.
+#[track_caller]
+fn assert_alone(trial: &Trial, strategy: &str) {
+    let tasks = format!("/proc/{}/task", trial.pid());
+    wait_until(&format!("the threads of {strategy} to end"), || fs::read_dir(&tasks).unwrap().count() == 1);
 }
 
 #[test]
@@ -73,12 +40,12 @@ fn a_life_is_told_as_one_and_leaves_neither_thread_nor_process() {
             .chain(["tokio", "tokio-current-thread", "rayon", "processes"])
     {
         let mut trial = Trial::start(strategy);
-        let warm = trial.ask(&[("warmup", json!(true))]);
+        let warm = ask(&mut trial, &[("warmup", json!(true))]);
         assert!(warm["startup"] == "included" && warm["steady"].is_null(), "{strategy}: {warm}");
-        let answer = trial.ask(&[]);
+        let answer = ask(&mut trial, &[]);
         assert!(answer["ok"] == true && answer["startup"] == "included", "{strategy}: {answer}");
-        assert_eq!(probe::descendants(trial.child.id()), Vec::<u32>::new(), "{strategy}");
-        trial.assert_alone(strategy);
+        assert_eq!(probe::descendants(trial.pid()), Vec::<u32>::new(), "{strategy}");
+        assert_alone(&trial, strategy);
         // Three tasks of the same steps: whoever did them, and is gone, they count.
         let cpu = number(&answer, "user_ns") + number(&answer, "sys_ns");
         checksums.push((answer["checksum"].clone(), cpu));
@@ -91,12 +58,12 @@ fn a_life_is_told_as_one_and_leaves_neither_thread_nor_process() {
             _ => {}
         }
         // A trace, and a request of before there was such a key, are of a strategy that is up; the next one is not.
-        let traced = trial.ask(&[("trace", json!(true)), ("batch", json!(1))]);
+        let traced = ask(&mut trial, &[("trace", json!(true)), ("batch", json!(1))]);
         assert!(traced["trace"]["tasks"].is_array(), "{strategy}: {traced}");
-        let up = trial.ask(&[("startup", json!("excluded"))]);
+        let up = ask(&mut trial, &[("startup", json!("excluded"))]);
         assert!(up["ok"] == true && up["startup"].is_null(), "{strategy}: {up}");
-        assert_eq!(trial.ask(&[])["checksum"], answer["checksum"], "{strategy}");
-        trial.assert_alone(strategy);
+        assert_eq!(ask(&mut trial, &[])["checksum"], answer["checksum"], "{strategy}");
+        assert_alone(&trial, strategy);
     }
     let (oracle, least) = checksums[0].clone();
     for (checksum, cpu) in checksums {

@@ -1,8 +1,8 @@
 //! Open loads: tasks that arrive at a rate of their own, from trials up to whole runs.
 //!
 //! Bounds of times are lower bounds, which hold on any machine: nobody is done before the work is.
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
 
 use base64::Engine as _;
 use crossover_bench::probe;
@@ -15,52 +15,10 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use crate::support::{Lab, assert_all_end, wait_until};
+use crate::trial::Trial;
 
-/// A trial process of a built-in strategy. Closing its stdin ends it.
-struct Trial {
-    child: Child,
-    stdin: ChildStdin,
-    stdout: BufReader<ChildStdout>,
-}
-
-impl Trial {
-    fn start(strategy: &str) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_crossover"))
-            .args(["trial", strategy])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let (stdin, stdout) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
-        Self { child, stdin, stdout }
-    }
-
-    fn ask(&mut self, request: &Value) {
-        writeln!(self.stdin, "{request}").unwrap();
-    }
-
-    fn answer(&mut self) -> Answer {
-        let mut line = String::new();
-        self.stdout.read_line(&mut line).unwrap();
-        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
-    }
-
-    fn asked(&mut self, request: &Value) -> Answer {
-        self.ask(request);
-        self.answer()
-    }
-
-    fn signal(&self, pid: u32, signal: Signal) {
-        kill(Pid::from_raw(pid.try_into().unwrap()), signal).unwrap();
-    }
-}
-
-impl Drop for Trial {
-    fn drop(&mut self) {
-        // Gone already, or of no use any more.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn signal(pid: u32, signal: Signal) {
+    kill(Pid::from_raw(pid.try_into().unwrap()), signal).unwrap();
 }
 
 /// Tasks that wait for `wait_us`, arriving at `rate`; `null` is the closed load.
@@ -123,16 +81,16 @@ fn a_generator_that_dies_fails_the_request_and_no_other() {
     for strategy in ours.into_iter().chain(peers) {
         let mut trial = Trial::start(strategy);
         assert!(trial.asked(&waits(2, 0, None)).ok, "{strategy}");
-        let before = probe::descendants(trial.child.id());
+        let before = probe::descendants(trial.pid());
         trial.ask(&waits(100, 0, Some(2.0)));
         let mut generator = Vec::new();
         wait_until("the generator", || {
-            generator = probe::descendants(trial.child.id());
+            generator = probe::descendants(trial.pid());
             generator.retain(|pid| !before.contains(pid));
             !generator.is_empty()
         });
-        trial.signal(generator[0], Signal::SIGKILL);
-        let failed = trial.answer();
+        signal(generator[0], Signal::SIGKILL);
+        let failed: Answer = trial.answer();
         let reason = failed.error.unwrap_or_default();
         assert!(!failed.ok && reason.contains("the load generator"), "{strategy}: {reason}");
         assert!(trial.asked(&waits(20, 0, Some(1e6))).ok, "{strategy}: the next one is as good as ever");
@@ -143,9 +101,9 @@ fn a_generator_that_dies_fails_the_request_and_no_other() {
 fn a_generator_ends_with_its_trial() {
     let mut trial = Trial::start("event-loop");
     trial.ask(&waits(100, 0, Some(2.0)));
-    wait_until("the generator", || !probe::descendants(trial.child.id()).is_empty());
-    let generator = probe::descendants(trial.child.id());
-    trial.signal(trial.child.id(), Signal::SIGKILL);
+    wait_until("the generator", || !probe::descendants(trial.pid()).is_empty());
+    let generator = probe::descendants(trial.pid());
+    signal(trial.pid(), Signal::SIGKILL);
     assert_all_end(&generator);
 }
 

@@ -14,4 +14,5 @@ mod leaks;
 mod lives;
 mod loads;
 mod support;
+mod trial;
 mod whole_runs;

@@ -9,19 +9,16 @@ use futures_util::future::join_all;
 use super::cpu::pool;
 use super::engine::{Engine, Ours, Tokio};
 use super::{Found, Outcome, Setup, Trouble, found, ms, one_loop, workers};
-use crate::probe::Usage;
+use crate::probe::{self, Usage};
 
 /// A sleep that outlasts the measurement.
 const LONG: Duration = Duration::from_secs(3600);
 
 /// Resident bytes of process `pid` now: what is its own, without pages that it shares with others.
 fn private(pid: u32) -> Result<f64, Trouble> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
-    let kib = |name: &str| -> f64 {
-        let line = text.lines().find_map(|line| line.strip_prefix(name));
-        line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or(0.0)
-    };
-    Ok((kib("Private_Dirty:") + kib("Private_Clean:")) * 1024.0)
+    let kib =
+        probe::private_kib(pid).ok_or_else(|| Trouble::Failed(format!("cannot read the memory of {pid}")))?;
+    Ok(kib as f64 * 1024.0)
 }
 
 /// What `count` tasks that sleep take, each, in bytes: spawned, or in one `join_all`.
