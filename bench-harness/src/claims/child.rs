@@ -41,30 +41,56 @@ pub(super) fn ourselves(arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs `command` for at most `limit`.
+/// A child that runs. It ends with this value at the latest.
+#[derive(Debug)]
+pub(super) struct Running {
+    child: Child,
+    output: File,
+    words: File,
+    limit: Duration,
+    deadline: Instant,
+}
+
+/// Starts `command`, which may run for at most `limit`.
 ///
 /// # Errors
-/// When it cannot be started or waited for.
-pub(super) fn run(command: &mut Command, limit: Duration, interrupt: &Interrupt) -> Result<End> {
-    let mut output = memory("stdout")?;
-    let mut words = memory("stderr")?;
-    let mut child = command
+/// When it cannot be started.
+pub(super) fn start(command: &mut Command, limit: Duration) -> Result<Running> {
+    let output = memory("stdout")?;
+    let words = memory("stderr")?;
+    let child = command
         .stdin(Stdio::piped())
         .stdout(output.try_clone()?)
         .stderr(words.try_clone()?)
         .process_group(0)
         .spawn()
         .context("cannot start a trial")?;
-    let status = wait(&mut child, limit, Some(interrupt))?;
-    let Some(status) = status else {
-        stop(&mut child)?;
-        let hung = End::Failed(format!("it did not end within {} s", limit.as_secs()));
-        return Ok(if interrupt.is_raised() { End::Interrupted } else { hung });
-    };
-    if status.success() {
-        return Ok(End::Done(read(&mut output, ANSWER_MAX)?));
+    Ok(Running { child, output, words, limit, deadline: Instant::now() + limit })
+}
+
+impl Running {
+    /// Waits for its end, or ends it when its time is over or somebody wants everything to end.
+    ///
+    /// # Errors
+    /// When it cannot be waited for.
+    pub(super) fn end(mut self, interrupt: &Interrupt) -> Result<End> {
+        let Some(status) = wait(&mut self.child, self.deadline, Some(interrupt))? else {
+            stop(&mut self.child)?;
+            let hung = End::Failed(format!("it did not end within {} s", self.limit.as_secs()));
+            return Ok(if interrupt.is_raised() { End::Interrupted } else { hung });
+        };
+        if status.success() {
+            return Ok(End::Done(read(&mut self.output, ANSWER_MAX)?));
+        }
+        Ok(End::Failed(format!("it ended with {status}: {}", last_line(&mut self.words)?)))
     }
-    Ok(End::Failed(format!("it ended with {status}: {}", last_line(&mut words)?)))
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Reaped already, or given up because of a failure that is told.
+        let _ = stop(&mut self.child);
+    }
 }
 
 fn memory(name: &str) -> Result<File> {
@@ -72,9 +98,11 @@ fn memory(name: &str) -> Result<File> {
     Ok(fd.into())
 }
 
-/// The child's status, or `None` when `limit` has passed or somebody wants it to end.
-fn wait(child: &mut Child, limit: Duration, interrupt: Option<&Interrupt>) -> Result<Option<ExitStatus>> {
-    let deadline = Instant::now() + limit;
+/// The child's status, or `None` at the `deadline` or when somebody wants it to end.
+fn wait(child: &mut Child, deadline: Instant, interrupt: Option<&Interrupt>) -> Result<Option<ExitStatus>> {
+    if let Some(status) = child.try_wait()? {
+        return Ok(Some(status));
+    }
     let ended = pidfd_open(rustix::process::Pid::from_child(child), PidfdFlags::empty())?;
     loop {
         if let Some(status) = child.try_wait()? {
@@ -96,7 +124,7 @@ fn wait(child: &mut Child, limit: Duration, interrupt: Option<&Interrupt>) -> Re
 /// Ends the child: a guard takes the hint of its closed stdin, everything else is killed.
 fn stop(child: &mut Child) -> Result<()> {
     drop(child.stdin.take());
-    if wait(child, LEAVE_LIMIT / 2, None)?.is_none() {
+    if wait(child, Instant::now() + LEAVE_LIMIT / 2, None)?.is_none() {
         // Gone in between is as good.
         let _ = kill_process_group(rustix::process::Pid::from_child(child), Signal::KILL);
         child.wait()?;

@@ -6,14 +6,12 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::child::{self, End};
+use super::child;
 use super::table::Claim;
 use super::trial::Answer;
-use crate::interrupt::Interrupt;
 
 /// The script, from the root of the repository.
 const SCRIPT: &str = "scripts/python/claims.py";
@@ -67,27 +65,13 @@ impl Python {
         Ok(Self { interpreter, script, version })
     }
 
-    /// One repeat of a row; `None` when somebody wants everything to end.
-    pub(super) fn ask(
-        &self,
-        claim: &Claim,
-        full: bool,
-        server: Option<SocketAddr>,
-        limit: Duration,
-        interrupt: &Interrupt,
-    ) -> anyhow::Result<Option<Answer>> {
+    /// What makes one repeat of a row.
+    pub(super) fn command(&self, claim: &Claim, full: bool, server: SocketAddr) -> Command {
         let mut command = child::ourselves(&["guard"]);
         command.arg(&self.interpreter).args(["-I", "-B"]).arg(&self.script);
         command.args(["--row", claim.id(), "--repeats", "1"]);
-        command.args(if full { &["--full"][..] } else { &["--quick"] });
-        if let Some(server) = server {
-            command.args(["--server", &server.to_string()]);
-        }
-        Ok(match child::run(&mut command, limit, interrupt)? {
-            End::Done(text) => Some(answer(claim, &text)),
-            End::Failed(reason) => Some(Answer { failed: Some(reason), ..Answer::default() }),
-            End::Interrupted => None,
-        })
+        command.args([if full { "--full" } else { "--quick" }, "--server", &server.to_string()]);
+        command
     }
 }
 
@@ -101,7 +85,7 @@ fn script() -> Option<PathBuf> {
 }
 
 /// What the script said about this row.
-fn answer(claim: &Claim, text: &str) -> Answer {
+pub(super) fn answer(claim: &Claim, text: &str) -> Answer {
     let lines = text.lines().filter(|line| !line.trim().is_empty());
     let parsed: Result<Vec<Line>, _> = lines.map(serde_json::from_str).collect();
     let failed = |reason: String| Answer { failed: Some(reason), ..Answer::default() };

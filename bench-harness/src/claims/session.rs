@@ -1,9 +1,9 @@
 //! Measuring: every repeat of every claim in a fresh process, in rounds, each round in a random order.
 //!
 //! A round takes one repeat of each claim that still wants one: ours, CPython's, and that of the project which the claim is about, one
-//! right after the other, in random order. Beside them the machine is watched; where other programs were busy the repeat does
-//! not count and is taken once more at the end. Facts are checked first, each once. Children are started one at a time,
-//! from the main thread.
+//! right after the other, in random order; in the quick pass side by side where all that they do is wait. Beside them the machine is watched; where other programs were busy the repeat does
+//! not count and is taken once more at the end. Facts are checked first, each once.
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -12,9 +12,9 @@ use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use super::child::{self, End};
+use super::child::{self, End, Running};
 use super::facts::{self, Fact};
-use super::python::Python;
+use super::python::{self, Python};
 use super::table::Claim;
 use super::trial::Answer;
 use crate::interrupt::Interrupt;
@@ -227,7 +227,8 @@ impl Session<'_> {
     /// Checks the facts of a row.
     fn check(&self, work: &mut Work) -> Result<(), Stop> {
         for fact in facts::ALL.iter().filter(|fact| fact.row == work.claim.id()) {
-            let answer = self.ask(&["claim-trial", "fact", fact.name])?;
+            let mut command = ourselves(&["claim-trial", "fact", fact.name]);
+            let answer = self.answer(work.claim, Side::Ours, self.start(&mut command)?)?;
             let Fact { name, compiled, .. } = fact;
             let detail = match (&answer.failed, answer.detail) {
                 (Some(reason), _) => reason.clone(),
@@ -242,19 +243,20 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Runs the program itself, and reads its answer.
-    fn ask(&self, arguments: &[&str]) -> Result<Answer, Stop> {
-        let parent = std::process::id().to_string();
-        let mut command = child::ourselves(arguments);
-        command.args(["--parent", &parent]);
-        let limit = if self.full { LIMIT_FULL } else { LIMIT };
+    fn start(&self, command: &mut Command) -> Result<Running, Stop> {
+        Ok(child::start(command, if self.full { LIMIT_FULL } else { LIMIT })?)
+    }
+
+    /// Waits for a child of this side, and reads its answer.
+    fn answer(&self, claim: &Claim, side: Side, running: Running) -> Result<Answer, Stop> {
         let failed = |reason: String| Answer { failed: Some(reason), ..Answer::default() };
-        match child::run(&mut command, limit, self.interrupt)? {
-            End::Interrupted => Err(Stop::Interrupted),
-            End::Failed(reason) => Ok(failed(reason)),
-            End::Done(text) => Ok(serde_json::from_str(text.trim())
-                .unwrap_or_else(|error| failed(format!("not an answer: {error}")))),
-        }
+        Ok(match running.end(self.interrupt)? {
+            End::Interrupted => return Err(Stop::Interrupted),
+            End::Failed(reason) => failed(reason),
+            End::Done(text) if matches!(side, Side::Cpython) => python::answer(claim, &text),
+            End::Done(text) => serde_json::from_str(text.trim())
+                .unwrap_or_else(|error| failed(format!("not an answer: {error}"))),
+        })
     }
 
     /// One repeat of a claim, on all sides: whether it was disturbed.
@@ -267,17 +269,18 @@ impl Session<'_> {
         sides.shuffle(rng);
         // Drawn whether it is used or not: the order of what follows depends on nothing else.
         let seed = rng.random::<u32>();
+        let at_once = if work.claim.waits && !self.full { sides.len() } else { 1 };
         let mut answers = Vec::new();
-        for side in sides {
-            let answer = match side {
-                Side::Ours => Some(self.ours(work.claim, servers, seed, &[])?),
-                Side::Cpython => self.cpython(work, servers)?,
-                Side::Peer => match work.claim.peer {
-                    Some(_) => Some(self.ours(work.claim, servers, seed, &["--peer"])?),
-                    None => None,
-                },
-            };
-            answers.extend(answer.map(|answer| (side, answer)));
+        for sides in sides.chunks(at_once) {
+            let mut running = Vec::new();
+            for &side in sides {
+                if let Some(mut command) = self.command(work, side, servers, seed) {
+                    running.push((side, self.start(&mut command)?));
+                }
+            }
+            for (side, child) in running {
+                answers.push((side, self.answer(work.claim, side, child)?));
+            }
         }
         let disturbed = window.close().contamination(FOREIGN_MAX).is_some();
         for (side, answer) in answers {
@@ -293,31 +296,32 @@ impl Session<'_> {
         Ok(disturbed)
     }
 
-    fn ours(&self, claim: &Claim, servers: &Servers, seed: u32, more: &[&str]) -> Result<Answer, Stop> {
-        let (http, stand_in) = (servers.http.address().to_string(), servers.stand_in.address().to_string());
-        let seed = seed.to_string();
-        let mut arguments = vec!["claim-trial", "figure", claim.id(), "--seed", &seed];
-        arguments.extend(["--server", &http, "--stand-in", &stand_in]);
-        if self.full {
-            arguments.push("--full");
-        }
-        arguments.extend(more);
-        self.ask(&arguments)
-    }
-
-    /// CPython's repeat; `None` where it takes no part.
-    fn cpython(&self, work: &Work, servers: &Servers) -> Result<Option<Answer>, Stop> {
-        // What was skipped once is skipped again.
-        let (Ok(python), Some(_), "") = (&self.python, work.claim.python, work.row.cpython.missing.as_str())
-        else {
-            return Ok(None);
+    /// What makes this side's repeat; `None` where it takes no part.
+    fn command(&self, work: &Work, side: Side, servers: &Servers, seed: u32) -> Option<Command> {
+        let http = servers.http.address();
+        let peer = match side {
+            Side::Ours => false,
+            Side::Peer => work.claim.peer.map(|_| true)?,
+            Side::Cpython => {
+                work.claim.python?;
+                // What was skipped once is skipped again.
+                let python = self.python.as_ref().ok().filter(|_| work.row.cpython.missing.is_empty())?;
+                return Some(python.command(work.claim, self.full, http));
+            }
         };
-        let limit = if self.full { LIMIT_FULL } else { LIMIT };
-        match python.ask(work.claim, self.full, Some(servers.http.address()), limit, self.interrupt)? {
-            Some(answer) => Ok(Some(answer)),
-            None => Err(Stop::Interrupted),
-        }
+        let mut command = ourselves(&["claim-trial", "figure", work.claim.id()]);
+        command.args(["--seed", &seed.to_string(), "--server", &http.to_string()]);
+        command.args(["--stand-in", &servers.stand_in.address().to_string()]);
+        command.args(self.full.then_some("--full")).args(peer.then_some("--peer"));
+        Some(command)
     }
+}
+
+/// The program itself, as a child that ends with this process.
+fn ourselves(arguments: &[&str]) -> Command {
+    let mut command = child::ourselves(arguments);
+    command.args(["--parent", &std::process::id().to_string()]);
+    command
 }
 
 /// The bounds of a claim on the figures of those that are `wanted`.

@@ -171,7 +171,7 @@ def async_is_no_help(context):
         except Skipped:
             continue
         # In turn, and the best of each: they differ by less than what else happens on the machine.
-        pairs = [(_loop(function, argument), run(gathered(function, argument))) for _ in range(3)]
+        pairs = [(_loop(function, argument), run(gathered(function, argument))) for _ in range(context.size(2, 3))]
         figures[name] = min(plain for plain, _ in pairs) / min(gathered for _, gathered in pairs)
     return {"async_speedup": max(figures.values()), **figures}
 

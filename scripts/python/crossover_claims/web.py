@@ -202,7 +202,7 @@ def one_request(context):
 
 @row("29", "speedup", "×", "scraper, 100 pages × 50 ms, fetched and parsed: one after another / all at once", 5.8)
 def scraper(context):
-    n = context.size(40, 100)
+    n = context.size(25, 100)
     targets = [f"/page?us=50000&n={number}&seed=1&bytes=5000" for number in range(n)]
     client = Blocking(context.server)
     with Clock() as in_line:

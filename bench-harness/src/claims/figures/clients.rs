@@ -130,7 +130,7 @@ pub(crate) fn gateway(setup: &Setup) -> Outcome {
 
 /// 29: a scraper that fetches pages of 50 ms and parses each.
 pub(crate) fn scraper(setup: &Setup) -> Outcome {
-    let tasks = if setup.full { 100 } else { 40 };
+    let tasks = if setup.full { 100 } else { 25 };
     let work = Workload::prepare(&spec("scraper", &[("delay_ms", Value::Int(50))], tasks, setup)?)?;
     let sequential = plain(&work)?;
     let wall = one_loop()?.block_on(gather(&work))?;

@@ -18,14 +18,15 @@ const CHUNK: usize = 16;
 const LENGTHS_US: [u64; 10] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000];
 
 /// break-even: the length of a job, in µs, from which 64 of them take as long in two worker processes as in a loop.
-pub(crate) fn break_even(_: &Setup) -> Outcome {
+pub(crate) fn break_even(setup: &Setup) -> Outcome {
     let (pool, runtime) = (pool(2)?, one_loop()?);
     let (mut single, mut chunked) = (Vec::new(), Vec::new());
     for length in LENGTHS_US {
         let steps = steps_of(Duration::from_micros(length));
         let (mut singles, mut chunks) = (Vec::new(), Vec::new());
         // Short jobs scatter most and cost least.
-        for _ in 0..if length <= 50 { 41 } else { 7 } {
+        let turns = if length <= 50 { 41 } else { 7 };
+        for _ in 0..if setup.full { turns } else { turns / 2 } {
             let (plain, _) = seconds(|| (0..JOBS).fold(0, |sum, x| sum ^ chain(x, steps)));
             let calls = || (0..JOBS).map(|x| pool.call(chain_in_worker, (x, steps)));
             let (unbatched, done) = seconds(|| runtime.block_on(join_all(calls())));
@@ -119,6 +120,7 @@ pub(crate) fn dead_worker(_: &Setup) -> Outcome {
 
 /// How often one submitter and eight take turns: the pool's threads come and go between two turns, and the middle bears it.
 const TURNS: usize = 7;
+const TURNS_QUICK: usize = 3;
 
 /// blocking-pool: 10,000 empty jobs from each of 1 and of 8 submitters: the time of the latter over the former's, per job and in all.
 pub(crate) fn submitters<E: Engine>(setup: &Setup) -> Outcome {
@@ -127,7 +129,7 @@ pub(crate) fn submitters<E: Engine>(setup: &Setup) -> Outcome {
     // Once for nothing: the pool has its threads then.
     submit::<E>(&runtime, 8, each)?;
     let (mut one, mut eight, mut growth) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..TURNS {
+    for _ in 0..if setup.full { TURNS } else { TURNS_QUICK } {
         let (single, many) = (submit::<E>(&runtime, 1, each)?, submit::<E>(&runtime, 8, each)?);
         growth.push(many / single);
         one.push(single);

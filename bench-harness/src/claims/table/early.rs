@@ -15,7 +15,8 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[("wall", Seconds)],
             &[about("wall", 1.0, 0.05), between("wall", 1.0, 1.02).ours().expected()],
         )
-        .also_in_python(),
+        .also_in_python()
+        .waits(),
     claim(&["3"], "gather returns results in the order of the calls, whoever ends first").fact(),
     claim(&["4"], "there are several ways to run concurrently: gather, tasks, as completed").fact(),
     claim(&["5"], "create_task runs in the background")
@@ -65,6 +66,7 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[at_most("pool", 0.15), at_least("sequential", 1.0), at_most("pool", 0.12).ours().expected()],
         )
         .also_in_python()
+        .waits()
         .repeated(3)
         .in_full(6),
     claim(&["13"], "async helps reading and writing files")
@@ -153,6 +155,7 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[about("wall", 1.0, 0.1), about("wall", 1.001, 0.01).ours().expected()],
         )
         .also_in_python()
+        .waits()
         .in_full(3),
     claim(&["20", "69"], "await works inside async code only; asyncio.run is the edge").fact(),
     claim(&["21"], "time.sleep blocks the loop")
@@ -163,7 +166,8 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[("blocked_gap", Seconds), ("async_gap", Seconds), ("executor_gap", Seconds)],
             &[at_least("blocked_gap", 0.99), at_most("async_gap", 0.1), at_most("executor_gap", 0.1)],
         )
-        .also_in_python(),
+        .also_in_python()
+        .waits(),
     claim(&["22"], "requests.get inside async code blocks")
         .cites("", "3 × 200 ms: .61 s, one after the other")
         .wants("ceil(3 / workers) turns of 200 ms")
@@ -173,7 +177,8 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[("wall", Seconds), ("all_workers_turns", Times)],
             &[at_least("wall", 0.59)],
         )
-        .also_in_python(),
+        .also_in_python()
+        .waits(),
     claim(&["23"], "run_in_executor lets blocking calls overlap")
         .cites("", "3 × .3 s: .302 s, inline .901 s")
         .measures(
@@ -182,7 +187,8 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[("executor", Seconds), ("inline", Seconds)],
             &[about("executor", 0.3, 0.1), about("inline", 0.9, 0.05)],
         )
-        .also_in_python(),
+        .also_in_python()
+        .waits(),
     claim(&["24"], "the default executor has a limited size: 60 calls of 100 ms take several turns")
         .cites("", "60 × 100 ms on 6 threads: 1.02 s")
         .wants(".10 s: the blocking pool grows to 512 threads, and can be limited")
@@ -193,7 +199,8 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[at_least("wall", 0.19), about("six_threads", 1.0, 0.1).ours().expected()],
         )
         .refuted()
-        .also_in_python(),
+        .also_in_python()
+        .waits(),
     claim(&["25"], "asyncio.run creates a loop, runs, and cleans up").fact(),
     claim(&["26"], "older code makes and closes loops by hand").fact(),
     claim(&["27", "34"], "a coroutine that nobody awaits never runs").fact(),
@@ -211,7 +218,7 @@ pub(super) const CLAIMS: &[Claim] = &[
     claim(&["29"], "a scraper that fetches 100 addresses benefits")
         .wants("a speed-up up to the limit of the client")
         .measures(
-            "pages that take 50 ms each, fetched and parsed: in plain code, and at once (40 of them; 100 in full)",
+            "pages that take 50 ms each, fetched and parsed: in plain code, and at once (25 of them; 100 in full)",
             clients::scraper,
             &[("speedup", Times), ("wall", Seconds), ("sequential", Seconds)],
             &[at_least("speedup", 5.0)],

@@ -14,6 +14,7 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[about("k1", 4.0, 0.1), about("k10", 0.4, 0.1), about("k50", 0.08, 0.2)],
         )
         .in_python_as("k10")
+        .waits()
         .in_full(4),
     claim(&["63"], "async is less ideal for short scripts")
         .wants("plain code wins or ties")
@@ -61,7 +62,8 @@ pub(super) const CLAIMS: &[Claim] = &[
                 about("wall", 0.201, 0.03).ours().expected(),
             ],
         )
-        .also_in_python(),
+        .also_in_python()
+        .waits(),
     claim(&["71"], "two awaits of 1 s, one after the other, take 2 s")
         .cites("2 s", "2.002 s")
         .measures(
@@ -70,7 +72,8 @@ pub(super) const CLAIMS: &[Claim] = &[
             &[("wall", Seconds)],
             &[about("wall", 2.0, 0.05)],
         )
-        .also_in_python(),
+        .also_in_python()
+        .waits(),
     claim(&["72"], "gather of 1, 2 and 3 s takes 2 seconds in total")
         .cites("“2 seconds total”", "3.002 s")
         .wants("3 s: the longest of them")
@@ -83,6 +86,7 @@ pub(super) const CLAIMS: &[Claim] = &[
         .but("The article is wrong: the longest one counts")
         .refuted()
         .also_in_python()
+        .waits()
         .in_full(4),
     claim(&["73"], "an async generator yields five items, .1 s apart")
         .cites("", ".1 .2 .3 .4 .5 s")
@@ -98,7 +102,8 @@ pub(super) const CLAIMS: &[Claim] = &[
                 about("item5", 0.5, 0.1),
             ],
         )
-        .in_python_as("item5"),
+        .in_python_as("item5")
+        .waits(),
     claim(&["74"], "except ClientError catches the total timeout")
         .cites("the handler in the example", "it is a TimeoutError, and escapes")
         .wants("the limit's error is not the client's")

@@ -51,6 +51,8 @@ pub struct Claim {
     pub python: Option<&'static str>,
     /// The project that the claim is about, where it is measured here too.
     pub peer: Option<Beside>,
+    /// All that it does is wait for a long time: in the quick pass all sides do so at once.
+    pub waits: bool,
     /// Repeats in the quick pass, which leaves out what has none.
     pub repeats: u32,
     /// Repeats in full.
@@ -144,6 +146,7 @@ const fn claim(ids: &'static [&'static str], says: &'static str) -> Claim {
         run: None,
         python: None,
         peer: None,
+        waits: false,
         repeats: 2,
         in_full: IN_FULL,
     }
@@ -206,6 +209,11 @@ impl Claim {
     /// Nothing was expected of it.
     const fn open(self) -> Self {
         Self { expected: None, ..self }
+    }
+
+    /// All that it does is wait for a long time.
+    const fn waits(self) -> Self {
+        Self { waits: true, ..self }
     }
 
     /// Too long for the quick pass.
