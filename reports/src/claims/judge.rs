@@ -169,6 +169,14 @@ fn surprises(row: &Row, ours: Verdict, tests: &[Outcome]) -> Vec<String> {
             .map_or_else(String::new, |i| super::words::with_interval(row, figure, &i));
         out.push(format!("{who}: {figure} {seen}; {} was expected", super::words::bound(row, &outcome.test)));
     }
+    // The verdict rests on what is left then, or on another side.
+    for who in [Whose::Ours, Whose::Cpython, Whose::Peer] {
+        match column(row, who).map_or(0, |column| column.failed) {
+            0 => {}
+            1 => out.push(format!("{}: a repeat failed", called(row, who))),
+            n => out.push(format!("{}: {n} repeats failed", called(row, who))),
+        }
+    }
     out
 }
 
@@ -303,6 +311,15 @@ mod tests {
         assert_eq!(judged.verdict, Verdict::Reproduced);
         assert_eq!(judged.surprises.len(), 1, "{:?}", judged.surprises);
         assert!(judged.surprises[0].contains("at most 1.1 s was expected"), "{:?}", judged.surprises);
+    }
+
+    #[test]
+    fn a_failure_is_told_whoever_decides() {
+        let mut row = row(Must::AtMost(5.0), &[], &[2.0, 2.1]);
+        row.ours.failed = 2;
+        let judged = judge(&row);
+        assert_eq!((judged.ours, judged.verdict), (Verdict::NotDecided, Verdict::Reproduced));
+        assert_eq!(judged.surprises, ["ours: 2 repeats failed"]);
     }
 
     #[test]

@@ -273,6 +273,9 @@ pub struct Column {
     /// Repeats that do not count, because other programs were busy.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub disturbed: u32,
+    /// Repeats that failed; the first one's reason is `missing`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failed: u32,
     /// Why something is missing; empty where nothing is.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub missing: String,
