@@ -16,6 +16,9 @@ from .errors import BadRequest, Unfit, reason_of
 from .spec import Spec, positive
 
 _SCHEMA = 1
+
+# As `--workers`: as many as the request has tasks.
+_TASKS = "tasks"
 _LINE_BYTES_MAX = 1 << 20
 
 
@@ -45,15 +48,25 @@ def main(arguments):
 def _options(arguments):
     parser = argparse.ArgumentParser(prog="crossover_trial", description=__doc__.splitlines()[0], add_help=True)
     parser.add_argument("strategy", choices=sorted(strategies.MODULES))
-    parser.add_argument("--workers", type=int, help="threads, processes or interpreters, whatever a request says")
+    parser.add_argument(
+        "--workers", type=_workers, help="threads, processes or interpreters, whatever a request says; threads: or `tasks`, one each"
+    )
     parser.add_argument(
         "--start", choices=multiprocessing.get_all_start_methods(), help="processes: how they are started (this Python's way)"
     )
     parser.add_argument("--chunk", type=int, default=1, help="processes: tasks that are sent at a time (1)")
     options = parser.parse_args(arguments)
-    if options.chunk < 1 or options.workers is not None and options.workers < 1:
-        parser.error("--workers and --chunk must be at least 1")
+    if options.chunk < 1:
+        parser.error("--chunk must be at least 1")
+    if options.workers == _TASKS and options.strategy != "threads":
+        parser.error(f"--workers {_TASKS} is for threads")
     return options
+
+
+def _workers(text):
+    if text != _TASKS and int(text) < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return text if text == _TASKS else int(text)
 
 
 class BadLine(Exception):
@@ -88,6 +101,8 @@ class Trial:
         if request.get("schema") != _SCHEMA:
             raise BadRequest(f"schema {request.get('schema')!r} is not known, only {_SCHEMA}")
         spec, batch, workers = Spec.of(request), positive(request, "batch"), positive(request, "workers")
+        if self._workers is not None:
+            workers = spec.tasks if self._workers == _TASKS else self._workers
         rate = request.get("rate")
         if rate is not None and not rate > 0:
             raise BadRequest(f"rate is {rate!r}: must be above 0")
@@ -97,10 +112,10 @@ class Trial:
         if startup == "included" and not request.get("trace"):
             if rate is not None:
                 raise BadRequest("under an open load startup cannot be included")
-            life = lives.Lives(self._strategy, self._workers or workers, spec)
+            life = lives.Lives(self._strategy, workers, spec)
             return life.warm_up(batch) if request.get("warmup") else life.sample(batch)
         start = time.monotonic_ns()
-        self._strategy.start(self._workers or workers)
+        self._strategy.start(workers)
         start_ns = time.monotonic_ns() - start
         self._strategy.prepare(spec)
         if request.get("trace"):

@@ -9,7 +9,7 @@ A module has a function `prepare(spec)` that builds all inputs, untimed, and ret
 
 and, where tasks crash on purpose (see `crash`), `may_crash`, `crashed` and `run_in_worker`;
 and, where tasks leave something behind (see `leak`), `give_back`;
-and, where other processes must be sent what a task needs (see `payload`), `message`, `reply` and `digest`.
+and, where other processes must be sent what a task needs (see `payload`, `idle`), `message`, `reply` and `digest`.
 
 A work may be used by many threads at once. `prepare` raises `Unfit` for what this Python cannot do.
 """
@@ -19,7 +19,7 @@ from .. import clients
 from ..errors import BadRequest, PlannedCrash, Unfit
 
 KINDS = (
-    ("empty", "cpu", "mixed", "skewed", "blocker", "crash", "leak", "payload", "queue")
+    ("empty", "cpu", "mixed", "skewed", "blocker", "crash", "leak", "idle", "payload", "queue")
     + ("http", "gateway", "lines", "scraper", "echo", "websocket", "file", "sqlite", "postgres")
 )
 
@@ -31,7 +31,7 @@ _KEPT_BYTES = 1 << 28
 _WAITING = ("http", "gateway", "lines", "scraper", "echo", "websocket", "file", "sqlite", "postgres")
 
 # Kinds whose tasks have to be sent what they need, where they run in another process.
-SHIPPING = ("payload",)
+SHIPPING = ("payload", "idle")
 
 # Kinds whose tasks may be planned to crash.
 CRASHING = ("crash",)

@@ -135,7 +135,7 @@ class Strategy:
         if spec.kind in kinds.LEAKING:
             raise Unfit(f"{spec.kind} needs every worker to hear that a run is over, and the interpreters hear of tasks alone")
         if spec.kind in kinds.SHIPPING:
-            raise Unfit(f"{spec.kind} sends objects, and the pipes of the interpreters hold numbers")
+            raise Unfit(f"{spec.kind} sends a task more than its number, which is all that the pipes of the interpreters hold")
         self._prepared = None
         text = json.dumps(spec).encode()
         if len(text) > 4096:

@@ -1,7 +1,7 @@
 """`processes`: concurrent.futures.ProcessPoolExecutor, started as this Python starts processes by default, or as `--start` says.
 
-A task crosses as its number and comes back as its digest: inputs are built in every worker beforehand. Only kind `payload` sends
-what a task needs. `--chunk N` sends N tasks at a time, as `Executor.map(chunksize=N)` does (not with `payload`).
+A task crosses as its number and comes back as its digest: inputs are built in every worker beforehand. Kinds `payload` and
+`idle` send what a task needs. `--chunk N` sends N tasks at a time, as `Executor.map(chunksize=N)` does (not with these).
 
 A worker that dies takes the whole pool with it (BrokenProcessPool): that request fails, the next one starts a new pool. Work whose
 tasks are planned to die (kind `crash`) is begun all the same, and then said not to fit, with what was seen.
@@ -139,8 +139,9 @@ class Strategy(Pool):
     def _submit(self, *call):
         try:
             return self._executor.submit(*call)
-        except BrokenProcessPool:
-            self.close()
+        except BrokenProcessPool as error:
+            # An earlier task of the same run was its end.
+            self._broke(error)
             raise
 
     def collect(self, futures):
@@ -148,10 +149,14 @@ class Strategy(Pool):
             return collect(futures)
         except TaskFailed as error:
             if isinstance(error.__cause__, BrokenProcessPool):
-                self.close()
-                if self._may_crash:
-                    raise Unfit(f"a worker's death is the end of the whole pool: {error}") from error
+                self._broke(error)
             raise
+
+    def _broke(self, error):
+        """The pool has ended by `error`; raises where that was planned."""
+        self.close()
+        if self._may_crash:
+            raise Unfit(f"a worker's death is the end of the whole pool: {reason_of(error)}") from error
 
     def give_back(self, spec):
         if spec.kind in kinds.LEAKING:

@@ -7,6 +7,7 @@ import concurrent.futures
 import threading
 
 from .. import kinds
+from ..errors import Unfit
 from .pool import Pool, collect, now
 
 
@@ -30,7 +31,13 @@ class Strategy(Pool):
         self._workers = workers
         # The executor starts a thread when a task finds no idle one. All of them wait here for each other.
         together = threading.Barrier(workers)
-        concurrent.futures.wait([self._executor.submit(together.wait, 30) for _ in range(workers)])
+        try:
+            waits = [self._executor.submit(together.wait, 60) for _ in range(workers)]
+        except RuntimeError as error:
+            together.abort()
+            self.end()
+            raise Unfit(f"{workers} threads cannot be started here: {error}") from error
+        concurrent.futures.wait(waits)
 
     def prepare(self, spec):
         kinds.prepare(spec)

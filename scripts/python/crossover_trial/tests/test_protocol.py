@@ -2,6 +2,7 @@
 import concurrent.futures
 import multiprocessing
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -171,6 +172,37 @@ class Kinds(unittest.TestCase):
                 for changes in ({"warmup": True}, {}, {"trace": True}, {"rate": 500.0, "batch": 1}):
                     self.assertEqual(trial.checksum({**asked, **changes}), "21c7eca8ba058acf")
 
+    def test_all_tasks_wait_for_one_moment(self):
+        asked = request("idle", {"wait_ms": 50}, tasks=40)
+        sums = set()
+        for options in (["asyncio"], ["threads"], ["threads", "--workers", "tasks"], ["processes"]):
+            with self.subTest(options=options), Trial(*options) as trial:
+                sums.add(trial.checksum(asked))
+                answer = trial.ask({**asked, "batch": 4})
+                sums.add(answer["checksum"])
+                # One after another would take 40 times as long.
+                self.assertTrue(50e6 <= answer["wall_ns"] < 500e6, answer)
+                # A run that is shorter or longer counts anew.
+                for tasks in (3, 50):
+                    self.assertGreaterEqual(trial.ask({**asked, "tasks": tasks})["wall_ns"], 50e6)
+                sums.update(trial.checksum({**asked, **changes}) for changes in ({"trace": True}, {"rate": 5000.0}))
+        self.assertEqual(len(sums), 1)
+
+    def test_a_thread_for_each_task(self):
+        with Trial("threads", "--workers", "tasks") as trial:
+            for tasks in (3, 40, 7):
+                told = trial.ask(request("idle", {"wait_ms": 20}, tasks=tasks, trace=True))["trace"]
+                self.assertEqual(len(told["workers"]), tasks)
+
+    def test_more_threads_than_there_can_be_do_not_fit(self):
+        # Memory for threads' stacks, and soon no more of it; the limit is the child's alone.
+        limit = (1 << 30, 1 << 30)
+        with Trial("threads", "--workers", "tasks", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, limit)) as trial:
+            answer = trial.ask(request("idle", {"wait_ms": 20}, tasks=2000))
+            self.assertTrue(answer.get("unfit"), answer)
+            self.assertIn("2000 threads cannot be started here", answer["error"])
+            self.assertTrue(trial.ask(request("idle", {"wait_ms": 20}, tasks=5))["ok"])
+
     def test_planned_crashes_are_no_failures(self):
         asked = request("crash", {"every": 2, "cpu_us": 7}, batch=3)
         for strategy in strategies():
@@ -185,9 +217,10 @@ class Kinds(unittest.TestCase):
     def test_a_planned_death_breaks_a_pool_of_processes(self):
         with Trial("processes") as trial:
             for _ in range(2):
-                answer = trial.ask(request("crash", {"every": 2, "cpu_us": 7}))
+                # So many that the pool may break while they are still being submitted.
+                answer = trial.ask(request("crash", {"every": 2, "cpu_us": 7}, tasks=200))
                 self.assertFalse(answer["ok"])
-                self.assertTrue(answer["unfit"])
+                self.assertTrue(answer.get("unfit"), answer)
                 self.assertIn("BrokenProcessPool", answer["error"])
             # Without crashes it does the work, before and after.
             self.assertEqual(trial.checksum(request("crash", {"every": 0, "cpu_us": 7})), "21f060ab767bc3f5")
