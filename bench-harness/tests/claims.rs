@@ -172,5 +172,6 @@ fn a_few_claims_are_put_to_the_test_and_reported_again() {
     }
     crossover(dir.path(), &["claims", "--report", "out"]).stdout(contains("Report: out/claims.html"));
     assert!(first == read(), "the same file makes the same page, byte for byte");
+    crossover(dir.path(), &["report", "out"]).code(2).stderr(contains("crossover claims --report out"));
     crossover(dir.path(), &["claims", "--row", "1", "--out", "out"]).code(2).stderr(contains("not empty"));
 }

@@ -5,7 +5,7 @@ use minijinja::{AutoEscape, Environment, escape_formatter};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::judge::{Judgement, called, judge, word};
+use super::judge::{Judgement, called, column, judge, word};
 use super::markdown::GROUPS;
 use super::record::{Kind, Record, Row, Verdict, Whose};
 use super::{Tally, terminal, words};
@@ -52,6 +52,8 @@ struct Page {
     tally: Tally,
     conditions: Vec<(String, String)>,
     surprises: Vec<(String, String, String)>,
+    /// Claims that are refuted, each with what broke it.
+    refuted: Vec<(String, String, Vec<String>)>,
     groups: Vec<Section>,
 }
 
@@ -94,16 +96,22 @@ impl Page {
             let told = judge(row).surprises;
             told.into_iter().map(|surprise| (row.id.clone(), row.says.clone(), surprise))
         });
+        let refuted = record.rows.iter().filter_map(|row| {
+            let judgement = judge(row);
+            let broken = (judgement.verdict == Verdict::Refuted).then(|| broken(row, &judgement))?;
+            Some((row.id.clone(), row.says.clone(), broken))
+        });
         Self {
             css: CSS,
             version: record.version.clone(),
             sentence: tally.sentence(),
             full: record.full,
             pass: if record.full { "in full" } else { "in a quick pass" },
-            minutes: words::show(super::Unit::Seconds, record.seconds),
+            minutes: words::minutes(record.seconds),
             tally,
             conditions: conditions(record),
             surprises: surprises.collect(),
+            refuted: refuted.collect(),
             groups: groups.into_iter().filter(|section| !section.claims.is_empty()).collect(),
         }
     }
@@ -171,6 +179,19 @@ fn chip(verdict: Verdict) -> &'static str {
         Verdict::Refuted => "refused",
         Verdict::NotDecided => "undecided",
     }
+}
+
+/// What a refuted claim needs and has not got: each bound that is broken, and each check that failed.
+fn broken(row: &Row, judgement: &Judgement) -> Vec<String> {
+    let bounds = judgement.tests.iter().filter(|o| o.test.claim && o.holds == Some(false)).filter_map(|o| {
+        let seen = super::interval(column(row, o.who)?, &o.test.figure)?;
+        let (who, figure) = (called(row, o.who), words::name(&o.test.figure));
+        let seen = words::with_interval(row, &o.test.figure, &seen);
+        Some(format!("{who}: {figure} {seen}, where the claim needs {}", words::bound(row, &o.test)))
+    });
+    let checks = row.checks.iter().filter(|check| check.holds == Some(false));
+    let there = (judgement.cpython == Some(Verdict::Reproduced)).then(|| "CPython: it holds there".to_owned());
+    bounds.chain(checks.map(|check| format!("ours: {}", check.detail))).chain(there).collect()
 }
 
 /// Every bound: whose, what it asks for, what for, and what became of it.

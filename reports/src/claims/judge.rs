@@ -114,7 +114,7 @@ pub fn judge(row: &Row) -> Judgement {
 }
 
 /// What `who` did; `None` for a peer that the claim is not about.
-fn column(row: &Row, who: Whose) -> Option<&Column> {
+pub(super) fn column(row: &Row, who: Whose) -> Option<&Column> {
     match who {
         Whose::Peer => row.peer.as_ref().map(|peer| &peer.column),
         Whose::Cpython => Some(&row.cpython),

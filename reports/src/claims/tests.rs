@@ -81,6 +81,7 @@ fn the_files_say_what_was_found() {
         "<h4>tok&lt;io&gt; here</h4><ul><li>2.01 s</li></ul>",
         "tok&lt;io&gt;: reproduced; ours: refuted",
         "so it is",
+        "where the claim needs",
         "id=\"claim-72\"",
         "ours: reproduced; CPython: refuted",
         "&lt;2&gt;",

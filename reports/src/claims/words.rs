@@ -14,6 +14,15 @@ pub(crate) fn show(unit: Unit, value: f64) -> String {
     }
 }
 
+/// How long everything took: `22 min 11 s`.
+pub(crate) fn minutes(seconds: f64) -> String {
+    if seconds < 60.0 {
+        return show(Unit::Seconds, seconds);
+    }
+    let whole = seconds.round() as u64;
+    format!("{} min {} s", whole / 60, whole % 60)
+}
+
 fn unit_of(row: &Row, figure: &str) -> Unit {
     row.figures.iter().find(|f| f.name == figure).map_or(Unit::Count, |f| f.unit)
 }
@@ -90,6 +99,7 @@ mod tests {
     fn figures_have_their_units() {
         assert_eq!(show(Unit::Seconds, 1.0021), "1 s");
         assert_eq!(show(Unit::Seconds, 3.5e-7), "350 ns");
+        assert_eq!((minutes(12.5), minutes(1331.1)), ("12.5 s".to_owned(), "22 min 11 s".to_owned()));
         assert_eq!(show(Unit::Times, 31.84), "31.8×");
         assert_eq!(show(Unit::Share, 0.081), "8.1 %");
         assert_eq!(show(Unit::Count, 20.0), "20");

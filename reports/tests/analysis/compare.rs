@@ -152,6 +152,30 @@ fn too_little_is_undecided_and_a_calibration_narrows() {
     assert!(known.calibrated && width(&known) < 0.8 * width(&assumed), "{known:?}");
 }
 
+#[test]
+fn what_was_measured_otherwise_is_told() {
+    let a = Synthetic::sweep(&XS, &SAME).measure(1);
+    let mut b = a.clone();
+    b.settings.startup_included = true;
+    b.samples.iter_mut().for_each(|s| {
+        s.run = "r-other".to_owned();
+        s.rate = Some(500.0);
+        s.seed = 43;
+    });
+    let told = compare::experiment(&a, &b, &OPTIONS).warnings;
+    assert_eq!(
+        told,
+        [
+            "the inputs differ (another --seed): their cost may differ a little",
+            "start-up: excluded in A, included in B",
+            "load: closed in A, 500/s, open in B",
+        ]
+    );
+    b.samples.iter_mut().for_each(|s| (s.seed, s.rate) = (42, None));
+    b.settings.startup_included = false;
+    assert!(compare::experiment(&a, &b, &OPTIONS).warnings.is_empty());
+}
+
 fn write(dir: &Path, folder: &Folder) {
     let mut lines = String::new();
     for sample in &folder.samples {
