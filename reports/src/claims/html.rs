@@ -190,7 +190,8 @@ fn broken(row: &Row, judgement: &Judgement) -> Vec<String> {
         Some(format!("{who}: {figure} {seen}, where the claim needs {}", words::bound(row, &o.test)))
     });
     let checks = row.checks.iter().filter(|check| check.holds == Some(false));
-    let there = (judgement.cpython == Some(Verdict::Reproduced)).then(|| "CPython: it holds there".to_owned());
+    let there =
+        (judgement.cpython == Some(Verdict::Reproduced)).then(|| "CPython: it holds there".to_owned());
     bounds.chain(checks.map(|check| format!("ours: {}", check.detail))).chain(there).collect()
 }
 

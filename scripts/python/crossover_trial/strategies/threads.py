@@ -29,12 +29,18 @@ class Strategy(Pool):
         self.close()
         self._executor = concurrent.futures.ThreadPoolExecutor(workers, thread_name_prefix="thread")
         self._workers = workers
-        # The executor starts a thread when a task finds no idle one. All of them wait here for each other.
-        together = threading.Barrier(workers)
+        # The executor starts a thread when a task finds no idle one, so all of them wait until the last one is there. They leave
+        # one after another: thousands that wake at once would fight for the global lock.
+        gate = threading.Lock()
+
+        def wait():
+            with gate:
+                pass
+
         try:
-            waits = [self._executor.submit(together.wait, 60) for _ in range(workers)]
+            with gate:
+                waits = [self._executor.submit(wait) for _ in range(workers)]
         except RuntimeError as error:
-            together.abort()
             self.end()
             raise Unfit(f"{workers} threads cannot be started here: {error}") from error
         concurrent.futures.wait(waits)
