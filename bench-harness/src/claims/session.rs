@@ -306,8 +306,7 @@ impl Session<'_> {
             Side::Peer => work.claim.peer.map(|_| true)?,
             Side::Cpython => {
                 work.claim.python?;
-                // What was skipped once is skipped again.
-                let python = self.python.as_ref().ok().filter(|_| work.row.cpython.missing.is_empty())?;
+                let python = self.python.as_ref().ok().filter(|_| is_asked(&work.row.cpython))?;
                 return Some(python.command(work.claim, self.full, http));
             }
         };
@@ -330,6 +329,11 @@ fn ourselves(arguments: &[&str]) -> Command {
 fn tests(claim: &Claim, wanted: impl Fn(Whose) -> bool) -> Vec<Test> {
     let bounds = claim.bounds.iter().filter(|bound| wanted(bound.of));
     bounds.map(|b| Test { figure: b.figure.to_owned(), must: b.must, of: b.of, claim: b.claim }).collect()
+}
+
+/// Whether CPython is asked for another repeat: what was skipped once is skipped again, and what failed gets a second chance.
+fn is_asked(column: &Column) -> bool {
+    column.missing.is_empty() || column.failed == 1
 }
 
 /// Adds a repeat to a column.
@@ -399,6 +403,20 @@ mod tests {
         take(&mut column, Answer { failed: Some("it broke".into()), ..Answer::default() }, false);
         take(&mut column, Answer { failed: Some("again".into()), ..Answer::default() }, false);
         assert_eq!((column.missing.as_str(), column.failed), ("a repeat failed: it broke", 2));
+    }
+
+    #[test]
+    fn a_failure_gets_a_second_chance_and_a_skip_none() {
+        let mut column = Column::default();
+        let failed = || Answer { failed: Some("it broke".into()), ..Answer::default() };
+        assert!(is_asked(&column));
+        take(&mut column, failed(), false);
+        assert!(is_asked(&column));
+        take(&mut column, failed(), false);
+        assert!(!is_asked(&column));
+        let mut column = Column::default();
+        take(&mut column, Answer { skipped: Some("no aiohttp".into()), ..Answer::default() }, false);
+        assert!(!is_asked(&column));
     }
 
     #[test]

@@ -79,6 +79,9 @@ pub(crate) fn expect_run(dir: &Path) -> Result<()> {
     if !dir.is_dir() {
         bail!("{} is no folder: it holds no run", dir.display());
     }
+    if dir.join(crossover_reports::claims::FILE).exists() {
+        bail!("{0} holds claims and no run: `crossover claims --report {0}` draws them again", dir.display());
+    }
     if !RUN.iter().any(|file| dir.join(file).exists()) {
         bail!("{} holds no run: it has no config.toml", dir.display());
     }

@@ -59,12 +59,6 @@ impl Begun {
     pub(super) fn open(path: &Path) -> Result<Self> {
         let folder = Folder::open(path)?;
         let Some(config) = folder.read(CONFIG)? else {
-            if path.join(crossover_reports::claims::FILE).exists() {
-                bail!(
-                    "{0} holds claims and no run: `crossover claims --report {0}` draws them again",
-                    path.display()
-                );
-            }
             bail!("{} holds no run: it has no {CONFIG}", path.display());
         };
         let file = folder.file(ENVIRONMENT);
