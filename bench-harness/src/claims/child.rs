@@ -100,6 +100,7 @@ fn memory(name: &str) -> Result<File> {
 
 /// The child's status, or `None` at the `deadline` or when somebody wants it to end.
 fn wait(child: &mut Child, deadline: Instant, interrupt: Option<&Interrupt>) -> Result<Option<ExitStatus>> {
+    // One that was reaped has no descriptor any more.
     if let Some(status) = child.try_wait()? {
         return Ok(Some(status));
     }

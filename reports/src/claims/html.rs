@@ -5,7 +5,7 @@ use minijinja::{AutoEscape, Environment, escape_formatter};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::judge::{Judgement, called, column, judge, word};
+use super::judge::{Judgement, called, judge, word};
 use super::markdown::GROUPS;
 use super::record::{Kind, Record, Row, Verdict, Whose};
 use super::{Tally, terminal, words};
@@ -184,10 +184,7 @@ fn chip(verdict: Verdict) -> &'static str {
 /// What a refuted claim needs and has not got: each bound that is broken, and each check that failed.
 fn broken(row: &Row, judgement: &Judgement) -> Vec<String> {
     let bounds = judgement.tests.iter().filter(|o| o.test.claim && o.holds == Some(false)).filter_map(|o| {
-        let seen = super::interval(column(row, o.who)?, &o.test.figure)?;
-        let (who, figure) = (called(row, o.who), words::name(&o.test.figure));
-        let seen = words::with_interval(row, &o.test.figure, &seen);
-        Some(format!("{who}: {figure} {seen}, where the claim needs {}", words::bound(row, &o.test)))
+        Some(format!("{}, where the claim needs {}", words::seen(row, o)?, words::bound(row, &o.test)))
     });
     let checks = row.checks.iter().filter(|check| check.holds == Some(false));
     let there =

@@ -162,12 +162,8 @@ fn surprises(row: &Row, ours: Verdict, tests: &[Outcome]) -> Vec<String> {
         out.push(format!("{} here; {} was expected", word(ours), word(expected)));
     }
     for outcome in tests.iter().filter(|o| o.holds == Some(false) && !o.test.claim) {
-        let who = called(row, outcome.who);
-        let figure = &outcome.test.figure;
-        let seen = column(row, outcome.who)
-            .and_then(|column| interval(column, figure))
-            .map_or_else(String::new, |i| super::words::with_interval(row, figure, &i));
-        out.push(format!("{who}: {figure} {seen}; {} was expected", super::words::bound(row, &outcome.test)));
+        let Some(seen) = super::words::seen(row, outcome) else { continue };
+        out.push(format!("{seen}; {} was expected", super::words::bound(row, &outcome.test)));
     }
     // The verdict rests on what is left then, or on another side.
     for who in [Whose::Ours, Whose::Cpython, Whose::Peer] {

@@ -1,5 +1,5 @@
 //! Figures, bounds and columns as words: the same in the terminal, in `claims.md` and in `claims.html`.
-use super::judge::{Interval, interval};
+use super::judge::{Interval, Outcome, called, column, interval};
 use super::record::{Column, Must, Row, Test, Unit};
 use crate::plot::units::{self, significant};
 
@@ -40,6 +40,13 @@ pub(crate) fn with_interval(row: &Row, figure: &str, interval: &Interval) -> Str
             if low == high { value } else { format!("{value} ({low} to {high})") }
         }
     }
+}
+
+/// Whose figure was seen, and what it was: `tokio: growth 7.26× (7× to 7.53×)`; `None` where there is none.
+pub(crate) fn seen(row: &Row, outcome: &Outcome) -> Option<String> {
+    let figure = &outcome.test.figure;
+    let value = with_interval(row, figure, &interval(column(row, outcome.who)?, figure)?);
+    Some(format!("{}: {} {value}", called(row, outcome.who), name(figure)))
 }
 
 /// A bound in words: `at most 1.1 s`.

@@ -118,7 +118,8 @@ pub(crate) fn dead_worker(_: &Setup) -> Outcome {
     }
 }
 
-/// How often one submitter and eight take turns: the pool's threads come and go between two turns, and the middle bears it.
+/// How often one submitter and eight take turns, in full and in the quick pass: the pool's threads come and go between two turns, and
+/// the middle bears it.
 const TURNS: usize = 7;
 const TURNS_QUICK: usize = 3;
 
